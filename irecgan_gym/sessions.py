@@ -1,0 +1,553 @@
+"""Logged sessions as ragged, immutable columns: the one form of offline data in the suite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+IntArray = NDArray[np.integer[Any]]
+FloatArray = NDArray[np.floating[Any]]
+
+
+class SessionsError(ValueError):
+    """Columns that do not describe sessions; the message says which session, step and value."""
+
+
+class Session(NamedTuple):
+    """One session, for reading by eye or in a loop (training uses the columns).
+
+    Attributes:
+        slates: T arrays of item ids, the lists that were shown.
+        clicks: item clicked at each step, shape [T]; ``num_items`` where the user left without a click.
+        rewards: reward of each step, shape [T].
+    """
+
+    slates: list[IntArray]
+    clicks: IntArray
+    rewards: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Sessions:
+    """Sessions of slates, clicks and rewards, stored as columns.
+
+    S sessions of T steps in all, L slate entries in all. Items are ids 0..num_items-1; ``num_items`` itself
+    means "no click" and may be the click of a session's last step only (the user left).
+
+    Build with :meth:`from_columns`, which checks everything once; the plain constructor trusts its arguments.
+    All arrays are read-only.
+
+    Attributes:
+        num_items: size of the item catalogue, n.
+        offsets: first step of each session, and T at the end; int64 [S + 1].
+        slate_offsets: first slate entry of each step, and L at the end; int64 [T + 1].
+        slate_items: the items shown, in the order shown; int32 [L].
+        clicks: the item clicked; int32 [T].
+        rewards: reward of the step; float32 [T].
+        truncated: whether a session was cut (by a length limit) rather than ended by its user; bool [S].
+        propensities: probability, under the logging policy, that the clicked item is in the slate; float32 [T],
+            NaN where unknown, or None when nothing is known.
+        states: the true state in which the slate was shown (simulated logs only); int32 [T] or None.
+        users: a number for the user of each session (equal numbers, same user); int64 [S] or None.
+        event_offsets: first other event of each step, and E at the end; int64 [T + 1] or None. The events of a
+            step are the items that the user touched otherwise (viewed, opened) after the click of the
+            step before and before this step's click.
+        event_items: items of those events, in the order of time; int32 [E] or None.
+        item_names: the catalogue's own names, item i under ``item_names[i]``; or None.
+        provenance: where the data comes from, as JSON-compatible values.
+    """
+
+    num_items: int
+    offsets: IntArray
+    slate_offsets: IntArray
+    slate_items: IntArray
+    clicks: IntArray
+    rewards: FloatArray
+    truncated: NDArray[np.bool_]
+    propensities: FloatArray | None = None
+    states: IntArray | None = None
+    users: IntArray | None = None
+    event_offsets: IntArray | None = None
+    event_items: IntArray | None = None
+    item_names: tuple[str, ...] | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for column in fields(self):
+            value = getattr(self, column.name)
+            if isinstance(value, np.ndarray):
+                view = value.view()
+                view.flags.writeable = False
+                object.__setattr__(self, column.name, view)
+
+    @classmethod
+    def from_columns(
+        cls,
+        *,
+        num_items: int,
+        lengths: ArrayLike,
+        slates: ArrayLike,
+        clicks: ArrayLike,
+        rewards: ArrayLike,
+        slate_lengths: ArrayLike | None = None,
+        truncated: ArrayLike | None = None,
+        propensities: ArrayLike | None = None,
+        states: ArrayLike | None = None,
+        users: ArrayLike | None = None,
+        event_lengths: ArrayLike | None = None,
+        event_items: ArrayLike | None = None,
+        item_names: Sequence[str] | None = None,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> Sessions:
+        """Check columns and build sessions from them; the arrays are copied where their type must change.
+
+        Args:
+            num_items: size of the catalogue, n >= 1.
+            lengths: steps of each session, all >= 1; [S].
+            slates: items shown: [T, k], or flat [L] together with ``slate_lengths`` [T] for ragged slates. The
+                items of one slate differ from each other.
+            clicks: item clicked at each step, one of its slate, or n at the last step of a session; [T].
+            rewards: finite numbers; [T].
+            slate_lengths: see ``slates``.
+            truncated: [S]; all False when left out.
+            propensities: in (0, 1], NaN where unknown; [T].
+            states: [T], >= 0.
+            users: [S].
+            event_lengths: number of other events before each step's click; [T], together with ``event_items``.
+            event_items: flat [E].
+            item_names: n different names.
+            provenance: JSON-compatible description of the source.
+
+        Raises:
+            SessionsError: a column has a wrong type, length or value; the message names the first such place.
+        """
+        if isinstance(num_items, bool) or not isinstance(num_items, (int, np.integer)) or num_items < 1:
+            raise SessionsError(f"num_items must be an integer of at least 1, got {num_items!r}")
+        num_items = int(num_items)
+        offsets = _offsets("lengths", lengths, minimum=1)
+        num_sessions, num_steps = len(offsets) - 1, int(offsets[-1])
+
+        slate_array = np.asarray(slates)
+        if slate_lengths is None:
+            if slate_array.ndim != 2:
+                raise SessionsError(
+                    f"slates must have shape [T, k] when slate_lengths is not given, got {slate_array.shape}"
+                )
+            slate_offsets = np.arange(slate_array.shape[0] + 1, dtype=np.int64) * slate_array.shape[1]
+            if slate_array.shape[1] == 0:
+                raise SessionsError("slates must hold at least one item each, got shape [T, 0]")
+        else:
+            slate_offsets = _offsets("slate_lengths", slate_lengths, minimum=1)
+        if len(slate_offsets) - 1 != num_steps:
+            raise SessionsError(f"lengths add up to {num_steps} steps, but there are {len(slate_offsets) - 1} slates")
+        slate_items = _ids("slates", slate_array.reshape(-1), int(slate_offsets[-1]), num_items)
+
+        click_array = _ids("clicks", clicks, num_steps, num_items + 1)
+        columns = cls(
+            num_items=num_items,
+            offsets=offsets,
+            slate_offsets=slate_offsets,
+            slate_items=slate_items,
+            clicks=click_array,
+            rewards=_numbers("rewards", rewards, num_steps),
+            truncated=_flags("truncated", truncated, num_sessions),
+            propensities=None if propensities is None else _propensities(propensities, num_steps),
+            states=None if states is None else _ids("states", states, num_steps, None),
+            users=None if users is None else _ids("users", users, num_sessions, None, np.int64, signed=True),
+            item_names=None if item_names is None else _names(item_names, num_items),
+            provenance=dict(provenance or {}),
+        )
+        if (event_lengths is None) != (event_items is None):
+            raise SessionsError("event_lengths and event_items must be given together")
+        if event_lengths is not None:
+            event_offsets = _offsets("event_lengths", event_lengths, minimum=0)
+            if len(event_offsets) - 1 != num_steps:
+                raise SessionsError(f"event_lengths has {len(event_offsets) - 1} entries for {num_steps} steps")
+            columns = replace(
+                columns,
+                event_offsets=event_offsets,
+                event_items=_ids("event_items", event_items, int(event_offsets[-1]), num_items),
+            )
+        columns._check_slates_and_clicks()
+        return columns
+
+    def _check_slates_and_clicks(self) -> None:
+        """Check that slates hold different items, that clicks are in them, and that leaving comes last."""
+        step_of_entry = self.step_of_entry
+        keys = np.sort(step_of_entry * self.num_items + self.slate_items)
+        repeated = np.flatnonzero(keys[1:] == keys[:-1])
+        if len(repeated):
+            step, item = divmod(int(keys[repeated[0]]), self.num_items)
+            raise SessionsError(f"{self._place(step)}: item {item} is in the slate more than once")
+        found = np.zeros(self.num_steps, dtype=bool)
+        found[step_of_entry[self.slate_items == self.clicks[step_of_entry]]] = True
+        left = self.clicks == self.num_items
+        missing = np.flatnonzero(~found & ~left)
+        if len(missing):
+            step = int(missing[0])
+            slate = self.slate_items[self.slate_offsets[step] : self.slate_offsets[step + 1]]
+            raise SessionsError(f"{self._place(step)}: click {self.clicks[step]} is not in the slate {slate.tolist()}")
+        last = np.zeros(self.num_steps, dtype=bool)
+        last[self.offsets[1:] - 1] = True
+        early = np.flatnonzero(left & ~last)
+        if len(early):
+            raise SessionsError(
+                f"{self._place(int(early[0]))}: click {self.num_items} means that the user left without a click, "
+                "so it can only be the last step of a session"
+            )
+
+    def _place(self, step: int) -> str:
+        session = int(np.searchsorted(self.offsets, step, side="right")) - 1
+        return f"session {session}, step {step - int(self.offsets[session])}"
+
+    def __len__(self) -> int:
+        """Number of sessions, S."""
+        return len(self.offsets) - 1
+
+    @property
+    def num_steps(self) -> int:
+        """Number of steps in all sessions, T."""
+        return int(self.offsets[-1])
+
+    @property
+    def lengths(self) -> IntArray:
+        """Steps of each session, int64 [S]."""
+        return np.diff(self.offsets)
+
+    @property
+    def slate_lengths(self) -> IntArray:
+        """Items shown at each step, int64 [T]."""
+        return np.diff(self.slate_offsets)
+
+    @property
+    def slate_size(self) -> int:
+        """The most items shown in one slate, k."""
+        return int(self.slate_lengths.max()) if self.num_steps else 0
+
+    @property
+    def step_of_entry(self) -> IntArray:
+        """The step to which each slate entry belongs, int64 [L]."""
+        return np.repeat(np.arange(self.num_steps), self.slate_lengths)
+
+    @property
+    def session_of_step(self) -> IntArray:
+        """The session to which each step belongs, int64 [T]."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    @property
+    def previous_clicks(self) -> IntArray:
+        """The click before each step, n at the start of a session; int32 [T]."""
+        previous = np.empty_like(self.clicks)
+        previous[1:] = self.clicks[:-1]
+        previous[self.offsets[:-1]] = self.num_items
+        return previous
+
+    def __getitem__(self, index: int) -> Session:
+        """Session number ``index``; negative numbers count from the end."""
+        number = range(len(self))[index]
+        first, last = int(self.offsets[number]), int(self.offsets[number + 1])
+        bounds = self.slate_offsets[first : last + 1]
+        slates = [self.slate_items[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+        return Session(slates, self.clicks[first:last], self.rewards[first:last])
+
+    def __iter__(self) -> Iterator[Session]:
+        return (self[number] for number in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"Sessions({len(self)} sessions, {self.num_steps} steps, {self.num_items} items)"
+
+    def select(self, index: slice | ArrayLike) -> Sessions:
+        """Sessions by slice, by numbers (in the order given, repeats allowed) or by a mask of length S."""
+        numbers = np.arange(len(self))[index if isinstance(index, slice) else np.asarray(index)]
+        steps, offsets = _gather(self.offsets, numbers)
+        entries, slate_offsets = _gather(self.slate_offsets, steps)
+        selected = replace(
+            self,
+            offsets=offsets,
+            slate_offsets=slate_offsets,
+            slate_items=self.slate_items[entries],
+            clicks=self.clicks[steps],
+            rewards=self.rewards[steps],
+            truncated=self.truncated[numbers],
+            propensities=None if self.propensities is None else self.propensities[steps],
+            states=None if self.states is None else self.states[steps],
+            users=None if self.users is None else self.users[numbers],
+        )
+        if self.event_offsets is not None and self.event_items is not None:
+            events, event_offsets = _gather(self.event_offsets, steps)
+            selected = replace(selected, event_offsets=event_offsets, event_items=self.event_items[events])
+        return selected
+
+    def split(self, fractions: Sequence[float], *, seed: int, by: str = "session") -> tuple[Sessions, ...]:
+        """Cut into random parts of the given fractions, which add up to 1.
+
+        Args:
+            fractions: share of each part; sizes are rounded so that they add up to all sessions.
+            seed: of the permutation.
+            by: ``"session"``, or ``"user"`` to keep all sessions of a user in one part (fractions then count
+                users).
+
+        Raises:
+            ValueError: fractions that do not add up to 1, an unknown ``by``, or no user column.
+        """
+        shares = np.asarray(fractions, dtype=float)
+        if shares.ndim != 1 or len(shares) == 0 or (shares < 0).any() or not np.isclose(shares.sum(), 1.0):
+            raise ValueError(f"fractions must be non-negative and add up to 1, got {list(fractions)}")
+        if by == "session":
+            group = np.arange(len(self))
+        elif by == "user":
+            if self.users is None:
+                raise ValueError("these sessions have no user column to split by")
+            group = np.unique(self.users, return_inverse=True)[1]
+        else:
+            raise ValueError(f"by must be 'session' or 'user', got {by!r}")
+        num_groups = int(group.max()) + 1 if len(group) else 0
+        bounds = np.rint(np.cumsum(shares) * num_groups).astype(np.int64)
+        rank = np.empty(num_groups, dtype=np.int64)
+        rank[np.random.default_rng(seed).permutation(num_groups)] = np.arange(num_groups)
+        part = np.searchsorted(bounds, rank, side="right")[group] if len(group) else group
+        return tuple(self.select(np.flatnonzero(part == number)) for number in range(len(shares)))
+
+    def returns_to_go(self, values: ArrayLike, gamma: float) -> NDArray[np.float32]:
+        """Discounted sums to the end of the session, G_t = x_t + gamma G_{t+1} (R_t of Eq 9); float32 [T].
+
+        Args:
+            values: a number a step, float [T].
+            gamma: discount factor.
+        """
+        returns = np.array(values, dtype=np.float64)
+        if returns.shape != (self.num_steps,):
+            raise ValueError(f"values must have shape ({self.num_steps},), got {returns.shape}")
+        lengths, last = self.lengths, self.offsets[1:] - 1
+        for back in range(1, int(lengths.max()) if len(self) else 0):
+            step = (last - back)[lengths > back]
+            returns[step] += gamma * returns[step + 1]
+        return returns.astype(np.float32)
+
+    def with_leaving_step(self) -> Sessions:
+        """Add to every session that its user ended a last step in which the user leaves (c_end of §5).
+
+        Logs of clicks do not hold the slate on which the user left. The last slate shown stands in for it: the
+        user looks at the same list again and clicks nothing more. Sessions that already end so are kept as they
+        are; truncated sessions get no such step. Propensity of the new step is NaN, its reward 0.
+        """
+        leaves = ~self.truncated & (self.clicks[self.offsets[1:] - 1] != self.num_items)
+        lengths = self.lengths + leaves
+        source = _gather(self.offsets, np.arange(len(self)))[0]
+        last = (self.offsets[1:] - 1)[leaves]
+        steps = np.insert(source, last + 1, last)
+        added = np.cumsum(lengths)[leaves] - 1
+        entries, slate_offsets = _gather(self.slate_offsets, steps)
+
+        def extended(column: NDArray[Any] | None, value: Any) -> NDArray[Any] | None:
+            if column is None:
+                return None
+            longer = column[steps]
+            longer[added] = value
+            return longer
+
+        clicks, rewards = extended(self.clicks, self.num_items), extended(self.rewards, 0.0)
+        assert clicks is not None
+        assert rewards is not None
+        longer = replace(
+            self,
+            offsets=np.concatenate([[0], np.cumsum(lengths)]),
+            slate_offsets=slate_offsets,
+            slate_items=self.slate_items[entries],
+            clicks=clicks,
+            rewards=rewards,
+            propensities=extended(self.propensities, np.nan),
+            states=None if self.states is None else self.states[steps],
+        )
+        if self.event_offsets is not None and self.event_items is not None:
+            event_lengths = np.diff(self.event_offsets)[steps]
+            event_lengths[added] = 0
+            longer = replace(longer, event_offsets=np.concatenate([[0], np.cumsum(event_lengths)]))
+        return longer
+
+    def statistics(self) -> SessionStatistics:
+        """Counts and means, in a form that prints as a small table."""
+        lengths = self.lengths
+        per_session = np.add.reduceat(self.rewards, self.offsets[:-1]) if len(self) else np.zeros(0)
+        clicked = self.clicks[self.clicks < self.num_items]
+        return SessionStatistics(
+            num_sessions=len(self),
+            num_steps=self.num_steps,
+            num_items=self.num_items,
+            num_items_shown=len(np.unique(self.slate_items)),
+            num_items_clicked=len(np.unique(clicked)),
+            num_users=None if self.users is None else len(np.unique(self.users)),
+            mean_length=float(lengths.mean()) if len(self) else 0.0,
+            max_length=int(lengths.max()) if len(self) else 0,
+            mean_slate_size=float(self.slate_lengths.mean()) if self.num_steps else 0.0,
+            mean_session_reward=float(per_session.mean()) if len(self) else 0.0,
+            truncated_share=float(self.truncated.mean()) if len(self) else 0.0,
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write to a Parquet file (see :mod:`irecgan_gym.sessions_parquet`), atomically."""
+        from irecgan_gym.sessions_parquet import write_sessions
+
+        write_sessions(self, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Sessions:
+        """Read a Parquet file written by :meth:`save`, checking it like any other input."""
+        from irecgan_gym.sessions_parquet import read_sessions
+
+        return read_sessions(Path(path))
+
+
+@dataclass(frozen=True)
+class SessionStatistics:
+    """Counts and means of some sessions; ``str()`` gives a table of one line each."""
+
+    num_sessions: int
+    num_steps: int
+    num_items: int
+    num_items_shown: int
+    num_items_clicked: int
+    num_users: int | None
+    mean_length: float
+    max_length: int
+    mean_slate_size: float
+    mean_session_reward: float
+    truncated_share: float
+
+    def __str__(self) -> str:
+        lines = []
+        for column in fields(self):
+            value = getattr(self, column.name)
+            if value is not None:
+                shown = f"{value:,.3f}" if isinstance(value, float) else f"{value:,}"
+                lines.append(f"{column.name.replace('_', ' '):<22}{shown:>14}")
+        return "\n".join(lines)
+
+
+def concatenate(parts: Sequence[Sessions]) -> Sessions:
+    """Put sessions over the same catalogue behind each other.
+
+    A column that is missing in any part is missing in the result; provenance and item names are those of the
+    first part.
+
+    Raises:
+        ValueError: no part at all, or catalogues of different sizes.
+    """
+    if not parts:
+        raise ValueError("concatenate needs at least one part")
+    sizes = {part.num_items for part in parts}
+    if len(sizes) > 1:
+        raise ValueError(f"the parts have catalogues of different sizes: {sorted(sizes)}")
+
+    def joined(name: str) -> Any:
+        columns = [getattr(part, name) for part in parts]
+        return None if any(column is None for column in columns) else np.concatenate(columns)
+
+    def joined_offsets(name: str) -> Any:
+        columns = [getattr(part, name) for part in parts]
+        if any(column is None for column in columns):
+            return None
+        return np.concatenate([[0], np.cumsum(np.concatenate([np.diff(column) for column in columns]))])
+
+    names = ("slate_items", "clicks", "rewards", "truncated", "propensities", "states", "users", "event_items")
+    return replace(
+        parts[0],
+        **{name: joined(name) for name in names},
+        **{name: joined_offsets(name) for name in ("offsets", "slate_offsets", "event_offsets")},
+    )
+
+
+def _gather(offsets: IntArray, rows: IntArray) -> tuple[IntArray, IntArray]:
+    """Entries of the given ragged rows, one behind the other, and the offsets of the new rows."""
+    starts, lengths = offsets[rows], offsets[rows + 1] - offsets[rows]
+    new_offsets = np.zeros(len(rows) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=new_offsets[1:])
+    entries = np.arange(new_offsets[-1]) + np.repeat(starts - new_offsets[:-1], lengths)
+    return entries, new_offsets
+
+
+def _offsets(name: str, lengths: ArrayLike, minimum: int) -> IntArray:
+    counts = np.asarray(lengths)
+    if counts.ndim != 1 or (counts.size and not np.issubdtype(counts.dtype, np.integer)):
+        raise SessionsError(f"{name} must be a flat array of integers, got {counts.dtype} of shape {counts.shape}")
+    wrong = np.flatnonzero(counts < minimum)
+    if len(wrong):
+        raise SessionsError(f"{name}[{wrong[0]}] is {counts[wrong[0]]}, expected at least {minimum}")
+    offsets = np.zeros(len(counts) + 1, dtype=np.int64)
+    np.cumsum(counts, out=offsets[1:])
+    return offsets
+
+
+def _column(name: str, values: ArrayLike | None, length: int) -> NDArray[Any]:
+    array = np.asarray(values)
+    if array.shape != (length,):
+        raise SessionsError(f"{name} must have shape ({length},), got {array.shape}")
+    return array
+
+
+def _ids(
+    name: str,
+    values: ArrayLike | None,
+    length: int,
+    bound: int | None,
+    dtype: type[np.integer[Any]] = np.int32,
+    signed: bool = False,
+) -> IntArray:
+    array = _column(name, values, length)
+    if length and not np.issubdtype(array.dtype, np.integer):
+        raise SessionsError(f"{name} must be integers, got {array.dtype}")
+    limit = np.iinfo(dtype).max + 1 if bound is None else bound
+    wrong = np.flatnonzero(((array < 0) & (not signed)) | (array >= limit))
+    if len(wrong):
+        raise SessionsError(f"{name}[{wrong[0]}] is {array[wrong[0]]}, expected an id from 0 to {limit - 1}")
+    return array.astype(dtype)
+
+
+def _numbers(name: str, values: ArrayLike, length: int) -> FloatArray:
+    array = _column(name, values, length)
+    if length and not np.issubdtype(array.dtype, np.number) and array.dtype != np.bool_:
+        raise SessionsError(f"{name} must be numbers, got {array.dtype}")
+    if np.iscomplexobj(array):
+        raise SessionsError(f"{name} must be real numbers, got {array.dtype}")
+    wrong = np.flatnonzero(~np.isfinite(array))
+    if len(wrong):
+        raise SessionsError(f"{name}[{wrong[0]}] is {array[wrong[0]]}, expected a finite number")
+    return array.astype(np.float32)
+
+
+def _propensities(values: ArrayLike, length: int) -> FloatArray:
+    array = _column("propensities", values, length)
+    if length and not np.issubdtype(array.dtype, np.floating):
+        raise SessionsError(f"propensities must be floating-point numbers, got {array.dtype}")
+    wrong = np.flatnonzero((array <= 0) | (array > 1))
+    if len(wrong):
+        raise SessionsError(
+            f"propensities[{wrong[0]}] is {array[wrong[0]]}, expected a probability in (0, 1] or NaN for unknown"
+        )
+    return array.astype(np.float32)
+
+
+def _flags(name: str, values: ArrayLike | None, length: int) -> NDArray[np.bool_]:
+    if values is None:
+        return np.zeros(length, dtype=bool)
+    array = _column(name, values, length)
+    if length and array.dtype != np.bool_:
+        raise SessionsError(f"{name} must be booleans, got {array.dtype}")
+    return array.astype(bool)
+
+
+def _names(names: Sequence[str], num_items: int) -> tuple[str, ...]:
+    result = tuple(names)
+    if len(result) != num_items:
+        raise SessionsError(f"item_names has {len(result)} entries for {num_items} items")
+    if not all(isinstance(name, str) for name in result):
+        wrong = next(number for number, name in enumerate(result) if not isinstance(name, str))
+        raise SessionsError(f"item_names[{wrong}] is {result[wrong]!r}, expected text")
+    if len(set(result)) != len(result):
+        raise SessionsError("item_names must differ from each other")
+    return result
