@@ -454,7 +454,16 @@ def concatenate(parts: Sequence[Sessions]) -> Sessions:
             return None
         return np.concatenate([[0], np.cumsum(np.concatenate([np.diff(column) for column in columns]))])
 
-    names = ("slate_items", "clicks", "rewards", "truncated", "propensities", "states", "users", "event_items")
+    names = (
+        "slate_items",
+        "clicks",
+        "rewards",
+        "truncated",
+        "propensities",
+        "states",
+        "users",
+        "event_items",
+    )
     return replace(
         parts[0],
         **{name: joined(name) for name in names},

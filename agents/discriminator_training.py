@@ -1,0 +1,80 @@
+"""Training the discriminator to tell real sessions from generated ones (Eq 5)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from irecgan_gym.models.batches import SessionTensors
+from irecgan_gym.models.discriminator import Discriminator
+from irecgan_gym.models.fitting import FitConfig, Optimizer
+from irecgan_gym.recorder import Recorder, silent
+from irecgan_gym.sessions import Sessions
+
+
+def discriminator_loss(real_logits: Tensor, generated_logits: Tensor) -> Tensor:
+    """Eq 5 as a sum of two means: -mean log D(real) - mean log(1 - D(generated)).
+
+    Args:
+        real_logits: log-odds of D for real sessions, [B].
+        generated_logits: for generated sessions, [B'].
+    """
+    return F.softplus(-real_logits).mean() + F.softplus(generated_logits).mean()
+
+
+def fit_discriminator(
+    discriminator: Discriminator,
+    real: Sessions,
+    generated: Sessions,
+    optimizer: Optimizer,
+    config: FitConfig,
+    *,
+    leave_option: bool,
+    generator: np.random.Generator,
+    recorder: Recorder = silent,
+    step: int = 0,
+) -> None:
+    """Some epochs of Eq 5 on as many real as generated sessions.
+
+    Args:
+        discriminator: trained in place.
+        real: logged sessions, label 1.
+        generated: label 0.
+        optimizer: of the discriminator; it lives on between calls.
+        config: epochs and batch size.
+        leave_option: whether users choose from the slate and "no click".
+        generator: of the order of batches.
+        recorder: receives ``disc/*`` once a call: accuracies and loss before each batch was learnt from.
+        step: number of the call, for the recorder.
+    """
+    real_data, generated_data = (
+        SessionTensors(part, leave_option=leave_option, device=discriminator.preference.weight.device)
+        for part in (real, generated)
+    )
+    losses, real_right, generated_right = [], [], []
+    for _ in range(config.max_epochs):
+        for real_batch, generated_batch in zip(
+            real_data.shuffled(config.batch_size, generator),
+            generated_data.shuffled(config.batch_size, generator),
+            strict=False,
+        ):
+            real_logits = discriminator.logits_real_is_high(real_batch)
+            generated_logits = discriminator.logits_real_is_high(generated_batch)
+            loss = discriminator_loss(real_logits, generated_logits)
+            optimizer.step(loss)
+            losses.append(loss.detach())
+            real_right.append((real_logits > 0).float().mean())
+            generated_right.append((generated_logits < 0).float().mean())
+    on_real = float(torch.stack(real_right).mean())
+    on_generated = float(torch.stack(generated_right).mean())
+    recorder.record(
+        {
+            "disc/loss": float(torch.stack(losses).mean()),
+            "disc/accuracy": (on_real + on_generated) / 2,
+            "disc/accuracy_real": on_real,
+            "disc/accuracy_generated": on_generated,
+        },
+        step,
+    )

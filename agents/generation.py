@@ -1,0 +1,138 @@
+"""Sessions that the agent and the user model generate together, with their adversarial rewards."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
+
+from irecgan_gym.envs.user_model_vector import UserModelVectorEnv
+from irecgan_gym.models.sequence_score import SequenceScore
+from irecgan_gym.models.slate_policy import SlatePolicy
+from irecgan_gym.models.user_model import UserModel
+from irecgan_gym.sessions import Sessions
+from irecgan_gym.wrappers.adversarial_reward_vector import VectorAdversarialReward
+
+
+class Generated(NamedTuple):
+    """Generated sessions and what the reward wrapper made of them.
+
+    Attributes:
+        sessions: slates, clicks and the user model's own rewards.
+        rewards: rescaled rewards, float32 [T].
+        scores: q_D(tau_0:t), float32 [T].
+    """
+
+    sessions: Sessions
+    rewards: NDArray[np.float32]
+    scores: NDArray[np.float32]
+
+
+@torch.no_grad()
+def generate_sessions(
+    policy: SlatePolicy,
+    user_model: UserModel,
+    num_sessions: int,
+    *,
+    max_session_steps: int,
+    seed: int,
+) -> Sessions:
+    """Roll the policy out against ``UserModel-v0`` (without rewards from a discriminator).
+
+    Args:
+        policy: draws the slates (Eq 4).
+        user_model: plays the users.
+        num_sessions: how many sessions, all started at once.
+        max_session_steps: length at which a session is cut.
+        seed: of the users and of the slates.
+    """
+    env = _user_env(user_model, policy, num_sessions, max_session_steps)
+    return _roll_out(env, policy, seed).sessions
+
+
+@torch.no_grad()
+def generate_adversarial_sessions(
+    policy: SlatePolicy,
+    score: SequenceScore,
+    num_sessions: int,
+    *,
+    lambda_r: float,
+    seed: int,
+) -> Generated:
+    """Roll the policy out against ``UserModel-v0`` under the adversarial reward q_D (1 + lambda_r r) of Eq 10.
+
+    Args:
+        policy: draws the slates (Eq 4).
+        score: Eq 6, with the user model that plays the users.
+        num_sessions: how many sessions, all started at once.
+        lambda_r: weight of the user model's rewards.
+        seed: of the users, of the slates and of the roll-outs.
+    """
+    env = _user_env(score.user_model, policy, num_sessions, score.max_session_steps)
+    return _roll_out(VectorAdversarialReward(env, score=score, mode="generation", lambda_r=lambda_r), policy, seed)
+
+
+def _user_env(
+    user_model: UserModel, policy: SlatePolicy, num_sessions: int, max_session_steps: int
+) -> UserModelVectorEnv:
+    env = gym.make_vec(
+        "UserModel-v0",
+        num_envs=num_sessions,
+        user_model=user_model,
+        slate_size=policy.slate_size,
+        max_episode_steps=max_session_steps,
+        autoreset_mode=AutoresetMode.DISABLED,
+    )
+    assert isinstance(env, UserModelVectorEnv)
+    return env
+
+
+def _roll_out(env: UserModelVectorEnv | VectorAdversarialReward, policy: SlatePolicy, seed: int) -> Generated:
+    """One session of every env; sessions that end leave the batch."""
+    num_items, num_sessions = policy.num_items, env.num_envs
+    device = policy.head.weight.device
+    env_seed, slate_seed = np.random.SeedSequence(seed).generate_state(2)
+    generator = torch.Generator(device).manual_seed(int(slate_seed))
+    env.reset(seed=int(env_seed))
+    state, sessions = policy.start(num_sessions), np.arange(num_sessions)
+    history: list[dict[str, NDArray[Any]]] = []
+    while len(sessions):
+        slates = policy.sample(state, generator).cpu().numpy()
+        clicks, rewards, terminated, truncated, info = env.step(slates)
+        history.append(
+            {
+                "session": sessions,
+                "slate": info["slate"],
+                "click": clicks,
+                "truncated": truncated,
+                "rescaled": rewards,
+                "reward": info.get("raw_reward", rewards),
+                "score": info.get("q", np.ones_like(rewards)),
+            }
+        )
+        going = np.flatnonzero(~(terminated | truncated))
+        sessions = sessions[going]
+        if len(going) > 0:
+            rows = torch.from_numpy(going).to(device)
+            state = policy.observe(torch.from_numpy(clicks[going]).to(device), state[rows])
+            if len(going) < env.num_envs:
+                env = env.branch(going)
+
+    steps = {name: np.concatenate([step[name] for step in history]) for name in history[0]}
+    order = np.argsort(steps["session"], kind="stable")
+    column = {name: values[order] for name, values in steps.items()}
+    lengths = np.bincount(column["session"], minlength=num_sessions)
+    generated = Sessions.from_columns(
+        num_items=num_items,
+        lengths=lengths,
+        slates=column["slate"],
+        clicks=column["click"],
+        rewards=column["reward"],
+        truncated=column["truncated"][np.cumsum(lengths) - 1],
+        provenance={"source": "UserModel-v0", "seed": seed},
+    )
+    return Generated(generated, column["rescaled"].astype(np.float32), column["score"].astype(np.float32))

@@ -1,0 +1,158 @@
+"""How well a learned user model fits sessions that it has not seen."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from irecgan_gym.models.batches import SessionTensors
+from irecgan_gym.models.fitting import user_sessions
+from irecgan_gym.models.user_model import UserModel
+from irecgan_gym.sessions import Sessions
+
+_CALIBRATION_BINS = 10
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """Fit of a user model to held-out sessions.
+
+    Attributes:
+        click_log_likelihood: log p(c_t | s_t, a_t) per step with a click, in nats; higher is better. With
+            ``ending="leave"`` it is the probability among those who click, so that it compares with the next two.
+        uniform_log_likelihood: the same for a user who clicks every item of the slate alike.
+        popularity_log_likelihood: the same for clicks in proportion to 1 + the item's clicks in these very
+            sessions: a strong reference, since it has seen them.
+        reward_log_likelihood: log p(r_t | s_t, c_t) per step with a click, in nats.
+        reward_calibration_error: mean absolute difference of predicted and observed rewards over ten equally
+            filled bins of the prediction.
+        mean_length: mean length of the held-out sessions that were not cut, in steps with a click.
+        simulated_mean_length: the same of sessions simulated on slates of the log shown at the same step.
+        length_distance: largest difference of the two distributions of lengths (Kolmogorov-Smirnov).
+    """
+
+    click_log_likelihood: float
+    uniform_log_likelihood: float
+    popularity_log_likelihood: float
+    reward_log_likelihood: float
+    reward_calibration_error: float
+    mean_length: float
+    simulated_mean_length: float
+    length_distance: float
+
+    def as_metrics(self) -> dict[str, float]:
+        """The numbers under names for a recorder."""
+        return {f"fidelity/{name}": value for name, value in asdict(self).items()}
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name.replace('_', ' '):<28}{value:>10.4f}" for name, value in asdict(self).items())
+
+
+@torch.no_grad()
+def fidelity(model: UserModel, sessions: Sessions, *, seed: int, num_simulated: int = 1000) -> Fidelity:
+    """Measure a user model on held-out sessions.
+
+    Args:
+        model: the fitted model.
+        sessions: sessions that it has not learnt from.
+        seed: of the simulated sessions.
+        num_simulated: how many sessions are simulated to compare lengths.
+
+    Raises:
+        ValueError: no sessions, or sessions that do not fit the model.
+    """
+    if len(sessions) == 0:
+        raise ValueError("fidelity needs at least one held-out session")
+    user_sessions(sessions, model.config)
+    clicks_only = SessionTensors(sessions, leave_option=False, device=model.device)
+    click, reward, calibration_error = _on_clicks(model, clicks_only)
+    clicked = sessions.clicks < sessions.num_items
+    clicks = np.add.reduceat(clicked.astype(np.int64), sessions.offsets[:-1])
+    whole = clicks if sessions.truncated.all() else clicks[~sessions.truncated]
+    simulated = _simulated_lengths(model, sessions, num_simulated, seed)
+    return Fidelity(
+        click_log_likelihood=click,
+        uniform_log_likelihood=float(-np.log(sessions.slate_lengths[clicked]).mean()),
+        popularity_log_likelihood=_popularity_log_likelihood(sessions, clicked),
+        reward_log_likelihood=reward,
+        reward_calibration_error=calibration_error,
+        mean_length=float(whole.mean()),
+        simulated_mean_length=float(simulated.mean()),
+        length_distance=_largest_difference(whole, simulated),
+    )
+
+
+def _popularity_log_likelihood(sessions: Sessions, clicked: NDArray[np.bool_]) -> float:
+    counts = 1.0 + np.bincount(sessions.clicks, minlength=sessions.num_items + 1)[: sessions.num_items]
+    totals = np.add.reduceat(counts[sessions.slate_items], sessions.slate_offsets[:-1])
+    return float(np.log(counts[sessions.clicks[clicked]] / totals[clicked]).mean())
+
+
+def _on_clicks(model: UserModel, data: SessionTensors) -> tuple[float, float, float]:
+    """Log-likelihoods of clicks and rewards, and the calibration error, over the steps with a click."""
+    clicks, rewards, predicted, observed = [], [], [], []
+    for batch in data.all(256):
+        clicked = batch.clicks < model.config.num_items
+        likelihood = model.log_likelihood(batch)
+        clicks.append(likelihood.click[clicked])
+        rewards.append(likelihood.reward[clicked])
+        # log p(r) is log p(1) or log(1 - p(1)), so the prediction can be read off the likelihood.
+        chance = likelihood.reward[clicked].exp()
+        predicted.append(torch.where(batch.rewards[clicked] > 0, chance, 1 - chance))
+        observed.append(batch.rewards[clicked])
+    prediction, reward = torch.cat(predicted).cpu().numpy(), torch.cat(observed).cpu().numpy()
+    bins = np.array_split(np.argsort(prediction, kind="stable"), min(_CALIBRATION_BINS, len(prediction)))
+    errors = [abs(float(prediction[rows].mean() - reward[rows].mean())) * len(rows) for rows in bins]
+    return float(torch.cat(clicks).mean()), float(torch.cat(rewards).mean()), sum(errors) / len(prediction)
+
+
+def _simulated_lengths(model: UserModel, sessions: Sessions, num_simulated: int, seed: int) -> NDArray[np.int64]:
+    """Lengths of sessions of the model on logged slates: at step t, the t-th slate of a random logged session."""
+    rng = np.random.default_rng(seed)
+    generator = torch.Generator(model.device).manual_seed(int(rng.integers(2**31)))
+    horizon = int(sessions.lengths.max())
+    lengths = np.full(num_simulated, horizon)
+    rows = np.arange(num_simulated)
+    state = model.encoder.start(num_simulated)
+    for step in range(horizon):
+        long_enough = np.flatnonzero(sessions.lengths > step)
+        steps = sessions.offsets[rng.choice(long_enough, len(rows))] + step
+        clicks, ended = _respond_to_logged(model, sessions, steps, state, generator)
+        left = clicks == model.config.num_items
+        done = ended.cpu().numpy()
+        lengths[rows[done]] = step + 1 - left.cpu().numpy()[done]
+        going = ~ended
+        rows, state = rows[~done], model.encoder.step(clicks[going], state[going])
+        if len(rows) == 0:
+            break
+    return lengths
+
+
+def _respond_to_logged(
+    model: UserModel,
+    sessions: Sessions,
+    steps: NDArray[np.int64],
+    state: torch.Tensor,
+    generator: torch.Generator,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Clicks and ends on the logged slates of the given steps, whatever their sizes."""
+    clicks = torch.empty(len(steps), dtype=torch.int64, device=model.device)
+    ended = torch.empty(len(steps), dtype=torch.bool, device=model.device)
+    sizes = sessions.slate_lengths[steps]
+    for size in np.unique(sizes):
+        rows = np.flatnonzero(sizes == size)
+        entries = sessions.slate_offsets[steps[rows]][:, None] + np.arange(size)
+        slates = torch.tensor(sessions.slate_items[entries], dtype=torch.int64, device=model.device)
+        index = torch.from_numpy(rows).to(model.device)
+        response = model.respond(state[index], slates, generator)
+        clicks[index], ended[index] = response.clicks, response.ended
+    return clicks, ended
+
+
+def _largest_difference(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
+    values = np.union1d(first, second)
+    shares = [np.searchsorted(np.sort(sample), values, side="right") / len(sample) for sample in (first, second)]
+    return float(np.abs(shares[0] - shares[1]).max())

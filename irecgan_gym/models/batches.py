@@ -1,0 +1,125 @@
+"""Sessions as packed batches of tensors: no padding between steps, and losses that weigh steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from irecgan_gym.sessions import Sessions
+
+
+@dataclass(frozen=True)
+class StepBatch:
+    """The steps of some sessions, in the order of :class:`torch.nn.utils.rnn.PackedSequence`.
+
+    M steps of B sessions (longest first); all first steps, then all second steps and so on. Slates are padded to
+    the longest of the batch, K; a padded place holds ``num_items`` and is False in ``slate_mask``.
+
+    Attributes:
+        steps: number of each step in the columns of the sessions; int64 [M].
+        session_of_step: number of each step's session within the batch; int64 [M].
+        batch_sizes: sessions that have a t-th step; int64 [longest], on the CPU as PyTorch wants it.
+        previous_clicks: the click before, ``num_items`` at a session's start; int64 [M].
+        clicks: int64 [M].
+        rewards: float32 [M].
+        slates: int64 [M, K].
+        slate_mask: bool [M, K].
+        num_sessions: B.
+    """
+
+    steps: Tensor
+    session_of_step: Tensor
+    batch_sizes: Tensor
+    previous_clicks: Tensor
+    clicks: Tensor
+    rewards: Tensor
+    slates: Tensor
+    slate_mask: Tensor
+    num_sessions: int
+
+
+class SessionTensors:
+    """The columns of some sessions on a device, ready to be cut into batches.
+
+    Args:
+        sessions: the logged sessions.
+        leave_option: whether every slate gets one more alternative, "no click" (the user leaves; c_end of §5).
+        device: where batches live.
+    """
+
+    def __init__(self, sessions: Sessions, *, leave_option: bool, device: torch.device | str = "cpu") -> None:
+        self.sessions = sessions
+        self.device = torch.device(device)
+        self._leave_option = leave_option
+        self._starts = sessions.offsets[:-1]
+        self._lengths = sessions.lengths
+
+        def tensor(column: NDArray[np.generic], dtype: torch.dtype) -> Tensor:
+            # torch.tensor copies: the columns of Sessions are read-only.
+            return torch.tensor(column, dtype=dtype, device=self.device)
+
+        self._previous_clicks = tensor(sessions.previous_clicks, torch.int64)
+        self._clicks = tensor(sessions.clicks, torch.int64)
+        self._rewards = tensor(sessions.rewards, torch.float32)
+        self._slate_items = tensor(sessions.slate_items, torch.int64)
+        self._slate_starts = tensor(sessions.slate_offsets[:-1], torch.int64)
+        self._slate_lengths = tensor(sessions.slate_lengths, torch.int64)
+
+    def batch(self, numbers: NDArray[np.int64]) -> StepBatch:
+        """The sessions with the given numbers as one batch."""
+        ordered = numbers[np.argsort(-self._lengths[numbers], kind="stable")]
+        lengths = self._lengths[ordered]
+        time = np.arange(lengths[0])[:, None]
+        present = time < lengths
+        steps = torch.from_numpy((self._starts[ordered] + time)[present]).to(self.device)
+        session_of_step = torch.from_numpy(np.broadcast_to(np.arange(len(ordered)), present.shape)[present])
+        slates, slate_mask = self._slates(steps)
+        return StepBatch(
+            steps=steps,
+            session_of_step=session_of_step.to(self.device),
+            batch_sizes=torch.from_numpy(present.sum(axis=1)),
+            previous_clicks=self._previous_clicks[steps],
+            clicks=self._clicks[steps],
+            rewards=self._rewards[steps],
+            slates=slates,
+            slate_mask=slate_mask,
+            num_sessions=len(ordered),
+        )
+
+    def _slates(self, steps: Tensor) -> tuple[Tensor, Tensor]:
+        lengths = self._slate_lengths[steps]
+        places = torch.arange(int(lengths.max()) + self._leave_option, device=self.device)
+        mask = places < lengths[:, None]
+        entries = (self._slate_starts[steps, None] + places).clamp_(max=len(self._slate_items) - 1)
+        slates = torch.where(mask, self._slate_items[entries], self.sessions.num_items)
+        if self._leave_option:
+            # The place behind a slate's last item is the alternative "no click", whose id padding holds already.
+            mask = places < lengths[:, None] + 1
+        return slates, mask
+
+    def all(self, batch_size: int) -> Iterator[StepBatch]:
+        """Every session once, in the order of the columns."""
+        for first in range(0, len(self.sessions), batch_size):
+            yield self.batch(np.arange(first, min(first + batch_size, len(self.sessions))))
+
+    def shuffled(self, batch_size: int, generator: np.random.Generator) -> Iterator[StepBatch]:
+        """Every session once, in random order.
+
+        Batches are drawn at random and not by length: the length of a session depends on what happened in it.
+        """
+        order = generator.permutation(len(self.sessions))
+        for first in range(0, len(order), batch_size):
+            yield self.batch(order[first : first + batch_size])
+
+    def mean_steps(self, batch_size: int) -> float:
+        """Expected number of steps of a batch: the constant that a batch's summed loss is divided by.
+
+        A mean over each batch's own steps would give the steps of short sessions more weight than those of long
+        ones; a constant weighs every step of the log alike.
+        """
+        return self.sessions.num_steps / len(self.sessions) * min(batch_size, len(self.sessions))

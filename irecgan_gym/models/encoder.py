@@ -1,0 +1,93 @@
+"""The recurrent state over clicks, s_t = h(s_{t-1}, e_{t-1}) (§4 of the paper)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from irecgan_gym.models.batches import StepBatch
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Shape of a recurrent encoder.
+
+    Attributes:
+        cell: ``"lstm"`` or ``"gru"``.
+        num_layers: stacked recurrent layers.
+        hidden_size: width of the hidden state, H.
+        embedding_size: width of the item embeddings, E.
+    """
+
+    cell: Literal["lstm", "gru"] = "lstm"
+    num_layers: int = 1
+    hidden_size: int = 64
+    embedding_size: int = 50
+
+    def __post_init__(self) -> None:
+        if self.cell not in ("lstm", "gru"):
+            raise ValueError(f"cell must be 'lstm' or 'gru', got {self.cell!r}")
+        for name in ("num_layers", "hidden_size", "embedding_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+class RecurrentEncoder(nn.Module):
+    """Item embeddings and an RNN over the clicks of a session.
+
+    The embedding table has ``num_items + 1`` rows: the last one is "no click", which starts every history.
+
+    A *state* is one tensor [B, S] that holds all a session's recurrent layers, so that sessions are selected,
+    repeated (branched) and overwritten by plain indexing of its first dimension.
+    """
+
+    def __init__(self, num_items: int, config: EncoderConfig) -> None:
+        super().__init__()
+        self.num_items = num_items
+        self.config = config
+        self.embedding = nn.Embedding(num_items + 1, config.embedding_size)
+        network = nn.LSTM if config.cell == "lstm" else nn.GRU
+        self.rnn = network(config.embedding_size, config.hidden_size, config.num_layers)
+
+    @property
+    def state_size(self) -> int:
+        """Width S of a state: all layers' hidden states, and their cell states for an LSTM."""
+        return self._parts * self.config.num_layers * self.config.hidden_size
+
+    @property
+    def _parts(self) -> int:
+        """Tensors a layer carries: an LSTM has a cell state beside the hidden state."""
+        return 2 if self.config.cell == "lstm" else 1
+
+    def forward(self, batch: StepBatch) -> Tensor:
+        """The output s_t before each step's click, for whole sessions at once; [M, H] in the order of the batch."""
+        inputs = PackedSequence(self.embedding(batch.previous_clicks), batch.batch_sizes)
+        output: Tensor = self.rnn(inputs)[0].data
+        return output
+
+    def initial_state(self, num_sessions: int) -> Tensor:
+        """States before anything was seen; zeros [B, S]."""
+        return self.embedding.weight.new_zeros(num_sessions, self.state_size)
+
+    def start(self, num_sessions: int) -> Tensor:
+        """States s_0 of new sessions, after the "no click" that starts every history; [B, S]."""
+        clicks = torch.full((1,), self.num_items, device=self.embedding.weight.device)
+        return self.step(clicks, self.initial_state(1)).repeat(num_sessions, 1)
+
+    def step(self, clicks: Tensor, state: Tensor) -> Tensor:
+        """States after one more click; ``clicks`` [B] of ids 0..num_items, ``state`` [B, S]."""
+        size = (state.shape[0], self._parts, self.config.num_layers, self.config.hidden_size)
+        parts = [part.contiguous() for part in state.view(size).permute(1, 2, 0, 3)]
+        inputs = self.embedding(clicks).unsqueeze(0)
+        _, new = self.rnn(inputs, tuple(parts) if self.config.cell == "lstm" else parts[0])
+        stacked = torch.stack(new if isinstance(new, tuple) else (new,))
+        return stacked.permute(2, 0, 1, 3).reshape(state.shape)
+
+    def output(self, state: Tensor) -> Tensor:
+        """The top layer's hidden state, [B, H]: what heads read as s_t."""
+        last = self.config.num_layers * self.config.hidden_size
+        return state[:, last - self.config.hidden_size : last]

@@ -1,0 +1,56 @@
+"""The agent's policy: a softmax over all items, and slates drawn from it without replacement (Eq 4)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from irecgan_gym.models.batches import StepBatch
+from irecgan_gym.models.encoder import EncoderConfig, RecurrentEncoder
+from irecgan_gym.models.sampling import gumbel_top_k
+
+
+class SlatePolicy(nn.Module):
+    """pi(i in a_t | s_t) = softmax(W^a s_t + b^a) over the catalogue, with a recurrent state of its own.
+
+    Args:
+        num_items: size of the catalogue, n.
+        slate_size: items shown at a time, k.
+        encoder: shape of the recurrent state.
+    """
+
+    def __init__(self, num_items: int, slate_size: int, encoder: EncoderConfig) -> None:
+        super().__init__()
+        self.num_items = num_items
+        self.slate_size = slate_size
+        self.encoder = RecurrentEncoder(num_items, encoder)
+        self.head = nn.Linear(encoder.hidden_size, num_items)  # W^a, b^a
+
+    def log_probabilities(self, hidden: Tensor) -> Tensor:
+        """Log pi(i in a_t | s_t) of every item; ``hidden`` [M, H] to [M, n]."""
+        logits: Tensor = self.head(hidden)
+        return logits.log_softmax(-1)
+
+    def click_log_probabilities(self, batch: StepBatch) -> Tensor:
+        """Log pi(c_t in a_t | s_t) of the clicked items, 0 where the user left; [M] (differentiable)."""
+        log_probabilities = self.log_probabilities(self.encoder(batch))
+        clicked = batch.clicks < self.num_items
+        chosen = log_probabilities.gather(1, batch.clicks.where(clicked, 0).unsqueeze(1)).squeeze(1)
+        return torch.where(clicked, chosen, 0.0)
+
+    def start(self, num_sessions: int) -> Tensor:
+        """States of new sessions, [B, S]."""
+        return self.encoder.start(num_sessions)
+
+    def observe(self, clicks: Tensor, state: Tensor) -> Tensor:
+        """States after one more click; ``clicks`` [B], ``state`` [B, S]."""
+        return self.encoder.step(clicks, state)
+
+    def sample(self, state: Tensor, generator: torch.Generator) -> Tensor:
+        """Slates drawn without replacement from Eq 4; int64 [B, k]."""
+        return gumbel_top_k(self.head(self.encoder.output(state)), self.slate_size, generator)
+
+    def top(self, state: Tensor) -> Tensor:
+        """The k most probable items, the best first; int64 [B, k]."""
+        logits: Tensor = self.head(self.encoder.output(state))
+        return logits.topk(self.slate_size, dim=-1).indices

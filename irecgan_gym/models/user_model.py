@@ -1,0 +1,175 @@
+"""The user behaviour model U: what a user clicks and what it earns (Eq 1-3 of the paper)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from irecgan_gym.dataclass_json import from_json
+from irecgan_gym.models.batches import StepBatch
+from irecgan_gym.models.building import build, resolve_device
+from irecgan_gym.models.candidates import candidate_scores
+from irecgan_gym.models.encoder import EncoderConfig, RecurrentEncoder
+from irecgan_gym.models.sampling import bernoulli, categorical
+from irecgan_gym.models.storage import load_weights, save_weights
+
+
+@dataclass(frozen=True)
+class UserModelConfig:
+    """What a user model is.
+
+    Attributes:
+        num_items: size of the catalogue, n.
+        slate_size: items that an environment made of this model shows at a time, k.
+        ending: how sessions end. ``"reward"``: a sampled reward of 0 ends the session (the simulator's users).
+            ``"leave"``: the user may choose "no click" beside the slate's items, c_end of §5 (real logs).
+        encoder: shape of the recurrent state.
+    """
+
+    num_items: int
+    slate_size: int
+    ending: Literal["reward", "leave"] = "reward"
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+
+    def __post_init__(self) -> None:
+        if self.ending not in ("reward", "leave"):
+            raise ValueError(f"ending must be 'reward' or 'leave', got {self.ending!r}")
+        if not 1 <= self.slate_size <= self.num_items:
+            raise ValueError(f"slate_size must be from 1 to num_items={self.num_items}, got {self.slate_size}")
+
+
+class Response(NamedTuple):
+    """What users did with their slates.
+
+    Attributes:
+        clicks: ids 0..num_items, ``num_items`` where the user left; int64 [B].
+        rewards: 0.0 or 1.0; float32 [B].
+        ended: whether the session is over; bool [B].
+    """
+
+    clicks: Tensor
+    rewards: Tensor
+    ended: Tensor
+
+
+class LogLikelihood(NamedTuple):
+    """Log-probabilities of logged behaviour, one a step.
+
+    Attributes:
+        click: log p(c_t | s_t, a_t), Eq 1; [M].
+        reward: log p(r_t | s_t, c_t), Eq 2; 0 where the user left; [M].
+    """
+
+    click: Tensor
+    reward: Tensor
+
+
+class UserModel(nn.Module):
+    """Recurrent user behaviour model with a click head (Eq 1) and a reward head (Eq 2).
+
+    The reward mapping f_r is a sigmoid, so rewards are 0 or 1. "No click" is the last row of the embedding table,
+    both as the start of every history and, with ``ending="leave"``, as the alternative beside a slate's items.
+    """
+
+    def __init__(self, config: UserModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        hidden, embedding = config.encoder.hidden_size, config.encoder.embedding_size
+        self.encoder = RecurrentEncoder(config.num_items, config.encoder)
+        self.click_head = nn.Linear(hidden, embedding)  # W^c, b^c
+        self.reward_head = nn.Linear(hidden, embedding)  # W^r, b^r
+
+    @classmethod
+    def create(cls, config: UserModelConfig, *, seed: int, device: str | torch.device = "auto") -> UserModel:
+        """A new model with parameters drawn from ``seed``."""
+        return build(lambda: cls(config), torch.Generator().manual_seed(seed), resolve_device(device))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return self.click_head.weight.device
+
+    def click_logits(self, hidden: Tensor, candidates: Tensor) -> Tensor:
+        """V^c of Eq 1 for each candidate; ``hidden`` [M, H], ``candidates`` [M, K] to [M, K]."""
+        return candidate_scores(self.click_head(hidden), self.encoder.embedding.weight, candidates)
+
+    def reward_logits(self, hidden: Tensor, clicks: Tensor) -> Tensor:
+        """Log-odds of a reward of 1 for the clicked item (Eq 2); ``clicks`` [M] to [M]."""
+        vectors = self.encoder.embedding(clicks)
+        return (self.reward_head(hidden) * vectors).sum(-1) / math.sqrt(vectors.shape[-1])
+
+    def log_likelihood(self, batch: StepBatch) -> LogLikelihood:
+        """The two terms of Eq 3 for every step of a batch (differentiable).
+
+        The batch must offer "no click" if and only if sessions end by leaving (see :attr:`leave_option`).
+        """
+        hidden = self.encoder(batch)
+        logits = self.click_logits(hidden, batch.slates).masked_fill(~batch.slate_mask, -torch.inf)
+        clicked = logit_of_click(logits, batch)
+        click = clicked - logits.logsumexp(-1)
+        odds = self.reward_logits(hidden, batch.clicks)
+        reward = -F.binary_cross_entropy_with_logits(odds, batch.rewards.to(odds.dtype), reduction="none")
+        return LogLikelihood(click, torch.where(batch.clicks < self.config.num_items, reward, 0.0))
+
+    @property
+    def leave_option(self) -> bool:
+        """Whether a user may choose "no click" beside the items of the slate."""
+        return self.config.ending == "leave"
+
+    def candidates(self, slates: Tensor) -> Tensor:
+        """The user's alternatives: the slate, and "no click" where users may leave; [B, k] to [B, k or k + 1]."""
+        if not self.leave_option:
+            return slates
+        return F.pad(slates, (0, 1), value=self.config.num_items)
+
+    def click_probabilities(self, state: Tensor, slates: Tensor) -> Tensor:
+        """p(c | s, a) of Eq 1 over :meth:`candidates`; ``state`` [B, S], ``slates`` [B, k]."""
+        return self.click_logits(self.encoder.output(state), self.candidates(slates)).softmax(-1)
+
+    def reward_probabilities(self, state: Tensor, clicks: Tensor) -> Tensor:
+        """p(r = 1 | s, c) of Eq 2; ``state`` [B, S], ``clicks`` [B]."""
+        return self.reward_logits(self.encoder.output(state), clicks).sigmoid()
+
+    @torch.no_grad()
+    def respond(self, state: Tensor, slates: Tensor, generator: torch.Generator) -> Response:
+        """Sample what users in the given states do with the given slates (Eq 1, then Eq 2).
+
+        Args:
+            state: [B, S], after everything before this step.
+            slates: item ids [B, k], different items in a row.
+            generator: on the model's device.
+        """
+        candidates = self.candidates(slates)
+        hidden = self.encoder.output(state)
+        choice = categorical(self.click_logits(hidden, candidates), generator)
+        clicks = candidates.gather(1, choice.unsqueeze(1)).squeeze(1)
+        rewards = bernoulli(self.reward_logits(hidden, clicks).sigmoid(), generator)
+        if self.leave_option:
+            ended = clicks == self.config.num_items
+            return Response(clicks, rewards.masked_fill(ended, 0.0), ended)
+        return Response(clicks, rewards, rewards == 0)
+
+    def save(self, path: str | Path) -> None:
+        """Write to one safetensors file, atomically."""
+        save_weights(path, "user_model", asdict(self.config), self.state_dict())
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: str | torch.device = "auto") -> UserModel:
+        """Read what :meth:`save` wrote."""
+        config, tensors = load_weights(path, "user_model")
+        with torch.device("meta"):
+            model = cls(from_json(UserModelConfig, config))
+        model.load_state_dict(tensors, assign=True)
+        return model.to(resolve_device(device))
+
+
+def logit_of_click(logits: Tensor, batch: StepBatch) -> Tensor:
+    """The logit of the clicked alternative at each step; ``logits`` [M, K] over the batch's slates to [M]."""
+    position = (batch.slates == batch.clicks.unsqueeze(1)).logical_and(batch.slate_mask).int().argmax(1, keepdim=True)
+    return logits.gather(1, position).squeeze(1)

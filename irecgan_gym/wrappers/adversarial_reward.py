@@ -1,0 +1,135 @@
+"""Rewards rescaled by how real the session looks to a discriminator (Eq 6, 9 and 10)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, SupportsFloat
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium.utils import RecordConstructorArgs
+from numpy.typing import NDArray
+from torch import Tensor
+
+from irecgan_gym.models.sequence_score import Prefixes, SequenceScore
+
+RewardMode = Literal["multiply", "generation"]
+
+
+class RewardRule:
+    """How a score and a reward become the agent's reward.
+
+    Args:
+        mode: ``"multiply"``: q r (r^s of §5.2); ``"generation"``: q (1 + lambda_r r) (Eq 10).
+        lambda_r: weight of the reward in ``"generation"``.
+    """
+
+    def __init__(self, mode: RewardMode, lambda_r: float) -> None:
+        if mode not in ("multiply", "generation"):
+            raise ValueError(f"mode must be 'multiply' or 'generation', got {mode!r}")
+        self.mode = mode
+        self.lambda_r = lambda_r
+
+    def rescale(self, q: NDArray[np.float64], rewards: NDArray[Any], left: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Rescaled rewards, [B].
+
+        Args:
+            q: q_D(tau_0:t), [B].
+            rewards: the env's rewards, [B].
+            left: users who left without a click, [B]: the step earns nothing, for the agent chose no item that
+                the user took.
+        """
+        if self.mode == "multiply":
+            return np.where(left, 0.0, q * rewards)
+        return np.where(left, 0.0, q * (1.0 + self.lambda_r * rewards))
+
+
+class AdversarialReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
+    """Rescale an env's rewards by q_D(tau_0:t), the chance that the session so far looks real (Eq 6).
+
+    While a session goes on, q is the mean discriminator score of N completions of it, played by the user model and a
+    roll-out policy; at its end, the score of the session itself. Every ``info`` holds the env's own reward under
+    ``"raw_reward"`` and the score under ``"q"`` (NaN in ``reset``, when nothing has been scored).
+
+    Works on every env of the suite: it reads the slate and the click from ``info["slate"]`` and ``info["click"]``.
+    The vector twin is :class:`~irecgan_gym.wrappers.adversarial_reward_vector.VectorAdversarialReward`.
+
+    Args:
+        env: an env of the suite, wrapped or not.
+        score: the models and numbers of Eq 6.
+        mode: ``"multiply"`` for q r (§5.2) or ``"generation"`` for q (1 + lambda_r r) (Eq 10).
+        lambda_r: see ``mode``.
+    """
+
+    def __init__(
+        self,
+        env: gym.Env[Any, Any],
+        *,
+        score: SequenceScore,
+        mode: RewardMode = "multiply",
+        lambda_r: float = 3.0,
+    ) -> None:
+        RecordConstructorArgs.__init__(self, score=score, mode=mode, lambda_r=lambda_r, _disable_deepcopy=True)
+        super().__init__(env)
+        check_same_catalogue(env.unwrapped, score)
+        self._score = score
+        self._rule = RewardRule(mode, lambda_r)
+        self._generator = torch.Generator(score.user_model.device)
+        self._prefix: Prefixes | None = None
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Reset the env; a seed also starts the roll-outs' generator afresh."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        if seed is not None or self._prefix is None:
+            seed_generator(self._generator, seed)
+        self._prefix = self._score.start(1)
+        return observation, {**info, "raw_reward": 0.0, "q": np.nan}
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Step the env and rescale the reward."""
+        if self._prefix is None:
+            raise gym.error.ResetNeeded("call reset before step")
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        device = self._generator.device
+        slate = torch.as_tensor(np.asarray(info["slate"])[None], dtype=torch.int64, device=device)
+        click = int(info["click"])
+        raw = float(reward)
+        self._prefix = self._score.observe(
+            self._prefix,
+            slate,
+            torch.tensor([click], device=device),
+            torch.tensor([raw], dtype=torch.float32, device=device),
+        )
+        finished = torch.tensor([terminated or truncated], device=device)
+        q = self._score.score(self._prefix, finished, self._generator).double().cpu().numpy()
+        left = np.array([click == self._score.user_model.config.num_items])
+        rescaled = self._rule.rescale(q, np.array([raw]), left)
+        return (
+            observation,
+            float(rescaled[0]),
+            terminated,
+            truncated,
+            {**info, "raw_reward": raw, "q": float(q[0])},
+        )
+
+
+def check_same_catalogue(env: Any, score: SequenceScore) -> None:
+    """Check that the env recommends the items that the user model knows.
+
+    Raises:
+        ValueError: catalogues of different sizes.
+    """
+    expected = score.user_model.config.num_items
+    if env.num_items != expected:
+        raise ValueError(f"the env has {env.num_items} items, the user model of the score {expected}")
+
+
+def seed_generator(generator: torch.Generator, seed: int | None) -> None:
+    """Seed the roll-outs apart from the env, which uses the same seed for itself; None is drawn from the system."""
+    entropy = None if seed is None else [seed, 0x51D]
+    generator.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1)))
+
+
+def as_tensor(values: NDArray[Any], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """An array of an env as a tensor on the models' device."""
+    return torch.as_tensor(np.ascontiguousarray(values), dtype=dtype, device=device)

@@ -1,0 +1,43 @@
+"""Fixtures for all tests: one thread, and small worlds that a slow plain computation can check."""
+
+import numpy as np
+import pytest
+import torch
+
+from irecgan_gym.sessions import Sessions
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    """Tests run side by side; more threads than cores would only slow them down."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def random_sessions(rng, *, num_items=7, slate_size=3, num_sessions=12, max_length=5, ragged=False, leave=False):
+    """Sessions without any structure, but with everything that training must cope with."""
+    lengths = rng.integers(1, max_length + 1, num_sessions)
+    total = int(lengths.sum())
+    sizes = rng.integers(2, slate_size + 1, total) if ragged else np.full(total, slate_size)
+    slates = [rng.permutation(num_items)[:size] for size in sizes]
+    clicks = np.array([rng.choice(slate) for slate in slates])
+    rewards = rng.integers(0, 2, total)
+    last = np.cumsum(lengths) - 1
+    if leave:
+        clicks[last[::2]] = num_items
+        rewards[last[::2]] = 0
+    truncated = np.zeros(num_sessions, dtype=bool)
+    truncated[1::4] = True
+    return Sessions.from_columns(
+        num_items=num_items,
+        lengths=lengths,
+        slates=np.concatenate(slates),
+        slate_lengths=sizes,
+        clicks=clicks,
+        rewards=rewards,
+        truncated=truncated,
+    )

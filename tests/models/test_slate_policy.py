@@ -1,0 +1,64 @@
+from itertools import permutations
+
+import numpy as np
+import pytest
+import torch
+
+from agents.policy_gradient import ReturnsData, policy_gradient_loss
+from irecgan_gym.models.batches import SessionTensors
+from irecgan_gym.models.building import build
+from irecgan_gym.models.encoder import EncoderConfig
+from irecgan_gym.models.sampling import gumbel_top_k
+from irecgan_gym.models.slate_policy import SlatePolicy
+from tests.conftest import random_sessions
+from tests.plain import gradients, plain_agent_objective
+
+TINY = EncoderConfig("gru", 1, hidden_size=4, embedding_size=3)
+
+
+def tiny_policy():
+    return build(lambda: SlatePolicy(7, 3, TINY), torch.Generator().manual_seed(1)).double()
+
+
+@pytest.mark.parametrize("lambda_r", [0.0, 3.0])
+@pytest.mark.parametrize("leave", [False, True])
+def test_loss_and_gradient_of_eq_8_and_eq_10(lambda_r, leave, rng):
+    policy = tiny_policy()
+    sessions = random_sessions(rng, leave=leave)
+    q = rng.random(sessions.num_steps)
+    rewards = np.where(sessions.clicks == 7, 0, q * (1 + lambda_r * sessions.rewards))
+    data = ReturnsData(sessions, rewards.astype(np.float64), 0.9, torch.device("cpu"))
+    batch = data.sessions.batch(np.arange(len(sessions)))
+    loss = policy_gradient_loss(policy.click_log_probabilities(batch), data.returns(batch).double(), 1.0)
+    plain = -plain_agent_objective(policy, sessions, q, 0.9, lambda_r)
+    torch.testing.assert_close(loss, plain, rtol=1e-5, atol=1e-5)
+    slow = gradients(policy, plain)
+    for name, gradient in gradients(policy, loss).items():
+        torch.testing.assert_close(gradient, slow[name], rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_gumbel_top_k_draws_without_replacement_in_order():
+    """The chance of an ordered draw is the product of softmaxes over what is left."""
+    probabilities = torch.tensor([0.5, 0.3, 0.15, 0.05])
+    draws = gumbel_top_k(probabilities.log().repeat(60_000, 1), 2, torch.Generator().manual_seed(0))
+    for first, second in permutations(range(4), 2):
+        expected = probabilities[first] * probabilities[second] / (1 - probabilities[first])
+        share = ((draws[:, 0] == first) & (draws[:, 1] == second)).float().mean()
+        assert float(share) == pytest.approx(float(expected), abs=0.01)
+
+
+def test_impossible_items_are_never_drawn():
+    logits = torch.tensor([0.0, -torch.inf, 0.0]).repeat(500, 1)
+    assert not (gumbel_top_k(logits, 2, torch.Generator().manual_seed(0)) == 1).any()
+
+
+def test_the_policy_is_a_softmax_over_all_items(rng):
+    policy = tiny_policy()
+    batch = SessionTensors(random_sessions(rng), leave_option=False).batch(np.arange(5))
+    log_probabilities = policy.log_probabilities(policy.encoder(batch))
+    torch.testing.assert_close(log_probabilities.exp().sum(-1), torch.ones(len(batch.clicks), dtype=torch.float64))
+    state = policy.start(4)
+    top = policy.top(state)
+    assert torch.equal(top[0], policy.log_probabilities(policy.encoder.output(state))[0].argsort(descending=True)[:3])
+    slates = policy.sample(state, torch.Generator().manual_seed(0))
+    assert all(len(set(row.tolist())) == 3 for row in slates)
