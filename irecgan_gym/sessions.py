@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -252,7 +253,7 @@ class Sessions:
         number = range(len(self))[index]
         first, last = int(self.offsets[number]), int(self.offsets[number + 1])
         bounds = self.slate_offsets[first : last + 1]
-        slates = [self.slate_items[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+        slates = [self.slate_items[a:b] for a, b in pairwise(bounds)]
         return Session(slates, self.clicks[first:last], self.rewards[first:last])
 
     def __iter__(self) -> Iterator[Session]:

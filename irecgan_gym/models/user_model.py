@@ -102,7 +102,8 @@ class UserModel(nn.Module):
     def reward_logits(self, hidden: Tensor, clicks: Tensor) -> Tensor:
         """Log-odds of a reward of 1 for the clicked item (Eq 2); ``clicks`` [M] to [M]."""
         vectors = self.encoder.embedding(clicks)
-        return (self.reward_head(hidden) * vectors).sum(-1) / math.sqrt(vectors.shape[-1])
+        products: Tensor = self.reward_head(hidden) * vectors
+        return products.sum(-1) / math.sqrt(vectors.shape[-1])
 
     def log_likelihood(self, batch: StepBatch) -> LogLikelihood:
         """The two terms of Eq 3 for every step of a batch (differentiable).

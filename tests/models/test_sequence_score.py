@@ -81,7 +81,8 @@ def test_many_rollouts_have_the_exact_expectation(ending):
 @torch.no_grad()
 def test_rollouts_match_a_loop_over_single_sessions():
     """The slow plain form of Eq 6: every completion alone, every recurrent state from the start of its session."""
-    user_model, policy, discriminator = models = tiny_models("reward")
+    models = tiny_models("reward")
+    user_model, policy, _ = models
     generator = torch.Generator().manual_seed(5)
 
     def complete(history):

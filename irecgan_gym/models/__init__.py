@@ -1,0 +1,1 @@
+"""PyTorch modules: recurrent encoder, user model, policy and discriminator."""
