@@ -21,26 +21,26 @@ class RecSimEnv(gym.Env[np.int64, NDArray[np.int64]]):
     ## Description
     The user is in one of m hidden states; item a has the reward r(s, a), drawn once from U(0, 1]. Of the slate shown,
     the user clicks one item, drawn in proportion to r(s, .). The click succeeds with probability r(s, a): then the
-    reward is 1 and the state moves by P(. | s, a). Else the reward is 0 and the session ends. The agent's task is to keep
-    sessions going.
+    reward is 1 and the state moves by P(. | s, a). Else the reward is 0 and the session ends. The agent's task is to
+    keep sessions going.
 
     The suite registers three of these worlds:
 
-    | Id                     | Transitions                                       | What it is for                         |
-    |------------------------|---------------------------------------------------|----------------------------------------|
-    | `RecSim-v0`            | `"softmax"`: rows are nearly uniform              | the paper's; clicks tell almost nothing |
-    | `RecSim-Observable-v0` | `"item"`, `epsilon=0.05`                          | the state can be inferred from clicks  |
-    | `RecSim-Planning-v0`   | the same, rewards scaled per state from 1 to 0.1  | greedy slates lead into poor states    |
+    | Id                     | Transitions                                      | What it is for                          |
+    |------------------------|--------------------------------------------------|-----------------------------------------|
+    | `RecSim-v0`            | `"softmax"`: rows are nearly uniform             | the paper's; clicks tell almost nothing |
+    | `RecSim-Observable-v0` | `"item"`, `epsilon=0.05`                         | the state can be inferred from clicks   |
+    | `RecSim-Planning-v0`   | the same, rewards scaled per state from 1 to 0.1 | greedy slates lead into poor states     |
 
     ## Action Space
     `MultiDiscrete([n] * k)`: the slate, k item ids. Users always see k different items: a slot that repeats an earlier
     item is filled with a random other item (`duplicates="error"` refuses instead), because a user who must click would
-    make a slate of one excellent item unbeatable. What was shown is `info["slate"]`. An id out of range or a wrong shape
-    raises a `ValueError`.
+    make a slate of one excellent item unbeatable. What was shown is `info["slate"]`. An id out of range or a wrong
+    shape raises a `ValueError`.
 
     ## Observation Space
-    `Discrete(n + 1)`: the last click, and `n` for "no click yet". With `observation="state"`, for oracles, `Discrete(m)`:
-    the user's state. Use Gymnasium's own stacking wrappers for histories.
+    `Discrete(n + 1)`: the last click, and `n` for "no click yet". With `observation="state"`, for oracles,
+    `Discrete(m)`: the user's state. Use Gymnasium's own stacking wrappers for histories.
 
     | Num | Observation       | Min | Max |
     |-----|-------------------|-----|-----|
@@ -97,8 +97,8 @@ class RecSimEnv(gym.Env[np.int64, NDArray[np.int64]]):
     ```
 
     ## Vectorized environment
-    `gym.make_vec("RecSim-v0", num_envs=B)` gives :class:`~irecgan_gym.envs.recsim_vector.RecSimVectorEnv`, which steps B
-    users in one call, in any of Gymnasium's autoreset modes.
+    `gym.make_vec("RecSim-v0", num_envs=B)` gives :class:`~irecgan_gym.envs.recsim_vector.RecSimVectorEnv`, which
+    steps B users in one call, in any of Gymnasium's autoreset modes.
 
     ## References
     X. Bai, J. Guan, H. Wang: A Model-Based Reinforcement Learning with Adversarial Training for Online Recommendation.

@@ -57,6 +57,6 @@ class RecSimLaw:
 def _inverse(cumulative: NDArray[np.float64], uniforms: NDArray[np.float64]) -> NDArray[np.int64]:
     """Categories by inversion: the first whose cumulative weight exceeds the uniform share of the total."""
     threshold = uniforms * cumulative[..., -1]
-    places = (cumulative <= threshold[..., None]).sum(-1)
     # A share that rounds up to the whole belongs to the last category.
-    return np.minimum(places, cumulative.shape[-1] - 1)
+    places: NDArray[np.int64] = np.minimum((cumulative <= threshold[..., None]).sum(-1), cumulative.shape[-1] - 1)
+    return places
