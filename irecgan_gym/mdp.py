@@ -47,12 +47,12 @@ class RecommendationMDP:
     @property
     def num_states(self) -> int:
         """Number of user states, m."""
-        return self.rewards.shape[0]
+        return len(self.rewards)
 
     @property
     def num_items(self) -> int:
         """Size of the catalogue, n."""
-        return self.rewards.shape[1]
+        return len(self.rewards[0])
 
 
 def draw_mdp(

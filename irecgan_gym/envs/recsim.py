@@ -26,11 +26,11 @@ class RecSimEnv(gym.Env[np.int64, NDArray[np.int64]]):
 
     The suite registers three of these worlds:
 
-    | Id                     | Transitions                                      | What it is for                          |
-    |------------------------|--------------------------------------------------|-----------------------------------------|
-    | `RecSim-v0`            | `"softmax"`: rows are nearly uniform             | the paper's; clicks tell almost nothing |
-    | `RecSim-Observable-v0` | `"item"`, `epsilon=0.05`                         | the state can be inferred from clicks   |
-    | `RecSim-Planning-v0`   | the same, rewards scaled per state from 1 to 0.1 | greedy slates lead into poor states     |
+    | Id                     | Transitions                                      | Clicks say                   |
+    |------------------------|--------------------------------------------------|------------------------------|
+    | `RecSim-v0`            | `"softmax"`, nearly uniform rows (the paper's)   | almost nothing of the state  |
+    | `RecSim-Observable-v0` | `"item"`, `epsilon=0.05`                         | in which state the user is   |
+    | `RecSim-Planning-v0`   | the same, rewards scaled per state from 1 to 0.1 | the same; greed costs later  |
 
     ## Action Space
     `MultiDiscrete([n] * k)`: the slate, k item ids. Users always see k different items: a slot that repeats an earlier
