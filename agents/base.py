@@ -66,6 +66,10 @@ class Agent(ABC):
         """
 
     @abstractmethod
+    def set_random_seed(self, seed: int) -> None:
+        """Start the sampled slates afresh from a seed."""
+
+    @abstractmethod
     def slate_scores(self, sessions: Sessions) -> NDArray[np.float32]:
         """Log-probability of each logged slate's items, given the clicks before; float32 [L].
 

@@ -53,7 +53,7 @@ class PolicyAgent(Agent):
         return build(make, torch.Generator().manual_seed(self._next_seed()), self.device)
 
     def set_random_seed(self, seed: int) -> None:
-        """Start the sampled slates afresh from a seed."""
+        """See :meth:`agents.base.Agent.set_random_seed`."""
         self._generator.manual_seed(seed)
 
     @torch.no_grad()

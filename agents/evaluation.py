@@ -1,0 +1,239 @@
+"""What a policy earns when it is deployed, and how it re-ranks logged lists (§7.1 and §7.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from numpy.typing import NDArray
+
+from irecgan_gym.metrics import Interval, click_ranks, coverage_at_r, mean_confidence_interval, ranked_lists
+from irecgan_gym.sessions import Sessions
+
+# More slots waste work on users who wait for the longest session, fewer make more and smaller steps.
+DEFAULT_NUM_ENVS = 100
+
+
+class SlatePredictor(Protocol):
+    """Anything that chooses slates as Stable-Baselines3's algorithms choose actions."""
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[NDArray[Any], Any]:
+        """See :meth:`agents.base.Agent.predict`."""
+
+
+class SlateScorer(Protocol):
+    """Anything that scores the items of logged slates."""
+
+    def slate_scores(self, sessions: Sessions) -> NDArray[np.float32]:
+        """See :meth:`agents.base.Agent.slate_scores`."""
+
+
+@dataclass(frozen=True, eq=False)
+class OnlineResult:
+    """What a policy earned in S sessions.
+
+    Attributes:
+        rewards: cumulative reward of each session; float64 [S].
+        lengths: steps of each session, the last one included; int64 [S].
+        coverage: coverage@r for r = 1..k over all visited steps, [k]; None where the env has no true rewards.
+        reward: mean of ``rewards`` with its 95% interval.
+        length: mean of ``lengths`` with its 95% interval.
+    """
+
+    rewards: NDArray[np.float64]
+    lengths: NDArray[np.int64]
+    coverage: NDArray[np.float64] | None
+    reward: Interval
+    length: Interval
+
+    def as_metrics(self, deployment: str) -> dict[str, float]:
+        """The numbers under names such as ``reward/top-k``, ``reward_low/top-k`` and ``coverage@1/top-k``."""
+        metrics = {
+            "reward": self.reward.mean,
+            "reward_low": self.reward.low,
+            "reward_high": self.reward.high,
+            "length": self.length.mean,
+        }
+        if self.coverage is not None:
+            metrics |= {f"coverage@{r}": float(share) for r, share in enumerate(self.coverage, start=1)}
+        return {f"{name}/{deployment}": value for name, value in metrics.items()}
+
+
+def evaluate_online(
+    policy: SlatePredictor,
+    env: str | VectorEnv[Any, Any, Any],
+    num_sessions: int = 1000,
+    *,
+    deterministic: bool,
+    seed: int,
+    num_envs: int = DEFAULT_NUM_ENVS,
+    max_session_steps: int | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
+) -> OnlineResult:
+    """Deploy a policy in the true environment.
+
+    Every session counts, those without any reward too (the authors leave them out). Each of the B slots plays a
+    number of sessions that is fixed beforehand, so that slots with short sessions do not fill up the sample. The
+    policy's state is carried from step to step and started afresh with each session.
+
+    Args:
+        policy: chooses the slates; where it has ``set_random_seed``, that is called first.
+        env: id of a registered env, or a vector env in the ``NEXT_STEP`` autoreset mode, which is left open.
+        num_sessions: S.
+        deterministic: True deploys the top k items, False slates sampled from the policy.
+        seed: of the users and of the sampled slates.
+        num_envs: slots of an env made from its id; no more than there are sessions.
+        max_session_steps: length at which sessions of an env made from its id are cut; None never cuts.
+        env_kwargs: arguments of an env made from its id.
+
+    Raises:
+        ValueError: ``num_sessions`` below 1, another autoreset mode, or an option of a made env with a given env.
+    """
+    if num_sessions < 1:
+        raise ValueError(f"num_sessions must be at least 1, got {num_sessions}")
+    if isinstance(env, str):
+        options: dict[str, Any] = {**(env_kwargs or {})}
+        if max_session_steps is not None:
+            options["max_episode_steps"] = max_session_steps
+        made: VectorEnv[Any, Any, Any] = gym.make_vec(env, num_envs=min(num_envs, num_sessions), **options)
+        try:
+            return evaluate_online(policy, made, num_sessions, deterministic=deterministic, seed=seed)
+        finally:
+            made.close()
+    if env_kwargs is not None or max_session_steps is not None:
+        raise ValueError("env_kwargs and max_session_steps are for an env made from its id, not for a given one")
+    if env.metadata.get("autoreset_mode") != AutoresetMode.NEXT_STEP:
+        raise ValueError(f"the vector env must reset on the next step, got {env.metadata.get('autoreset_mode')}")
+    users_seed, slates_seed = (int(word) for word in np.random.SeedSequence(seed).generate_state(2))
+    if hasattr(policy, "set_random_seed"):
+        policy.set_random_seed(slates_seed)
+    return _play(policy, env, num_sessions, deterministic, users_seed)
+
+
+def _play(
+    policy: SlatePredictor, env: VectorEnv[Any, Any, Any], num_sessions: int, deterministic: bool, seed: int
+) -> OnlineResult:
+    slots = env.num_envs
+    # Sessions that each slot has still to play, the current one included.
+    remaining = (num_sessions + np.arange(slots)) // slots
+    reward, length = np.zeros(slots), np.zeros(slots, dtype=np.int64)
+    rewards: list[NDArray[np.float64]] = []
+    lengths: list[NDArray[np.int64]] = []
+    shown: list[NDArray[Any]] = []
+    states: list[NDArray[Any]] = []
+
+    observation, _ = env.reset(seed=seed)
+    policy_state = None
+    episode_start = np.ones(slots, dtype=bool)
+    ended = np.zeros(slots, dtype=bool)
+    while remaining.any():
+        action, policy_state = policy.predict(observation, policy_state, episode_start, deterministic)
+        observation, step_reward, terminated, truncated, info = env.step(action)
+        # A slot whose session had ended was reset by this step: its action was ignored.
+        episode_start = ended
+        counted = ~ended & (remaining > 0)
+        ended = terminated | truncated
+        reward[counted] += step_reward[counted]
+        length[counted] += 1
+        if "previous_state" in info:
+            shown.append(info["slate"][counted])
+            states.append(info["previous_state"][counted])
+        finished = counted & ended
+        rewards.append(reward[finished])
+        lengths.append(length[finished])
+        reward[finished], length[finished] = 0.0, 0
+        remaining[finished] -= 1
+    all_rewards, all_lengths = np.concatenate(rewards), np.concatenate(lengths)
+    mdp = getattr(env.unwrapped, "mdp", None)
+    coverage = None
+    if shown and mdp is not None:
+        coverage = coverage_at_r(np.concatenate(shown), mdp.rewards, np.concatenate(states))
+    return OnlineResult(
+        rewards=all_rewards,
+        lengths=all_lengths,
+        coverage=coverage,
+        reward=mean_confidence_interval(all_rewards),
+        length=mean_confidence_interval(all_lengths),
+    )
+
+
+@dataclass(frozen=True)
+class RerankResult:
+    """How a policy re-ranks the lists of logged sessions.
+
+    Attributes:
+        precision: p@k (see :func:`irecgan_gym.metrics.precision_at_k`) by k, with its 95% interval.
+        reciprocal_rank: mean reciprocal rank of the click, with its 95% interval.
+        num_lists: how many lists counted.
+        num_clusters: how many users (sessions, where users are not known) they came from.
+    """
+
+    precision: Mapping[int, Interval]
+    reciprocal_rank: Interval
+    num_lists: int
+    num_clusters: int
+
+    def as_metrics(self, deployment: str) -> dict[str, float]:
+        """The numbers under names such as ``p@1/top-k``, ``p@1_low/top-k`` and ``mrr/top-k``; shares, not percent."""
+        metrics: dict[str, float] = {}
+        for name, interval in (
+            *((f"p@{k}", share) for k, share in self.precision.items()),
+            ("mrr", self.reciprocal_rank),
+        ):
+            metrics |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
+        return {f"{name}/{deployment}": value for name, value in metrics.items()}
+
+
+def evaluate_reranking(
+    scorer: SlateScorer,
+    sessions: Sessions,
+    *,
+    deterministic: bool,
+    seed: int,
+    at: Sequence[int] = (1, 10),
+    min_list_length: int = 11,
+) -> RerankResult:
+    """Re-rank the logged list of every step and look for the item that was clicked (§7.2).
+
+    The intervals are clustered by user, or by session where users are not known: lists of one user are not
+    independent of each other.
+
+    Args:
+        scorer: scores the items of every list, given the clicks before.
+        sessions: held-out sessions.
+        deterministic: True ranks by score; False by score plus Gumbel noise, which draws a ranking from the policy
+            as it would draw a slate (Plackett-Luce).
+        seed: of the order of items with equal scores and of the noise.
+        at: numbers of places k for p@k.
+        min_list_length: shorter lists do not count; the authors count lists longer than 10, and so does the default.
+
+    Raises:
+        ValueError: no list counts, or scores that are NaN.
+    """
+    rng = np.random.default_rng(seed)
+    scores = np.asarray(scorer.slate_scores(sessions), dtype=np.float64)
+    if not deterministic:
+        scores = scores + rng.gumbel(size=scores.shape)
+    ranks = click_ranks(sessions, scores, rng)
+    counted = ranked_lists(ranks, sessions.slate_lengths, min_list_length)
+    if not counted.any():
+        raise ValueError(f"none of {sessions} has a click on a list of at least {min_list_length} items")
+    of_session = sessions.session_of_step[counted]
+    clusters = of_session if sessions.users is None else sessions.users[of_session]
+    ranks = ranks[counted]
+    return RerankResult(
+        precision={k: mean_confidence_interval(ranks <= k, clusters=clusters) for k in at},
+        reciprocal_rank=mean_confidence_interval(1 / ranks, clusters=clusters),
+        num_lists=len(ranks),
+        num_clusters=len(np.unique(clusters)),
+    )
