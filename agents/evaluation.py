@@ -11,7 +11,15 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
-from irecgan_gym.metrics import Interval, click_ranks, coverage_at_r, mean_confidence_interval, ranked_lists
+from irecgan_gym.metrics import (
+    Interval,
+    click_ranks,
+    counted_lists,
+    coverage_at_r,
+    mean_interval,
+    mean_reciprocal_rank,
+    precision_at_k,
+)
 from irecgan_gym.sessions import Sessions
 
 # More slots waste work on users who wait for the longest session, fewer make more and smaller steps.
@@ -87,7 +95,7 @@ def evaluate_online(
     policy's state is carried from step to step and started afresh with each session.
 
     Args:
-        policy: chooses the slates; where it has ``set_random_seed``, that is called first.
+        policy: chooses the slates; an agent of ours, or of SB3, is seeded by ``set_random_seed`` first.
         env: id of a registered env, or a vector env in the ``NEXT_STEP`` autoreset mode, which is left open.
         num_sessions: S.
         deterministic: True deploys the top k items, False slates sampled from the policy.
@@ -132,12 +140,14 @@ def _play(
     shown: list[NDArray[Any]] = []
     states: list[NDArray[Any]] = []
 
-    observation, _ = env.reset(seed=seed)
+    mdp = getattr(env.unwrapped, "mdp", None)
+    observation, info = env.reset(seed=seed)
     policy_state = None
     episode_start = np.ones(slots, dtype=bool)
     ended = np.zeros(slots, dtype=bool)
     while remaining.any():
         action, policy_state = policy.predict(observation, policy_state, episode_start, deterministic)
+        before = info
         observation, step_reward, terminated, truncated, info = env.step(action)
         # A slot whose session had ended was reset by this step: its action was ignored.
         episode_start = ended
@@ -145,25 +155,24 @@ def _play(
         ended = terminated | truncated
         reward[counted] += step_reward[counted]
         length[counted] += 1
-        if "previous_state" in info:
+        if mdp is not None:
+            states.append(before["state"][counted])
             shown.append(info["slate"][counted])
-            states.append(info["previous_state"][counted])
         finished = counted & ended
         rewards.append(reward[finished])
         lengths.append(length[finished])
         reward[finished], length[finished] = 0.0, 0
         remaining[finished] -= 1
     all_rewards, all_lengths = np.concatenate(rewards), np.concatenate(lengths)
-    mdp = getattr(env.unwrapped, "mdp", None)
     coverage = None
-    if shown and mdp is not None:
-        coverage = coverage_at_r(np.concatenate(shown), mdp.rewards, np.concatenate(states))
+    if mdp is not None:
+        coverage = coverage_at_r(np.concatenate(shown), np.concatenate(states), mdp.rewards)
     return OnlineResult(
         rewards=all_rewards,
         lengths=all_lengths,
         coverage=coverage,
-        reward=mean_confidence_interval(all_rewards),
-        length=mean_confidence_interval(all_lengths),
+        reward=mean_interval(all_rewards),
+        length=mean_interval(all_lengths),
     )
 
 
@@ -175,13 +184,11 @@ class RerankResult:
         precision: p@k (see :func:`irecgan_gym.metrics.precision_at_k`) by k, with its 95% interval.
         reciprocal_rank: mean reciprocal rank of the click, with its 95% interval.
         num_lists: how many lists counted.
-        num_clusters: how many users (sessions, where users are not known) they came from.
     """
 
     precision: Mapping[int, Interval]
     reciprocal_rank: Interval
     num_lists: int
-    num_clusters: int
 
     def as_metrics(self, deployment: str) -> dict[str, float]:
         """The numbers under names such as ``p@1/top-k``, ``p@1_low/top-k`` and ``mrr/top-k``; shares, not percent."""
@@ -225,15 +232,8 @@ def evaluate_reranking(
     if not deterministic:
         scores = scores + rng.gumbel(size=scores.shape)
     ranks = click_ranks(sessions, scores, rng)
-    counted = ranked_lists(ranks, sessions.slate_lengths, min_list_length)
-    if not counted.any():
-        raise ValueError(f"none of {sessions} has a click on a list of at least {min_list_length} items")
-    of_session = sessions.session_of_step[counted]
-    clusters = of_session if sessions.users is None else sessions.users[of_session]
-    ranks = ranks[counted]
     return RerankResult(
-        precision={k: mean_confidence_interval(ranks <= k, clusters=clusters) for k in at},
-        reciprocal_rank=mean_confidence_interval(1 / ranks, clusters=clusters),
-        num_lists=len(ranks),
-        num_clusters=len(np.unique(clusters)),
+        precision={k: precision_at_k(sessions, ranks, k, min_list_length=min_list_length) for k in at},
+        reciprocal_rank=mean_reciprocal_rank(sessions, ranks, min_list_length=min_list_length),
+        num_lists=int(counted_lists(sessions, ranks, min_list_length).sum()),
     )

@@ -36,7 +36,7 @@ class ReferencePolicy(Agent):
         self._scores = np.full(num_items, -np.log(num_items), dtype=np.float32)
 
     def set_random_seed(self, seed: int) -> None:
-        """Start the sampled slates afresh from a seed."""
+        """See :meth:`agents.base.Agent.set_random_seed`."""
         self._rng = np.random.default_rng(seed)
 
     def predict(

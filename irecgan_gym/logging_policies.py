@@ -1,8 +1,8 @@
-"""The logging policies of §7.1: random, max and mix, with the chance of each item to be shown."""
+"""The logging policies of §7.1: who showed the slates that end up in a log, and with which probabilities."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from abc import ABC, abstractmethod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,101 +10,123 @@ from numpy.typing import NDArray
 from irecgan_gym.envs.slates import distinct_slates
 from irecgan_gym.mdp import RecommendationMDP
 
-LOGGING_POLICIES = ("random", "max", "mix")
+States = NDArray[np.int64]
+Slates = NDArray[np.int64]
 
 
-class LoggingPolicy(Protocol):
-    """Chooses slates knowing the user's true state."""
-
-    @property
-    def inclusion_probabilities(self) -> NDArray[np.float64]:
-        """Chance that an item is in the slate shown in a state, the item's propensity; [m, n], rows add up to k."""
-
-    def draw(self, states: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-        """A slate of k different items for each state; ``states`` [B] to [B, k]."""
-
-
-class RandomPolicy:
-    """k items, all slates alike.
+class LoggingPolicy(ABC):
+    """Draws slates given the true state, and knows how probable it makes each item.
 
     Args:
-        mdp: only its sizes are used.
-        slate_size: k.
+        mdp: the world in which it acts.
+        slate_size: items in a slate, k.
+
+    Attributes:
+        inclusion_probabilities: the propensities, probability that item a is in a slate shown in state s; read-only
+            float64 [m, n], rows add up to k.
     """
 
     def __init__(self, mdp: RecommendationMDP, slate_size: int) -> None:
-        self._num_items, self._slate_size = mdp.num_items, slate_size
-        self.inclusion_probabilities = np.full(mdp.rewards.shape, slate_size / mdp.num_items)
+        if not 1 <= slate_size <= mdp.num_items:
+            raise ValueError(f"slate_size must be from 1 to num_items = {mdp.num_items}, got {slate_size!r}")
+        self.num_items = mdp.num_items
+        self.slate_size = slate_size
+        self._ranked = mdp.ranked_items()
+        self.inclusion_probabilities = np.take_along_axis(
+            np.tile(self._inclusion_by_rank(), (mdp.num_states, 1)), np.argsort(self._ranked, axis=1), axis=1
+        )
+        self.inclusion_probabilities.flags.writeable = False
 
-    def draw(self, states: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-        """See :class:`LoggingPolicy`."""
-        return random_slates(len(states), self._slate_size, self._num_items, rng)
+    @abstractmethod
+    def draw(self, states: States, rng: np.random.Generator) -> Slates:
+        """Slates of k different items for users in the given states.
+
+        Args:
+            states: [B].
+            rng: the source of all randomness.
+
+        Returns:
+            Item ids in the order shown, int64 [B, k].
+        """
+
+    @abstractmethod
+    def _inclusion_by_rank(self) -> NDArray[np.float64]:
+        """Probability that the item of each rank (0 is the best) is in the slate, [n]."""
 
 
-class MaxPolicy:
-    """The k items of highest reward in the user's true state, the best first.
+class RandomPolicy(LoggingPolicy):
+    """pi_random: every ordered list of k different items is as probable as any other."""
 
-    Args:
-        mdp: whose rewards rank the items.
-        slate_size: k.
+    def draw(self, states: States, rng: np.random.Generator) -> Slates:
+        """See :meth:`LoggingPolicy.draw`."""
+        return random_slates(len(states), self.slate_size, self.num_items, rng)
+
+    def _inclusion_by_rank(self) -> NDArray[np.float64]:
+        return np.full(self.num_items, self.slate_size / self.num_items)
+
+
+class MaxPolicy(LoggingPolicy):
+    """pi_max: the k items of highest reward in the true state, the best one first."""
+
+    def draw(self, states: States, rng: np.random.Generator) -> Slates:
+        """See :meth:`LoggingPolicy.draw`; nothing is random here."""
+        return self._ranked[states, : self.slate_size]
+
+    def _inclusion_by_rank(self) -> NDArray[np.float64]:
+        return (np.arange(self.num_items) < self.slate_size).astype(np.float64)
+
+
+class MixPolicy(LoggingPolicy):
+    """pi_mix: with probability 1/2 the top k, else k random items of the 20%-50% band of ranks.
+
+    The band is made of the ranks from n // 5 up to and without n // 2, 0 being the best; with n = 50, ranks 10 to 24.
+
+    Raises:
+        ValueError: the band has fewer than k items.
     """
 
     def __init__(self, mdp: RecommendationMDP, slate_size: int) -> None:
-        self._top = np.argsort(-mdp.rewards, axis=1, kind="stable")[:, :slate_size]
-        self.inclusion_probabilities = np.zeros(mdp.rewards.shape)
-        np.put_along_axis(self.inclusion_probabilities, self._top, 1.0, axis=1)
-
-    def draw(self, states: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-        """See :class:`LoggingPolicy`."""
-        return self._top[states]
-
-
-class MixPolicy:
-    """By the toss of a coin the k best items, or k random items ranked from 20% to 50% of the catalogue.
-
-    Args:
-        mdp: whose rewards rank the items.
-        slate_size: k; the band of ranks must hold as many.
-    """
-
-    def __init__(self, mdp: RecommendationMDP, slate_size: int) -> None:
-        first, last = mdp.num_items // 5, mdp.num_items // 2
-        if last - first < slate_size:
+        self._band = range(mdp.num_items // 5, mdp.num_items // 2)
+        if len(self._band) < slate_size:
             raise ValueError(
-                f"logging_policy='mix' shows slates out of ranks {first} to {last - 1}, which are fewer than "
-                f"slate_size={slate_size}: use more items or smaller slates"
+                f"logging policy 'mix' draws {slate_size} items out of ranks {self._band.start} to "
+                f"{self._band.stop - 1} of num_items = {mdp.num_items}, which are only {len(self._band)}: take a "
+                "smaller slate_size or more items"
             )
-        self._max = MaxPolicy(mdp, slate_size)
-        self._band = np.argsort(-mdp.rewards, axis=1, kind="stable")[:, first:last]
-        self._slate_size = slate_size
-        in_band = np.zeros(mdp.rewards.shape)
-        np.put_along_axis(in_band, self._band, slate_size / (last - first), axis=1)
-        self.inclusion_probabilities = (self._max.inclusion_probabilities + in_band) / 2
+        super().__init__(mdp, slate_size)
 
-    def draw(self, states: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-        """See :class:`LoggingPolicy`."""
-        slates = self._max.draw(states, rng)
-        rows = np.flatnonzero(rng.random(len(states)) < 0.5)
-        places = random_slates(len(rows), self._slate_size, self._band.shape[1], rng)
-        slates[rows] = self._band[states[rows, None], places]
-        return slates
+    def draw(self, states: States, rng: np.random.Generator) -> Slates:
+        """See :meth:`LoggingPolicy.draw`."""
+        ranks = np.tile(np.arange(self.slate_size), (len(states), 1))
+        band = np.flatnonzero(rng.random(len(states)) < 0.5)
+        ranks[band] = self._band.start + random_slates(len(band), self.slate_size, len(self._band), rng)
+        return self._ranked[states[:, None], ranks]
+
+    def _inclusion_by_rank(self) -> NDArray[np.float64]:
+        inclusion = np.zeros(self.num_items)
+        inclusion[: self.slate_size] += 0.5
+        inclusion[self._band.start : self._band.stop] += 0.5 * self.slate_size / len(self._band)
+        return inclusion
+
+
+LOGGING_POLICIES: dict[str, type[LoggingPolicy]] = {"random": RandomPolicy, "max": MaxPolicy, "mix": MixPolicy}
 
 
 def make_logging_policy(name: str, mdp: RecommendationMDP, slate_size: int) -> LoggingPolicy:
-    """A logging policy by its name, one of ``LOGGING_POLICIES``."""
-    if name == "random":
-        return RandomPolicy(mdp, slate_size)
-    if name == "max":
-        return MaxPolicy(mdp, slate_size)
-    if name == "mix":
-        return MixPolicy(mdp, slate_size)
-    raise ValueError(f"logging_policy must be one of {LOGGING_POLICIES}, got {name!r}")
+    """The logging policy ``"random"``, ``"max"`` or ``"mix"`` for an MDP.
 
-
-def random_slates(num_slates: int, slate_size: int, num_items: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Slates of different items, all alike; [num_slates, slate_size].
-
-    Independent items with their repeats replaced by other items: no item is treated unlike another, so every slate is
-    as likely as every other, and the work does not grow with the catalogue.
+    Raises:
+        ValueError: an unknown name, or a slate size that the policy cannot fill.
     """
-    return distinct_slates(rng.integers(num_items, size=(num_slates, slate_size)), "replace", num_items, rng)
+    if name not in LOGGING_POLICIES:
+        raise ValueError(f"logging_policy must be one of {', '.join(map(repr, LOGGING_POLICIES))}, got {name!r}")
+    return LOGGING_POLICIES[name](mdp, slate_size)
+
+
+def random_slates(number: int, slate_size: int, num_items: int, rng: np.random.Generator) -> Slates:
+    """Uniform ordered slates of different items, [number, slate_size].
+
+    Neither the draws nor the replacement of repeats prefers any item, so no ordered list of different items is more
+    probable than another. The work grows with the slate and not with the catalogue.
+    """
+    return distinct_slates(rng.integers(num_items, size=(number, slate_size)), "replace", num_items, rng)

@@ -1,46 +1,58 @@
-"""The tables of the synthetic recommendation MDP (§7.1 of the paper)."""
+"""The tables of the synthetic recommendation MDP (§7.1), drawn from a seed or given by the user."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-TransitionKind = Literal["softmax", "dirichlet", "item"]
+FloatTable = NDArray[np.float64]
+
+TRANSITIONS = ("softmax", "dirichlet", "item")
+START_STATE = 0
+"""State s_0, in which every session begins."""
 
 
 @dataclass(frozen=True, eq=False)
 class RecommendationMDP:
-    """Rewards and transitions of m user states and n items; every session starts in state 0.
+    """Rewards and transitions of m user states and n items, checked and read-only.
 
     Attributes:
-        rewards: r(s, a) in [0, 1], the chance that a click on item a in state s succeeds; float64 [m, n]. In every
-            state the items of a slate are clicked in proportion to it.
-        transitions: P(s' | s, a) after a success; rows add up to 1; float64 [m, n, m].
+        rewards: r(s, a) in (0, 1]: how strongly item a draws clicks in state s, and the probability that a click on
+            it succeeds; float64 [m, n].
+        transitions: P(s' | s, a), the next state after a successful click; float64 [m, n, m], rows add up to 1.
+
+    Raises:
+        ValueError: tables of the wrong shape, or with an entry out of range, named with its place.
     """
 
-    rewards: NDArray[np.float64]
-    transitions: NDArray[np.float64]
+    rewards: FloatTable
+    transitions: FloatTable
 
     def __post_init__(self) -> None:
-        rewards = np.array(self.rewards, dtype=np.float64)
-        transitions = np.array(self.transitions, dtype=np.float64)
-        if rewards.ndim != 2 or 0 in rewards.shape:
-            raise ValueError(f"rewards must have shape [m, n], got {rewards.shape}")
-        m, n = rewards.shape
-        if transitions.shape != (m, n, m):
-            raise ValueError(f"transitions must have shape {(m, n, m)} for rewards {(m, n)}, got {transitions.shape}")
-        if not ((rewards > 0) & (rewards <= 1)).all():
-            s, a = (int(i) for i in np.argwhere(~((rewards > 0) & (rewards <= 1)))[0])
-            raise ValueError(f"rewards[{s}, {a}] is {rewards[s, a]}, expected a number in (0, 1]")
-        totals = transitions.sum(-1)
-        wrong = ~np.isclose(totals, 1.0) | (transitions < 0).any(-1)
-        if wrong.any():
-            s, a = (int(i) for i in np.argwhere(wrong)[0])
-            raise ValueError(f"transitions[{s}, {a}] is {transitions[s, a]}, expected probabilities that add up to 1")
-        rewards.flags.writeable = transitions.flags.writeable = False
+        rewards = _table("rewards", self.rewards)
+        if rewards.ndim != 2 or rewards.size == 0:
+            raise ValueError(f"rewards must have shape [num_states, num_items], got {list(rewards.shape)}")
+        _refuse("rewards", rewards, ~((rewards > 0) & (rewards <= 1)), "a number in (0, 1]")
+        num_states, num_items = rewards.shape
+        transitions = _table("transitions", self.transitions)
+        shape = (num_states, num_items, num_states)
+        if transitions.shape != shape:
+            raise ValueError(
+                f"transitions must have shape [num_states, num_items, num_states] = {list(shape)} to go with rewards "
+                f"of shape {list(rewards.shape)}, got {list(transitions.shape)}"
+            )
+        _refuse("transitions", transitions, ~((transitions >= 0) & (transitions <= 1)), "a probability")
+        sums = transitions.sum(axis=2)
+        wrong = np.argwhere(np.abs(sums - 1) > 1e-6)
+        if len(wrong):
+            state, item = wrong[0]
+            raise ValueError(
+                f"transitions[{state}, {item}] must add up to 1 over the next states, got {sums[state, item]}"
+            )
         object.__setattr__(self, "rewards", rewards)
         object.__setattr__(self, "transitions", transitions)
 
@@ -51,81 +63,117 @@ class RecommendationMDP:
 
     @property
     def num_items(self) -> int:
-        """Size of the catalogue, n."""
+        """Number of items, n."""
         return len(self.rewards[0])
+
+    def ranked_items(self) -> NDArray[np.int64]:
+        """Items of every state from the highest reward to the lowest, equal ones by id; [m, n]."""
+        return np.argsort(-self.rewards, axis=1, kind="stable")
+
+    def digest(self) -> str:
+        """SHA-256 of both tables: equal digests, equal worlds."""
+        content = hashlib.sha256(repr(self.rewards.shape).encode())
+        content.update(self.rewards.astype("<f8").tobytes())
+        content.update(self.transitions.astype("<f8").tobytes())
+        return content.hexdigest()
+
+    def __reduce__(self) -> tuple[type[RecommendationMDP], tuple[FloatTable, FloatTable]]:
+        # Copies and pickles go through the constructor, so that their arrays are read-only too.
+        return RecommendationMDP, (self.rewards, self.transitions)
+
+    def __repr__(self) -> str:
+        return f"RecommendationMDP(num_states={self.num_states}, num_items={self.num_items})"
 
 
 def draw_mdp(
-    *,
     num_states: int = 10,
     num_items: int = 50,
     mdp_seed: int = 0,
-    transitions: TransitionKind = "softmax",
+    transitions: str = "softmax",
+    *,
     concentration: float = 0.1,
     epsilon: float = 0.05,
     reward_scale: float = 1.0,
 ) -> RecommendationMDP:
     """Draw the tables of an MDP.
 
+    Rewards are r(s, a) ~ U(0, 1], times a factor of the state (see ``reward_scale``). They depend on the seed and the
+    sizes only, so that MDPs of one seed that differ in their transitions have the same items.
+
     Args:
         num_states: m.
         num_items: n.
-        mdp_seed: of the tables; the same seed gives the same rewards whatever the transitions.
-        transitions: ``"softmax"``: each row is a softmax of m draws of U(0, 1), as in the authors' code, so that the
-            next state is almost independent of everything; ``"dirichlet"``: rows from a Dirichlet distribution;
-            ``"item"``: each item leads to one state, the same from everywhere, but for noise.
-        concentration: of ``"dirichlet"``; small numbers make rows peaked.
-        epsilon: of ``"item"``: the chance that the next state is uniformly random instead.
-        reward_scale: rewards are multiplied state by state by numbers that fall evenly from 1 to ``reward_scale``.
-            The start state has the second largest: users can be led up one state, and down many.
+        mdp_seed: of everything that is drawn here.
+        transitions: ``"softmax"``: each row P(. | s, a) is a softmax of m draws from U(0, 1), no entry more than e
+            times another, so that the next state hardly depends on item or state. ``"dirichlet"``: each row is drawn
+            from a symmetric Dirichlet distribution. ``"item"``: every item leads to one state (drawn uniformly for
+            each item), whatever the state in which it is clicked, but for some noise.
+        concentration: of the Dirichlet distribution; the smaller, the nearer are transitions to certainty.
+        epsilon: with ``"item"``, the probability that the next state is drawn uniformly instead.
+        reward_scale: the smallest factor of a state. The factors fall in equal steps from 1 to it: s_1 has the factor
+            1, the start s_0 comes second, s_2 third and so on to the last state. So a session begins near the top,
+            most moves lead down, and one state is better still. 1 scales nothing.
 
     Raises:
-        ValueError: a number out of its range, or an unknown kind of transitions.
+        ValueError: an argument out of its range.
     """
-    for name, count in (("num_states", num_states), ("num_items", num_items)):
-        if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
-            raise ValueError(f"{name} must be an integer of at least 1, got {count!r}")
-    if not 0 < reward_scale <= 1:
-        raise ValueError(f"reward_scale must be in (0, 1], got {reward_scale}")
-    # A stream each, so that the kind of transitions does not change the rewards.
-    reward_rng, transition_rng = (np.random.default_rng(child) for child in np.random.SeedSequence(mdp_seed).spawn(2))
-    rewards = 1.0 - reward_rng.random((num_states, num_items))
-    rewards *= _state_scales(num_states, reward_scale)[:, None]
+    num_states = check_count("num_states", num_states, 1)
+    num_items = check_count("num_items", num_items, 1)
+    mdp_seed = check_count("mdp_seed", mdp_seed, 0)
+    if transitions not in TRANSITIONS:
+        raise ValueError(f"transitions must be one of {', '.join(map(repr, TRANSITIONS))}, got {transitions!r}")
+    if not (_is_number(concentration) and concentration > 0):
+        raise ValueError(f"concentration must be a positive number, got {concentration!r}")
+    if not (_is_number(epsilon) and 0 <= epsilon <= 1):
+        raise ValueError(f"epsilon must be a probability from 0 to 1, got {epsilon!r}")
+    if not (_is_number(reward_scale) and 0 < reward_scale <= 1):
+        raise ValueError(f"reward_scale must be a factor in (0, 1], got {reward_scale!r}")
+
+    rng = np.random.default_rng(mdp_seed)
+    # random() is in [0, 1): the rewards must be in (0, 1], as a slate of rewards 0 would have no click to draw.
+    rewards = (1.0 - rng.random((num_states, num_items))) * _state_factors(num_states, reward_scale)[:, None]
     shape = (num_states, num_items, num_states)
     if transitions == "softmax":
-        table = _softmax_rows(transition_rng, shape)
+        rows = np.exp(rng.random(shape))
+        rows /= rows.sum(axis=2, keepdims=True)
     elif transitions == "dirichlet":
-        table = _dirichlet_rows(transition_rng, shape, concentration)
-    elif transitions == "item":
-        table = _item_rows(transition_rng, shape, epsilon)
+        rows = rng.dirichlet(np.full(num_states, concentration), size=(num_states, num_items))
     else:
-        raise ValueError(f"transitions must be 'softmax', 'dirichlet' or 'item', got {transitions!r}")
-    return RecommendationMDP(rewards, table)
+        destinations = rng.integers(num_states, size=num_items)
+        rows = np.full(shape, epsilon / num_states)
+        rows[:, np.arange(num_items), destinations] += 1 - epsilon
+    return RecommendationMDP(rewards, rows)
 
 
-def _state_scales(num_states: int, lowest: float) -> NDArray[np.float64]:
-    scales = np.linspace(1.0, lowest, num_states)
-    scales[:2] = scales[:2][::-1].copy()
-    return scales
+def check_count(name: str, value: Any, minimum: int) -> int:
+    """The value as an int, or a ValueError that names the argument."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < minimum:
+        raise ValueError(f"{name} must be an integer of at least {minimum}, got {value!r}")
+    return int(value)
 
 
-def _softmax_rows(rng: np.random.Generator, shape: tuple[int, int, int]) -> NDArray[np.float64]:
-    odds = np.exp(rng.random(shape))
-    rows: NDArray[np.float64] = odds / odds.sum(-1, keepdims=True)
-    return rows
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and bool(np.isfinite(value))
 
 
-def _dirichlet_rows(rng: np.random.Generator, shape: tuple[int, int, int], concentration: float) -> NDArray[np.float64]:
-    if not concentration > 0:
-        raise ValueError(f"concentration must be positive, got {concentration}")
-    return rng.dirichlet(np.full(shape[-1], concentration), size=shape[:2])
+def _state_factors(num_states: int, reward_scale: float) -> FloatTable:
+    factors = np.linspace(1.0, reward_scale, num_states)
+    factors[:2] = factors[:2][::-1].copy()
+    return factors
 
 
-def _item_rows(rng: np.random.Generator, shape: tuple[int, int, int], epsilon: float) -> NDArray[np.float64]:
-    if not 0 <= epsilon <= 1:
-        raise ValueError(f"epsilon must be from 0 to 1, got {epsilon}")
-    num_states, num_items, _ = shape
-    leads_to = rng.integers(num_states, size=num_items)
-    row = np.full((num_items, num_states), epsilon / num_states)
-    row[np.arange(num_items), leads_to] += 1 - epsilon
-    return np.broadcast_to(row, shape)
+def _table(name: str, values: ArrayLike) -> FloatTable:
+    """A read-only copy as float64."""
+    try:
+        table = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be an array of numbers: {error}") from error
+    table.flags.writeable = False
+    return table
+
+
+def _refuse(name: str, table: FloatTable, wrong: NDArray[np.bool_], expected: str) -> None:
+    places = np.argwhere(wrong)
+    if len(places):
+        place = tuple(int(i) for i in places[0])
+        raise ValueError(f"{name}[{', '.join(map(str, place))}] must be {expected}, got {table[place]}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,22 +77,30 @@ class Interval(NamedTuple):
     low: float
     high: float
 
+    @property
+    def half_width(self) -> float:
+        """Half the length of the interval."""
+        return (self.high - self.low) / 2
 
-def mean_interval(values: ArrayLike, clusters: ArrayLike | None = None, z: float = 1.96) -> Interval:
-    """A mean with its normal confidence interval.
+
+def mean_interval(values: ArrayLike, clusters: ArrayLike | None = None, confidence: float = 0.95) -> Interval:
+    """A mean with Student's t interval, which stays honest for a handful of values.
 
     Args:
         values: [M].
         clusters: a number for each value; values of one cluster (the steps of a session) may depend on each other.
             Each value is its own cluster when left out.
-        z: half-width in standard errors; 1.96 gives 95%.
+        confidence: probability that the interval holds the mean.
 
     Returns:
-        The interval; NaN ends when there are fewer than two clusters.
+        The interval, with as many degrees of freedom as there are clusters less one; NaN ends when there are fewer
+        than two clusters.
 
     Raises:
-        ValueError: no values.
+        ValueError: no values, or a confidence out of range.
     """
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must be between 0 and 1, got {confidence}")
     data = np.asarray(values, dtype=np.float64)
     if data.size == 0:
         raise ValueError("a mean needs at least one value")
@@ -102,7 +112,8 @@ def mean_interval(values: ArrayLike, clusters: ArrayLike | None = None, z: float
     # The mean is a ratio of sums over clusters; these are the residuals of its linear approximation.
     residuals = np.bincount(group, weights=data - mean)
     error = float(np.sqrt((residuals**2).sum() * count / (count - 1)) / data.size)
-    return Interval(mean, mean - z * error, mean + z * error)
+    half_width = student_t_quantile((1 + confidence) / 2, count - 1) * error
+    return Interval(mean, mean - half_width, mean + half_width)
 
 
 def precision_at_k(
@@ -110,18 +121,91 @@ def precision_at_k(
 ) -> Interval:
     """p@k of §7.2: how often the clicked item is among the first k of its re-ranked list.
 
-    With one click a list this is what others call the hit rate.
+    With one click a list this is what others call the hit rate. The interval is clustered by user, or by session where
+    users are not known.
 
     Args:
         sessions: logged sessions.
         ranks: from :func:`click_ranks`, [T].
         k: how many places count.
-        min_list_length: shorter lists are not counted. The authors count lists of more than 10 items, for every k.
+        min_list_length: shorter lists are not counted. The authors count lists of more than 10 items, for every k; on
+            lists of k items or fewer p@k is 1 whatever the ranking.
 
     Raises:
         ValueError: no list is long enough.
     """
-    counted = (ranks >= 0) & (sessions.slate_lengths >= min_list_length)
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}")
+    counted = counted_lists(sessions, ranks, min_list_length)
+    return mean_interval(ranks[counted] < k, clusters=_users(sessions)[counted])
+
+
+def mean_reciprocal_rank(sessions: Sessions, ranks: NDArray[np.integer[Any]], *, min_list_length: int = 11) -> Interval:
+    """Mean of 1 / (place of the click, from 1); arguments, interval and errors as in :func:`precision_at_k`."""
+    counted = counted_lists(sessions, ranks, min_list_length)
+    return mean_interval(1 / (1 + ranks[counted]), clusters=_users(sessions)[counted])
+
+
+def counted_lists(sessions: Sessions, ranks: NDArray[np.integer[Any]], min_list_length: int) -> NDArray[np.bool_]:
+    """The steps that count in a ranking measure: a click on a list of at least ``min_list_length`` items; bool [T].
+
+    Raises:
+        ValueError: no list counts.
+    """
+    counted: NDArray[np.bool_] = (ranks >= 0) & (sessions.slate_lengths >= min_list_length)
     if not counted.any():
         raise ValueError(f"no slate with a click holds at least {min_list_length} items")
-    return mean_interval(ranks[counted] < k, clusters=sessions.session_of_step[counted])
+    return counted
+
+
+def _users(sessions: Sessions) -> NDArray[np.integer[Any]]:
+    """The user of each step, [T]; every session a user of its own where they are not known."""
+    of_session = sessions.session_of_step
+    return of_session if sessions.users is None else sessions.users[of_session]
+
+
+def student_t_quantile(probability: float, degrees_of_freedom: int) -> float:
+    """Quantile of Student's t distribution.
+
+    Up to 200 degrees of freedom the exact distribution function (Abramowitz and Stegun 26.7.3-4) is inverted by
+    bisection; beyond, the expansion about the normal quantile (26.7.5) is good to six digits.
+
+    Args:
+        probability: between 0 and 1.
+        degrees_of_freedom: at least 1.
+
+    Raises:
+        ValueError: a number out of its range.
+    """
+    if not 0 < probability < 1:
+        raise ValueError(f"probability must be between 0 and 1, got {probability}")
+    if degrees_of_freedom < 1:
+        raise ValueError(f"degrees_of_freedom must be at least 1, got {degrees_of_freedom}")
+    if degrees_of_freedom > 200:
+        z, v = NormalDist().inv_cdf(probability), degrees_of_freedom
+        return (
+            z
+            + (z**3 + z) / (4 * v)
+            + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)
+            + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * v**3)
+        )
+    within = abs(2 * probability - 1)
+    low, high = 0.0, math.pi / 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        if _probability_within(middle, degrees_of_freedom) < within:
+            low = middle
+        else:
+            high = middle
+    return math.copysign(math.sqrt(degrees_of_freedom) * math.tan(low), probability - 0.5)
+
+
+def _probability_within(angle: float, degrees_of_freedom: int) -> float:
+    """P(|T| <= sqrt(v) tan(angle)) for v degrees of freedom."""
+    sine, cosine = math.sin(angle), math.cos(angle)
+    odd = degrees_of_freedom % 2
+    term, total = (cosine, 0.0) if odd else (1.0, 0.0)
+    for power in range(odd, degrees_of_freedom - 1, 2):
+        total += term
+        term *= cosine**2 * (power + 1) / (power + 2)
+    return 2 / math.pi * (angle + sine * total) if odd else sine * total

@@ -1,4 +1,4 @@
-"""``RecSim-v0``: the synthetic recommendation MDP of Bai, Guan and Wang (NeurIPS 2019), §7.1."""
+"""``RecSim-v0``: the simulated online test of IRecGAN (§7.1) as an environment."""
 
 from __future__ import annotations
 
@@ -7,102 +7,113 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium.error import ResetNeeded
+from gymnasium.spaces import Discrete, MultiDiscrete
 from numpy.typing import NDArray
 
-from irecgan_gym.envs.recsim_world import RecSimWorld
+from irecgan_gym._version import __version__
+from irecgan_gym.envs.recsim_collect import collect_sessions
+from irecgan_gym.envs.recsim_law import DRAWS_PER_STEP, UserLaw
 from irecgan_gym.envs.slates import check_slates, distinct_slates
-from irecgan_gym.mdp import RecommendationMDP, TransitionKind
+from irecgan_gym.logging_policies import make_logging_policy
+from irecgan_gym.mdp import START_STATE, RecommendationMDP, check_count, draw_mdp
 from irecgan_gym.sessions import Sessions
 
 
 class RecSimEnv(gym.Env[np.int64, NDArray[np.int64]]):
-    """A user with a hidden state, who is shown slates until a click fails.
+    r"""Recommend slates of items to a simulated user whose state is hidden.
 
     ## Description
-    The user is in one of m hidden states; item a has the reward r(s, a), drawn once from U(0, 1]. Of the slate shown,
-    the user clicks one item, drawn in proportion to r(s, .). The click succeeds with probability r(s, a): then the
-    reward is 1 and the state moves by P(. | s, a). Else the reward is 0 and the session ends. The agent's task is to
-    keep sessions going.
+    The simulated online test of Bai, Guan and Wang (NeurIPS 2019, §7.1). A user is in one of m hidden states. Shown a
+    slate of k items, the user clicks one, in proportion to the items' rewards r(s, a) in the state; the click succeeds
+    with probability r(s, a). After a success the user moves to another state, drawn from P(. | s, a), and wants
+    another slate; after a failure the session is over. The tables are drawn once, from `mdp_seed`, and are
+    `env.unwrapped.mdp`.
 
-    The suite registers three of these worlds:
+    Three ids are registered, which differ in what can be learnt from clicks and gained by planning:
 
-    | Id                     | Transitions                                      | Clicks say                   |
-    |------------------------|--------------------------------------------------|------------------------------|
-    | `RecSim-v0`            | `"softmax"`, nearly uniform rows (the paper's)   | almost nothing of the state  |
-    | `RecSim-Observable-v0` | `"item"`, `epsilon=0.05`                         | in which state the user is   |
-    | `RecSim-Planning-v0`   | the same, rewards scaled per state from 1 to 0.1 | the same; greed costs later  |
+    | Id                     | Transitions                                          | Rewards                          |
+    |------------------------|------------------------------------------------------|----------------------------------|
+    | `RecSim-v0`            | `"softmax"`, the paper's: nearly uniform             | U(0, 1]                          |
+    | `RecSim-Observable-v0` | `"item"`, `epsilon=0.05`: clicks reveal the state    | U(0, 1]                          |
+    | `RecSim-Planning-v0`   | the same                                             | times 1 to 0.1, by state         |
 
     ## Action Space
     `MultiDiscrete([n] * k)`: the slate, k item ids. Users always see k different items: a slot that repeats an earlier
-    item is filled with a random other item (`duplicates="error"` refuses instead), because a user who must click would
-    make a slate of one excellent item unbeatable. What was shown is `info["slate"]`. An id out of range or a wrong
-    shape raises a `ValueError`.
+    item is filled with a random other item (`duplicates="error"` refuses instead). Without this rule a slate of one
+    excellent item would beat every honest one, since the user must click.
 
     ## Observation Space
-    `Discrete(n + 1)`: the last click, and `n` for "no click yet". With `observation="state"`, for oracles,
-    `Discrete(m)`: the user's state. Use Gymnasium's own stacking wrappers for histories.
+    `Discrete(n + 1)`: the last click. `n` stands for "no click yet", at the start of a session.
 
     | Num | Observation       | Min | Max |
     |-----|-------------------|-----|-----|
     | 0   | last clicked item | 0   | n   |
 
+    With `observation="state"`, for oracles, it is `Discrete(m)`: the user's state. Histories of clicks come from
+    Gymnasium's wrapper `FrameStackObservation`.
+
     ## Rewards
-    1 for a click that succeeds, 0 for the one that does not.
+    1 for a click that succeeds, 0 for one that fails.
 
     ## Starting State
-    State 0, no clicks yet.
+    State 0 (s_0 of the paper), no click yet. Nothing is random in it.
 
     ## Episode End
-    1. Termination: a click fails. The observation is still the item clicked, and the state stays as it was.
+    1. Termination: a click fails. The user did click, so the last observation is the clicked item (with
+       `observation="state"`, the state, which does not change).
     2. Truncation: only by `max_episode_steps` of `gymnasium.make`; there is no limit by default.
 
     ## Information
-    The same keys from `reset` and `step`:
+    `reset` and `step` give the same keys:
 
-    | Key              | Meaning                                                                          |
-    |------------------|----------------------------------------------------------------------------------|
-    | `state`          | the user's state now                                                             |
-    | `previous_state` | the state in which the slate was shown (in `reset`, the state at the start)      |
-    | `slate`          | the items shown, int64 [k] (-1 in `reset`)                                       |
-    | `click`          | the item clicked (n in `reset`)                                                  |
+    | Key              | After `step`                                    | After `reset` |
+    |------------------|-------------------------------------------------|---------------|
+    | `state`          | the user's state now                            | 0             |
+    | `shown_in_state` | the state in which this step's slate was shown  | -1            |
+    | `slate`          | the items shown, int64 [k]                      | -1 throughout |
+    | `click`          | the item clicked                                | n             |
 
     ## Arguments
-    | Parameter        | Type   | Default     | Description                                                          |
-    |------------------|--------|-------------|----------------------------------------------------------------------|
-    | `num_states`     | int    | `10`        | m                                                                    |
-    | `num_items`      | int    | `50`        | n                                                                    |
-    | `slate_size`     | int    | `10`        | k                                                                    |
-    | `logging_policy` | str    | `"random"`  | of `collect`: `"random"`, `"max"` or `"mix"`                         |
-    | `mdp_seed`       | int    | `0`         | of the tables, which belong to the env and not to `reset(seed=...)`  |
-    | `transitions`    | str    | `"softmax"` | `"softmax"`, `"dirichlet"` or `"item"`, see `irecgan_gym.mdp`        |
-    | `concentration`  | float  | `0.1`       | of `"dirichlet"`                                                     |
-    | `epsilon`        | float  | `0.05`      | noise of `"item"`                                                    |
-    | `reward_scale`   | float  | `1.0`       | rewards are scaled per state from 1 down to this                     |
-    | `observation`    | str    | `"click"`   | or `"state"`                                                         |
-    | `duplicates`     | str    | `"replace"` | or `"error"`                                                         |
-    | `mdp`            | tables | `None`      | a `RecommendationMDP` of one's own, in place of drawn tables         |
+    | Parameter        | Type  | Default     | Description                                                         |
+    |------------------|-------|-------------|---------------------------------------------------------------------|
+    | `num_states`     | int   | `10`        | m                                                                   |
+    | `num_items`      | int   | `50`        | n                                                                   |
+    | `slate_size`     | int   | `10`        | k, at most n                                                        |
+    | `logging_policy` | str   | `"random"`  | `"random"`, `"max"` or `"mix"`: shows the slates of `collect`       |
+    | `mdp_seed`       | int   | `0`         | of the tables; `reset(seed=...)` owns what happens in sessions      |
+    | `transitions`    | str   | `"softmax"` | or `"dirichlet"` or `"item"`, see :func:`irecgan_gym.mdp.draw_mdp`  |
+    | `concentration`  | float | `0.1`       | of `"dirichlet"`                                                    |
+    | `epsilon`        | float | `0.05`      | noise of `"item"`                                                   |
+    | `reward_scale`   | float | `1.0`       | factor of the rewards in the worst state, see there                 |
+    | `observation`    | str   | `"click"`   | or `"state"`                                                        |
+    | `duplicates`     | str   | `"replace"` | or `"error"`: a repeated item is refused                            |
+    | `mdp`            | tables | `None`     | a `RecommendationMDP` of your own, see below                        |
+
+    With `mdp`, the arguments that draw tables have no effect: `num_states`, `num_items`, `mdp_seed`, `transitions`,
+    `concentration`, `epsilon` and `reward_scale`.
 
     ```python
     >>> import gymnasium as gym
     >>> import irecgan_gym
     >>> env = gym.make("RecSim-v0", logging_policy="max")
-    >>> observation, info = env.reset(seed=0)
-    >>> int(observation)
+    >>> env.reset(seed=0)[0]
+    np.int64(50)
+    >>> slate = env.unwrapped.mdp.ranked_items()[0, :10]
+    >>> click, reward, terminated, truncated, info = env.step(slate)
+    >>> bool(click in slate), info["shown_in_state"]
+    (True, 0)
+    >>> env.unwrapped.collect(100, seed=0).num_items
     50
-    >>> env.unwrapped.mdp.rewards.shape
-    (10, 50)
-    >>> env.unwrapped.collect(3, seed=0).lengths.tolist()
-    [2, 6, 17]
 
     ```
 
     ## Vectorized environment
-    `gym.make_vec("RecSim-v0", num_envs=B)` gives :class:`~irecgan_gym.envs.recsim_vector.RecSimVectorEnv`, which
-    steps B users in one call, in any of Gymnasium's autoreset modes.
+    `gym.make_vec("RecSim-v0", num_envs=B)` gives :class:`~irecgan_gym.envs.recsim_vector.RecSimVectorEnv`, which steps
+    B users in one call by the same law.
 
     ## References
     X. Bai, J. Guan, H. Wang: A Model-Based Reinforcement Learning with Adversarial Training for Online Recommendation.
-    NeurIPS 2019. This environment is not Google's RecSim.
+    NeurIPS 2019.
 
     ## Version History
     * v0: first version.
@@ -118,7 +129,7 @@ class RecSimEnv(gym.Env[np.int64, NDArray[np.int64]]):
         slate_size: int = 10,
         logging_policy: str = "random",
         mdp_seed: int = 0,
-        transitions: TransitionKind = "softmax",
+        transitions: str = "softmax",
         concentration: float = 0.1,
         epsilon: float = 0.05,
         reward_scale: float = 1.0,
@@ -127,65 +138,125 @@ class RecSimEnv(gym.Env[np.int64, NDArray[np.int64]]):
         mdp: RecommendationMDP | None = None,
         render_mode: str | None = None,
     ) -> None:
-        self._world = RecSimWorld(
-            num_states=num_states,
-            num_items=num_items,
-            slate_size=slate_size,
-            logging_policy=logging_policy,
-            mdp_seed=mdp_seed,
-            transitions=transitions,
-            concentration=concentration,
-            epsilon=epsilon,
-            reward_scale=reward_scale,
-            observation=observation,
-            duplicates=duplicates,
-            mdp=mdp,
-        )
-        self.mdp = self._world.mdp
-        self.num_items = self._world.num_items
-        self.slate_size = slate_size
+        drawing: dict[str, Any] = {
+            "num_states": num_states,
+            "num_items": num_items,
+            "mdp_seed": mdp_seed,
+            "transitions": transitions,
+            "concentration": concentration,
+            "epsilon": epsilon,
+            "reward_scale": reward_scale,
+        }
+        self._drawing: dict[str, Any] | None = None
+        if mdp is None:
+            mdp = draw_mdp(**drawing)
+            # Plain numbers: they are written down with the sessions, as JSON.
+            self._drawing = {name: np.asarray(value).item() for name, value in drawing.items()}
+        if observation not in ("click", "state"):
+            raise ValueError(f"observation must be 'click' or 'state', got {observation!r}")
+        if duplicates not in ("replace", "error"):
+            raise ValueError(f"duplicates must be 'replace' or 'error', got {duplicates!r}")
+        self.mdp = mdp
+        self.num_items = mdp.num_items
+        self.slate_size = check_count("slate_size", slate_size, 1)
+        self.logging_policy = logging_policy
+        self.duplicates = duplicates
+        self.observation = observation
         self.render_mode = render_mode
-        self.observation_space = self._world.observation_space
-        self.action_space = self._world.action_space
-        self._state: np.int64 | None = None
+        self.law = UserLaw(mdp)
+        self._policy = make_logging_policy(logging_policy, mdp, self.slate_size)
+        self.observation_space = Discrete(mdp.num_states if observation == "state" else mdp.num_items + 1)
+        self.action_space = MultiDiscrete([mdp.num_items] * self.slate_size)
+        self._states = np.full(1, START_STATE, dtype=np.int64)
+        self._in_session = False
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.int64, dict[str, Any]]:
-        """Begin a new session; a seed owns all randomness of this and the following sessions."""
-        super().reset(seed=seed)
-        self._state = np.int64(0)
-        click = np.int64(self.num_items)
-        return self._observe(click), self._info(self._state, np.full(self.slate_size, -1), click)
-
-    def step(self, action: Any) -> tuple[np.int64, float, bool, bool, dict[str, Any]]:
-        """Show a slate to the user."""
-        if self._state is None:
-            raise ResetNeeded("call reset before step")
-        slate = check_slates(action, (self.slate_size,), self.num_items)
-        if len(set(slate.tolist())) < self.slate_size:
-            slate = distinct_slates(slate[None], self._world.duplicates, self.num_items, self.np_random)[0]
-        previous = self._state
-        outcome = self._world.law.step(previous, slate, self.np_random.random(self._world.law.UNIFORMS))
-        self._state = np.int64(outcome.states)
-        click = np.int64(outcome.clicks)
-        success = bool(outcome.successes)
-        # Time limits are Gymnasium's own (``max_episode_steps``), so nothing is truncated here.
-        return self._observe(click), float(success), not success, False, self._info(previous, slate, click)
-
-    def collect(self, num_sessions: int, *, seed: int, max_session_steps: int | None = 40) -> Sessions:
-        """Log sessions under ``logging_policy``, with propensities and true states.
+        """Begin a new session; a seed owns all randomness of this and the following sessions.
 
         Args:
-            num_sessions: how many; sessions of every length are kept.
-            seed: of the log; the env's own randomness is not touched.
-            max_session_steps: length at which sessions are cut, as in the authors' logs; None never cuts.
+            seed: of the generator of the users' choices; None goes on with the present one.
+            options: none are known.
         """
-        return self._world.collect(num_sessions, seed=seed, max_session_steps=max_session_steps)
+        super().reset(seed=seed)
+        self._states = np.full(1, START_STATE, dtype=np.int64)
+        self._in_session = True
+        nothing_shown = np.full(self.slate_size, -1, dtype=np.int64)
+        return self._report(np.int64(self.num_items), nothing_shown, -1)
 
-    def _observe(self, click: np.int64) -> np.int64:
-        assert self._state is not None
-        return click if self._world.observation == "click" else self._state
+    def step(self, action: NDArray[np.int64]) -> tuple[np.int64, float, bool, bool, dict[str, Any]]:
+        """Show a slate to the user.
 
-    def _info(self, previous: np.int64, slate: NDArray[np.int64], click: np.int64) -> dict[str, Any]:
-        return {"state": self._state, "previous_state": previous, "slate": slate, "click": click}
+        Args:
+            action: item ids, [k].
+
+        Raises:
+            ValueError: a wrong shape or type, an id out of range, or a repeated item with ``duplicates="error"``.
+            gymnasium.error.ResetNeeded: there is no session going on.
+        """
+        if not self._in_session:
+            raise ResetNeeded("no session is going on: call reset before the first step and after the end of a session")
+        # One user is a batch of one: the law is written once, for batches.
+        slates = check_slates(action, (self.slate_size,), self.num_items)[None]
+        slates = distinct_slates(slates, self.duplicates, self.num_items, self.np_random)
+        response = self.law.respond(self._states, slates, self.np_random.random((1, DRAWS_PER_STEP)))
+        shown_in_state = self._states.item()
+        self._states = response.states
+        self._in_session = success = response.successes.item()
+        observation, info = self._report(response.clicks[0], slates[0], shown_in_state)
+        # Time limits are Gymnasium's own (``max_episode_steps``), so nothing is truncated here.
+        return observation, float(success), not success, False, info
+
+    def collect(self, num_sessions: int, seed: int, *, max_session_steps: int | None = 40) -> Sessions:
+        """Log new sessions under the env's logging policy; the session of ``reset`` and ``step`` goes on untouched.
+
+        Every step is logged, the failing one (reward 0) included. Propensities are the probabilities that the clicked
+        item is in the slate.
+
+        Args:
+            num_sessions: number of sessions.
+            seed: of everything that happens in them.
+            max_session_steps: sessions are cut after so many steps, and then ``truncated``; None cuts none.
+
+        Raises:
+            ValueError: an argument out of its range, or sessions that need not end.
+        """
+        return self.collect_as(self.spec, num_sessions, seed, max_session_steps)
+
+    def collect_as(
+        self, spec: gym.envs.registration.EnvSpec | None, num_sessions: int, seed: int, max_session_steps: int | None
+    ) -> Sessions:
+        """What :meth:`collect` does, with the id of ``spec`` (a vector env's, for one) in the provenance."""
+        num_sessions = check_count("num_sessions", num_sessions, 1)
+        seed = check_count("seed", seed, 0)
+        if max_session_steps is not None:
+            max_session_steps = check_count("max_session_steps", max_session_steps, 1)
+        elif ((self.mdp.rewards == 1).sum(axis=1) >= self.slate_size).any():
+            raise ValueError("max_session_steps=None: where a whole slate has rewards of 1, sessions need not end")
+        return collect_sessions(
+            self.law,
+            self._policy,
+            num_sessions,
+            np.random.default_rng(seed),
+            max_session_steps=max_session_steps,
+            provenance={
+                "source": "RecSim",
+                "env_id": None if spec is None else spec.id,
+                "slate_size": self.slate_size,
+                "mdp": self._drawing,
+                "mdp_sha256": self.mdp.digest(),
+                "logging_policy": self.logging_policy,
+                "seed": seed,
+                "max_session_steps": max_session_steps,
+                "irecgan_gym_version": __version__,
+            },
+        )
+
+    def _report(
+        self, click: np.int64, slate: NDArray[np.int64], shown_in_state: int
+    ) -> tuple[np.int64, dict[str, Any]]:
+        """Observation and info of the present moment."""
+        state = self._states[0]
+        info = {"state": int(state), "shown_in_state": shown_in_state, "slate": slate, "click": int(click)}
+        return state if self.observation == "state" else click, info

@@ -1,4 +1,4 @@
-"""What the users of RecSim do (§7.1), once, for one user and for many."""
+"""The law of RecSim (§7.1), written once, for batches: what users click, whether it succeeds, where they go."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from numpy.typing import NDArray
 
 from irecgan_gym.mdp import RecommendationMDP
 
+DRAWS_PER_STEP = 3
+"""Uniform numbers that a user takes at each step: for the click, for its success, for the next state."""
 
-class Outcome(NamedTuple):
-    """What came of showing a slate; all of the shape of the users.
+
+class Response(NamedTuple):
+    """What B users did with their slates.
 
     Attributes:
-        clicks: the items clicked.
-        successes: whether the click succeeded: reward 1, and the session goes on.
-        states: the users' states afterwards; a failure leaves the state as it was.
+        clicks: the item clicked, int64 [B].
+        successes: outcome of the Bernoulli experiment; False ends the session; bool [B].
+        states: the state afterwards, the same as before where the session ended; int64 [B].
     """
 
     clicks: NDArray[np.int64]
@@ -24,39 +27,43 @@ class Outcome(NamedTuple):
     states: NDArray[np.int64]
 
 
-class RecSimLaw:
-    """Clicks in proportion to r(s, .) over the slate, Bernoulli(r(s, a)), then P(. | s, a).
+class UserLaw:
+    """How users answer slates in an MDP.
+
+    A click falls on an item of the slate in proportion to r(s, .), succeeds with probability r(s, a), and a success
+    moves the user by P(. | s, a).
 
     Args:
         mdp: the tables.
     """
 
-    # A step uses as many uniform numbers whatever happens, so that users do not shift each other's streams.
-    UNIFORMS = 3
-
     def __init__(self, mdp: RecommendationMDP) -> None:
-        self._rewards = mdp.rewards
-        self._cumulative_transitions = mdp.transitions.cumsum(-1)
+        self._num_items = mdp.num_items
+        self._rewards = mdp.rewards.reshape(-1)
+        cumulative = np.cumsum(mdp.transitions, axis=2).reshape(-1, mdp.num_states)
+        # The division makes the last possible state's entry exactly 1, above every draw, whatever rounding did.
+        self._cumulative_transitions = cumulative / cumulative[:, -1:]
 
-    def step(self, states: Any, slates: NDArray[np.int64], uniforms: NDArray[np.float64]) -> Outcome:
-        """Show slates to users.
+    def respond(self, states: NDArray[np.int64], slates: NDArray[np.int64], draws: NDArray[np.float64]) -> Response:
+        """Answers of B users, by inversion of the cumulative probabilities.
 
         Args:
-            states: the users' states, int64 [...].
-            slates: k different items for each, int64 [..., k].
-            uniforms: numbers in [0, 1) for click, success and next state, float64 [..., 3].
+            states: true states, [B].
+            slates: different items, [B, k].
+            draws: independent numbers from U[0, 1), [B, 3].
         """
-        weights = self._rewards[np.expand_dims(states, -1), slates].cumsum(-1)
-        places = _inverse(weights, uniforms[..., 0])
-        clicks = np.take_along_axis(slates, places[..., None], -1)[..., 0]
-        successes = uniforms[..., 1] < self._rewards[states, clicks]
-        following = _inverse(self._cumulative_transitions[states, clicks], uniforms[..., 2])
-        return Outcome(clicks, successes, np.where(successes, following, states))
+        first_entry = states * self._num_items
+        rewards = self._rewards.take(first_entry[:, None] + slates)
+        cumulative = rewards.cumsum(axis=1)
+        slots = _first_above(cumulative, draws[:, 0] * cumulative[:, -1])
+        slots += np.arange(0, slates.size, slates.shape[1])
+        clicks = slates.take(slots)
+        successes = draws[:, 1] < rewards.take(slots)
+        reached = _first_above(self._cumulative_transitions.take(first_entry + clicks, axis=0), draws[:, 2])
+        return Response(clicks, successes, np.where(successes, reached, states))
 
 
-def _inverse(cumulative: NDArray[np.float64], uniforms: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Categories by inversion: the first whose cumulative weight exceeds the uniform share of the total."""
-    threshold = uniforms * cumulative[..., -1]
-    # A share that rounds up to the whole belongs to the last category.
-    places: NDArray[np.int64] = np.minimum((cumulative <= threshold[..., None]).sum(-1), cumulative.shape[-1] - 1)
+def _first_above(rows: NDArray[np.float64], thresholds: NDArray[Any]) -> NDArray[np.int64]:
+    """First place in each row with a value above the row's threshold."""
+    places: NDArray[np.int64] = (rows > thresholds[:, None]).argmax(axis=1)
     return places
