@@ -96,8 +96,9 @@ class RecSimEnv(gym.Env[np.int64, NDArray[np.int64]]):
     >>> import gymnasium as gym
     >>> import irecgan_gym
     >>> env = gym.make("RecSim-v0", logging_policy="max")
-    >>> env.reset(seed=0)[0]
-    np.int64(50)
+    >>> observation, info = env.reset(seed=0)
+    >>> int(observation)
+    50
     >>> slate = env.unwrapped.mdp.ranked_items()[0, :10]
     >>> click, reward, terminated, truncated, info = env.step(slate)
     >>> bool(click in slate), info["shown_in_state"]

@@ -1,0 +1,1 @@
+"""Experiments: one script a question, one folder a run."""

@@ -1,0 +1,55 @@
+"""Training's numbers: kept for the table, written to TensorBoard, and shown while they come in."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+
+from torch.utils.tensorboard import SummaryWriter
+
+from benchmarks.measurements import Job, TrainingRecord
+
+
+class JobRecorder:
+    """Records the training of one job; a context manager that closes the event file.
+
+    Args:
+        job: what is trained.
+        tensorboard: folder of event files; the job has a folder of its own in it, which starts empty, so that a job
+            that is run again does not show twice.
+        show: receives a short line of text a record; for progress displays.
+    """
+
+    def __init__(self, job: Job, tensorboard: Path, show: Callable[[str], None] = lambda text: None) -> None:
+        self.records: list[TrainingRecord] = []
+        self._job = job
+        self._show = show
+        folder = tensorboard / job.name
+        shutil.rmtree(folder, ignore_errors=True)
+        self._writer = SummaryWriter(str(folder), flush_secs=10)
+
+    def record(self, values: Mapping[str, float], step: int) -> None:
+        """See :class:`irecgan_gym.recorder.Recorder`."""
+        for name, value in values.items():
+            self.records.append(TrainingRecord(self._job, name, float(value), step))
+            self._writer.add_scalar(name, float(value), step)
+        if values:
+            self._show(_line(values, step))
+
+    def __enter__(self) -> JobRecorder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.close()
+
+
+def _line(values: Mapping[str, float], step: int) -> str:
+    """The component, the step and the number that training is judged by."""
+    judged = [name for name in values if "validation" in name] or list(values)
+    component = judged[0].split("/")[0]
+    numbers = ", ".join(f"{name.split('/', 1)[-1]} {values[name]:.3f}" for name in judged[:2])
+    return f"{component} {step}: {numbers}"
