@@ -11,12 +11,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-IntArray = NDArray[np.integer[Any]]
-FloatArray = NDArray[np.floating[Any]]
+from irecgan_gym.column_checks import (
+    FloatArray,
+    IntArray,
+    SessionsError,
+    check_flags,
+    check_ids,
+    check_names,
+    check_numbers,
+    check_offsets,
+    check_propensities,
+)
+from irecgan_gym.session_statistics import SessionStatistics
 
-
-class SessionsError(ValueError):
-    """Columns that do not describe sessions; the message says which session, step and value."""
+__all__ = ["Session", "SessionStatistics", "Sessions", "SessionsError", "concatenate"]
 
 
 class Session(NamedTuple):
@@ -130,7 +138,7 @@ class Sessions:
         if isinstance(num_items, bool) or not isinstance(num_items, (int, np.integer)) or num_items < 1:
             raise SessionsError(f"num_items must be an integer of at least 1, got {num_items!r}")
         num_items = int(num_items)
-        offsets = _offsets("lengths", lengths, minimum=1)
+        offsets = check_offsets("lengths", lengths, minimum=1)
         num_sessions, num_steps = len(offsets) - 1, int(offsets[-1])
 
         slate_array = np.asarray(slates)
@@ -143,36 +151,36 @@ class Sessions:
             if slate_array.shape[1] == 0:
                 raise SessionsError("slates must hold at least one item each, got shape [T, 0]")
         else:
-            slate_offsets = _offsets("slate_lengths", slate_lengths, minimum=1)
+            slate_offsets = check_offsets("slate_lengths", slate_lengths, minimum=1)
         if len(slate_offsets) - 1 != num_steps:
             raise SessionsError(f"lengths add up to {num_steps} steps, but there are {len(slate_offsets) - 1} slates")
-        slate_items = _ids("slates", slate_array.reshape(-1), int(slate_offsets[-1]), num_items)
+        slate_items = check_ids("slates", slate_array.reshape(-1), int(slate_offsets[-1]), num_items)
 
-        click_array = _ids("clicks", clicks, num_steps, num_items + 1)
+        click_array = check_ids("clicks", clicks, num_steps, num_items + 1)
         columns = cls(
             num_items=num_items,
             offsets=offsets,
             slate_offsets=slate_offsets,
             slate_items=slate_items,
             clicks=click_array,
-            rewards=_numbers("rewards", rewards, num_steps),
-            truncated=_flags("truncated", truncated, num_sessions),
-            propensities=None if propensities is None else _propensities(propensities, num_steps),
-            states=None if states is None else _ids("states", states, num_steps, None),
-            users=None if users is None else _ids("users", users, num_sessions, None, np.int64, signed=True),
-            item_names=None if item_names is None else _names(item_names, num_items),
+            rewards=check_numbers("rewards", rewards, num_steps),
+            truncated=check_flags("truncated", truncated, num_sessions),
+            propensities=None if propensities is None else check_propensities(propensities, num_steps),
+            states=None if states is None else check_ids("states", states, num_steps, None),
+            users=None if users is None else check_ids("users", users, num_sessions, None, np.int64, signed=True),
+            item_names=None if item_names is None else check_names(item_names, num_items),
             provenance=dict(provenance or {}),
         )
         if (event_lengths is None) != (event_items is None):
             raise SessionsError("event_lengths and event_items must be given together")
         if event_lengths is not None:
-            event_offsets = _offsets("event_lengths", event_lengths, minimum=0)
+            event_offsets = check_offsets("event_lengths", event_lengths, minimum=0)
             if len(event_offsets) - 1 != num_steps:
                 raise SessionsError(f"event_lengths has {len(event_offsets) - 1} entries for {num_steps} steps")
             columns = replace(
                 columns,
                 event_offsets=event_offsets,
-                event_items=_ids("event_items", event_items, int(event_offsets[-1]), num_items),
+                event_items=check_ids("event_items", event_items, int(event_offsets[-1]), num_items),
             )
         columns._check_slates_and_clicks()
         return columns
@@ -404,32 +412,6 @@ class Sessions:
         return read_sessions(Path(path))
 
 
-@dataclass(frozen=True)
-class SessionStatistics:
-    """Counts and means of some sessions; ``str()`` gives a table of one line each."""
-
-    num_sessions: int
-    num_steps: int
-    num_items: int
-    num_items_shown: int
-    num_items_clicked: int
-    num_users: int | None
-    mean_length: float
-    max_length: int
-    mean_slate_size: float
-    mean_session_reward: float
-    truncated_share: float
-
-    def __str__(self) -> str:
-        lines = []
-        for column in fields(self):
-            value = getattr(self, column.name)
-            if value is not None:
-                shown = f"{value:,.3f}" if isinstance(value, float) else f"{value:,}"
-                lines.append(f"{column.name.replace('_', ' '):<22}{shown:>14}")
-        return "\n".join(lines)
-
-
 def concatenate(parts: Sequence[Sessions]) -> Sessions:
     """Put sessions over the same catalogue behind each other.
 
@@ -479,85 +461,3 @@ def _gather(offsets: IntArray, rows: IntArray) -> tuple[IntArray, IntArray]:
     np.cumsum(lengths, out=new_offsets[1:])
     entries = np.arange(new_offsets[-1]) + np.repeat(starts - new_offsets[:-1], lengths)
     return entries, new_offsets
-
-
-def _offsets(name: str, lengths: ArrayLike, minimum: int) -> IntArray:
-    counts = np.asarray(lengths)
-    if counts.ndim != 1 or (counts.size and not np.issubdtype(counts.dtype, np.integer)):
-        raise SessionsError(f"{name} must be a flat array of integers, got {counts.dtype} of shape {counts.shape}")
-    wrong = np.flatnonzero(counts < minimum)
-    if len(wrong):
-        raise SessionsError(f"{name}[{wrong[0]}] is {counts[wrong[0]]}, expected at least {minimum}")
-    offsets = np.zeros(len(counts) + 1, dtype=np.int64)
-    np.cumsum(counts, out=offsets[1:])
-    return offsets
-
-
-def _column(name: str, values: ArrayLike | None, length: int) -> NDArray[Any]:
-    array = np.asarray(values)
-    if array.shape != (length,):
-        raise SessionsError(f"{name} must have shape ({length},), got {array.shape}")
-    return array
-
-
-def _ids(
-    name: str,
-    values: ArrayLike | None,
-    length: int,
-    bound: int | None,
-    dtype: type[np.integer[Any]] = np.int32,
-    signed: bool = False,
-) -> IntArray:
-    array = _column(name, values, length)
-    if length and not np.issubdtype(array.dtype, np.integer):
-        raise SessionsError(f"{name} must be integers, got {array.dtype}")
-    limit = np.iinfo(dtype).max + 1 if bound is None else bound
-    wrong = np.flatnonzero(((array < 0) & (not signed)) | (array >= limit))
-    if len(wrong):
-        raise SessionsError(f"{name}[{wrong[0]}] is {array[wrong[0]]}, expected an id from 0 to {limit - 1}")
-    return array.astype(dtype)
-
-
-def _numbers(name: str, values: ArrayLike, length: int) -> FloatArray:
-    array = _column(name, values, length)
-    if length and not np.issubdtype(array.dtype, np.number) and array.dtype != np.bool_:
-        raise SessionsError(f"{name} must be numbers, got {array.dtype}")
-    if np.iscomplexobj(array):
-        raise SessionsError(f"{name} must be real numbers, got {array.dtype}")
-    wrong = np.flatnonzero(~np.isfinite(array))
-    if len(wrong):
-        raise SessionsError(f"{name}[{wrong[0]}] is {array[wrong[0]]}, expected a finite number")
-    return array.astype(np.float32)
-
-
-def _propensities(values: ArrayLike, length: int) -> FloatArray:
-    array = _column("propensities", values, length)
-    if length and not np.issubdtype(array.dtype, np.floating):
-        raise SessionsError(f"propensities must be floating-point numbers, got {array.dtype}")
-    wrong = np.flatnonzero((array <= 0) | (array > 1))
-    if len(wrong):
-        raise SessionsError(
-            f"propensities[{wrong[0]}] is {array[wrong[0]]}, expected a probability in (0, 1] or NaN for unknown"
-        )
-    return array.astype(np.float32)
-
-
-def _flags(name: str, values: ArrayLike | None, length: int) -> NDArray[np.bool_]:
-    if values is None:
-        return np.zeros(length, dtype=bool)
-    array = _column(name, values, length)
-    if length and array.dtype != np.bool_:
-        raise SessionsError(f"{name} must be booleans, got {array.dtype}")
-    return array.astype(bool)
-
-
-def _names(names: Sequence[str], num_items: int) -> tuple[str, ...]:
-    result = tuple(names)
-    if len(result) != num_items:
-        raise SessionsError(f"item_names has {len(result)} entries for {num_items} items")
-    if not all(isinstance(name, str) for name in result):
-        wrong = next(number for number, name in enumerate(result) if not isinstance(name, str))
-        raise SessionsError(f"item_names[{wrong}] is {result[wrong]!r}, expected text")
-    if len(set(result)) != len(result):
-        raise SessionsError("item_names must differ from each other")
-    return result
