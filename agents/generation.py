@@ -108,7 +108,7 @@ def _roll_out(env: UserModelVectorEnv | VectorAdversarialReward, policy: SlatePo
                 "session": sessions,
                 "slate": info["slate"],
                 "click": clicks,
-                "truncated": truncated,
+                "truncated": truncated & ~terminated,
                 "rescaled": rewards,
                 "reward": info.get("raw_reward", rewards),
                 "score": info.get("q", np.ones_like(rewards)),

@@ -112,7 +112,8 @@ class SessionVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
         self._elapsed[rows] += 1
         truncated = np.zeros(self.num_envs, dtype=bool)
         if self.max_episode_steps is not None:
-            truncated[rows] = (self._elapsed[rows] >= self.max_episode_steps) & ~terminated[rows]
+            # Both flags are set where a session ends by itself at the limit, as Gymnasium's TimeLimit does.
+            truncated[rows] = self._elapsed[rows] >= self.max_episode_steps
         if waiting.any():
             self._restart(np.flatnonzero(waiting))
         ended = terminated | truncated
