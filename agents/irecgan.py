@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal
 
 import numpy as np
 from torch import nn
@@ -19,7 +19,6 @@ from agents.policy_gradient import (
     offline_rewards,
     policy_gradient_epoch,
 )
-from irecgan_gym.dataclass_json import from_json
 from irecgan_gym.fidelity import fidelity
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.discriminator import Discriminator, DiscriminatorConfig
@@ -97,21 +96,15 @@ class IRecGANConfig:
             raise ValueError(f"validation_fraction must be between 0 and 1, got {self.validation_fraction}")
 
 
-class IRecGAN(PolicyAgent):
+class IRecGAN(PolicyAgent[IRecGANConfig]):
     """Adversarial policy learning: Algorithm 1 with Eq 5 (D), Eq 7 (U), Eq 10 (A) and Eq 6 for partial sessions.
 
     Generated sessions come from ``UserModel-v0`` under the adversarial reward wrapper, the one place where rewards
     are rescaled. The agent and the user model that did best on held-out sessions are kept.
-
-    Args:
-        num_items: size of the catalogue, n.
-        slate_size: items to show at a time, k.
-        config: see :class:`IRecGANConfig`.
-        seed: of the parameters, of training and of sampled slates.
-        device: ``"auto"``, ``"cpu"``, ``"cuda"``...
     """
 
     kind: ClassVar[str] = "irecgan"
+    config_type = IRecGANConfig
 
     def __init__(
         self,
@@ -122,14 +115,13 @@ class IRecGAN(PolicyAgent):
         seed: int = 0,
         device: str = "auto",
     ) -> None:
-        self.config = config or IRecGANConfig()
-        super().__init__(num_items, slate_size, self.config.encoder, seed, device)
+        super().__init__(num_items, slate_size, config, seed=seed, device=device)
         model_config = UserModelConfig(num_items, slate_size, self.config.ending, self.config.encoder)
-        self.user_model: UserModel = self._module(lambda: UserModel(model_config))
+        self.user_model = self._module(lambda: UserModel(model_config))
         discriminator_config = DiscriminatorConfig(
             num_items, self.config.encoder, self.config.temperature, self.config.discriminator_uses_reward
         )
-        self.discriminator: Discriminator = self._module(lambda: Discriminator(discriminator_config))
+        self.discriminator = self._module(lambda: Discriminator(discriminator_config))
 
     def learn(self, sessions: Sessions, validation: Sessions | None = None, *, recorder: Recorder = silent) -> IRecGAN:
         """See :meth:`agents.base.Agent.learn`."""
@@ -180,19 +172,6 @@ class IRecGAN(PolicyAgent):
 
     def _modules(self) -> dict[str, nn.Module]:
         return {"policy": self.policy, "user_model": self.user_model, "discriminator": self.discriminator}
-
-    def _arguments(self) -> dict[str, Any]:
-        return {
-            "num_items": self.num_items,
-            "slate_size": self.slate_size,
-            "config": asdict(self.config),
-            "seed": self.seed,
-        }
-
-    @classmethod
-    def _from_arguments(cls, arguments: dict[str, Any], device: str) -> IRecGAN:
-        config = from_json(IRecGANConfig, arguments["config"])
-        return cls(arguments["num_items"], arguments["slate_size"], config, seed=arguments["seed"], device=device)
 
 
 class _Rounds:

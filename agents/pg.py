@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
 from agents.policy_agent import PolicyAgent
 from agents.policy_gradient import ReturnsData, fit_policy, offline_rewards
-from irecgan_gym.dataclass_json import from_json
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig
 from irecgan_gym.recorder import Recorder, silent
@@ -41,30 +40,11 @@ class PGConfig:
             raise ValueError(f"validation_fraction must be between 0 and 1, got {self.validation_fraction}")
 
 
-class PG(PolicyAgent):
-    """REINFORCE on logged sessions: Eq 10 with q_D = 1 and no generated data (§7.1, baseline 2).
-
-    Args:
-        num_items: size of the catalogue, n.
-        slate_size: items to show at a time, k.
-        config: see :class:`PGConfig`.
-        seed: of the parameters, of training and of sampled slates.
-        device: ``"auto"``, ``"cpu"``, ``"cuda"``...
-    """
+class PG(PolicyAgent[PGConfig]):
+    """REINFORCE on logged sessions: Eq 10 with q_D = 1 and no generated data (§7.1, baseline 2)."""
 
     kind: ClassVar[str] = "pg"
-
-    def __init__(
-        self,
-        num_items: int,
-        slate_size: int,
-        config: PGConfig | None = None,
-        *,
-        seed: int = 0,
-        device: str = "auto",
-    ) -> None:
-        self.config = config or PGConfig()
-        super().__init__(num_items, slate_size, self.config.encoder, seed, device)
+    config_type = PGConfig
 
     def learn(self, sessions: Sessions, validation: Sessions | None = None, *, recorder: Recorder = silent) -> PG:
         """See :meth:`agents.base.Agent.learn`."""
@@ -76,19 +56,6 @@ class PG(PolicyAgent):
         generator = np.random.default_rng(self._next_seed())
         fit_policy(self.policy, data, held_out_data, self.config.fit, generator=generator, recorder=recorder)
         return self
-
-    def _arguments(self) -> dict[str, Any]:
-        return {
-            "num_items": self.num_items,
-            "slate_size": self.slate_size,
-            "config": asdict(self.config),
-            "seed": self.seed,
-        }
-
-    @classmethod
-    def _from_arguments(cls, arguments: dict[str, Any], device: str) -> PG:
-        config = from_json(PGConfig, arguments["config"])
-        return cls(arguments["num_items"], arguments["slate_size"], config, seed=arguments["seed"], device=device)
 
 
 def split_validation(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -11,37 +13,60 @@ from numpy.typing import NDArray
 from torch import nn
 
 from agents.base import Agent, State
+from irecgan_gym.dataclass_json import from_json
 from irecgan_gym.models.batches import SessionTensors
-from irecgan_gym.models.building import build, resolve_device
+from irecgan_gym.models.building import ModuleT, build, resolve_device
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.models.storage import load_weights, save_weights
 from irecgan_gym.sessions import Sessions
 
-PolicyAgentT = TypeVar("PolicyAgentT", bound="PolicyAgent")
+PolicyAgentT = TypeVar("PolicyAgentT", bound="PolicyAgent[Any]")
 
 
-class PolicyAgent(Agent):
+class PolicyConfig(Protocol):
+    """Settings of an agent with a recurrent policy: a dataclass that holds at least the policy's shape."""
+
+    @property
+    def encoder(self) -> EncoderConfig:
+        """Shape of the policy's recurrent state."""
+
+
+ConfigT = TypeVar("ConfigT", bound=PolicyConfig)
+
+
+class PolicyAgent(Agent, Generic[ConfigT]):
     """Acting, scoring and storing for agents whose policy is a :class:`SlatePolicy`.
 
     Args:
         num_items: size of the catalogue, n.
         slate_size: items to show at a time, k.
-        encoder: shape of the policy's recurrent state.
+        config: settings, of the class's ``config_type``; its defaults when None.
         seed: of the parameters, of training and of sampled slates.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``...
     """
 
     kind: ClassVar[str]
+    config_type: type[ConfigT]
 
-    def __init__(self, num_items: int, slate_size: int, encoder: EncoderConfig, seed: int, device: str) -> None:
+    def __init__(
+        self,
+        num_items: int,
+        slate_size: int,
+        config: ConfigT | None = None,
+        *,
+        seed: int = 0,
+        device: str = "auto",
+    ) -> None:
         super().__init__(num_items, slate_size)
+        self.config = self.config_type() if config is None else config
         self.seed = seed
         self.device = resolve_device(device)
         # Every use of randomness has a stream of its own, so that one does not shift another.
         self._seeds = np.random.SeedSequence(seed)
         self._generator = self._torch_generator()
-        self.policy = self._module(lambda: SlatePolicy(num_items, slate_size, encoder))
+        encoder = self.config.encoder
+        self.policy: SlatePolicy = self._module(lambda: SlatePolicy(num_items, slate_size, encoder))
 
     def _next_seed(self) -> int:
         return int(self._seeds.spawn(1)[0].generate_state(1)[0])
@@ -49,7 +74,7 @@ class PolicyAgent(Agent):
     def _torch_generator(self) -> torch.Generator:
         return torch.Generator(self.device).manual_seed(self._next_seed())
 
-    def _module(self, make: Any) -> Any:
+    def _module(self, make: Callable[[], ModuleT]) -> ModuleT:
         return build(make, torch.Generator().manual_seed(self._next_seed()), self.device)
 
     def set_random_seed(self, seed: int) -> None:
@@ -101,15 +126,6 @@ class PolicyAgent(Agent):
         """What is saved, by name."""
         return {"policy": self.policy}
 
-    def _arguments(self) -> dict[str, Any]:
-        """Constructor arguments but for the device, as JSON-compatible values."""
-        raise NotImplementedError
-
-    @classmethod
-    def _from_arguments(cls: type[PolicyAgentT], arguments: dict[str, Any], device: str) -> PolicyAgentT:
-        """The inverse of :meth:`_arguments`."""
-        raise NotImplementedError
-
     def save(self, path: str | Path) -> None:
         """Write settings and all parameters to one safetensors file, atomically."""
         tensors = {
@@ -117,13 +133,20 @@ class PolicyAgent(Agent):
             for name, module in self._modules().items()
             for key, value in module.state_dict().items()
         }
-        save_weights(path, self.kind, self._arguments(), tensors)
+        arguments = {
+            "num_items": self.num_items,
+            "slate_size": self.slate_size,
+            "config": asdict(self.config),  # type: ignore[call-overload]
+            "seed": self.seed,
+        }
+        save_weights(path, self.kind, arguments, tensors)
 
     @classmethod
     def load(cls: type[PolicyAgentT], path: str | Path, *, device: str = "auto") -> PolicyAgentT:
         """Read what :meth:`save` wrote; the generator starts from the agent's seed again."""
         arguments, tensors = load_weights(path, cls.kind)
-        agent = cls._from_arguments(arguments, device)
+        config = from_json(cls.config_type, arguments["config"])
+        agent = cls(arguments["num_items"], arguments["slate_size"], config, seed=arguments["seed"], device=device)
         for name, module in agent._modules().items():
             prefix = f"{name}."
             module.load_state_dict(

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -17,10 +18,10 @@ import tyro
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from benchmarks.measurements import Measurement, TrainingRecord, read_rows
-from benchmarks.tables import Summary, agents_of, over_seeds
-from irecgan_gym.metrics import Interval
+from benchmarks.tables import MIN_SEEDS, Summary, agents_of, summarise
 from irecgan_gym.models.storage import write_atomically
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers; markers and hatches repeat the distinction.
@@ -28,7 +29,7 @@ _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _GREY = "#8c8c8c"
 _REFERENCES = ("random", "popularity", "logging-policy")
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -97,45 +98,57 @@ def online_figure(rows: Sequence[Measurement]) -> Figure:
     Args:
         rows: measurements of one logging policy and number of sessions.
     """
-    summary, agents = over_seeds(rows), agents_of(rows)
+    summary, agents = summarise(rows, between_seeds=True), agents_of(rows)
     looks, seeds = _looks(agents), len({row.job.seed for row in rows})
     figure = Figure(figsize=(10, 3.3), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     for axes, deployment, title in ((left, "top-k", "top-k deployment"), (middle, "sampled", "sampled deployment")):
-        _coverage(axes, summary, agents, looks, deployment)
+        _coverage(axes, rows, summary, looks, deployment)
         axes.set(title=f"coverage@r, {title}", xlabel="r", ylim=(0, 1.02))
     deployed = [agent for agent in agents if (agent, "reward/top-k") in summary]
-    _grouped_bars(right, summary, deployed, looks, {"reward/top-k": "top-k", "reward/sampled": "sampled"}, seeds)
+    _grouped_bars(right, summary, deployed, looks, {"reward/top-k": "top-k", "reward/sampled": "sampled"})
     logged = summary.get(("logging-policy", "reward/logged"))
-    if logged is not None:
-        look = looks["logging-policy"]
-        right.axhline(logged.mean, color=look.colour, linestyle=look.line, linewidth=1.2)
-    right.set(title="mean cumulative reward of a session")
+    # As text: the logging policies see the user's state and may earn several times what any agent does.
+    note = "" if logged is None else f" (in the log: {logged.mean:.2f})"
+    right.set(title=f"mean cumulative reward of a session{note}")
     handles, labels = left.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     job = rows[0].job
+    spread = "bands and bars: 95% intervals over seeds"
+    if seeds < MIN_SEEDS:
+        spread = "thin lines: seeds; bars: 95% intervals over sessions"
     figure.suptitle(
-        f"{job.num_sessions:,} logged sessions, {job.logging_policy} logging policy"
-        f" ({seeds} seed{'s' if seeds > 1 else ''}; bands and bars: 95% intervals)",
+        f"{job.num_sessions:,} logged sessions of the {job.logging_policy} policy, {seeds} seeds ({spread})",
         fontsize=10,
     )
     return figure
 
 
-def _coverage(axes: Axes, summary: Summary, agents: Sequence[str], looks: dict[str, _Look], deployment: str) -> None:
-    for agent in agents:
-        points: dict[int, Interval] = {}
-        for (name, metric), interval in summary.items():
+def _coverage(
+    axes: Axes, rows: Sequence[Measurement], summary: Summary, looks: dict[str, _Look], deployment: str
+) -> None:
+    """A line an agent with its band; with too few seeds for a band, a thin line a seed."""
+    for agent, look in looks.items():
+        metrics: dict[int, str] = {}
+        for name, metric in summary:
             measure, _, kind = metric.partition("/")
             if name == agent and measure.startswith("coverage@") and kind in (deployment, "logged"):
-                points[int(measure.removeprefix("coverage@"))] = interval
-        if not points:
+                metrics[int(measure.removeprefix("coverage@"))] = metric
+        if not metrics:
             continue
-        ranks, look = sorted(points), looks[agent]
-        means, low, high = (np.array([points[r][end] for r in ranks]) for end in range(3))
+        ranks = sorted(metrics)
+        means, low, high = (np.array([summary[agent, metrics[r]][end] for r in ranks]) for end in range(3))
         axes.plot(ranks, means, color=look.colour, marker=look.marker, linestyle=look.line, markersize=3.5, label=agent)
-        axes.fill_between(ranks, low.clip(0, 1), high.clip(0, 1), color=look.colour, alpha=0.15, linewidth=0)
         axes.set_xticks(ranks)
+        if not np.isnan(low).any():
+            axes.fill_between(ranks, low.clip(0, 1), high.clip(0, 1), color=look.colour, alpha=0.15, linewidth=0)
+            continue
+        by_seed: dict[int, dict[str, float]] = {}
+        for row in rows:
+            if row.job.agent == agent:
+                by_seed.setdefault(row.job.seed, {})[row.metric] = row.value
+        for values in by_seed.values():
+            axes.plot(ranks, [values.get(metrics[r], np.nan) for r in ranks], color=look.colour, lw=0.6, alpha=0.6)
 
 
 def rerank_figure(rows: Sequence[Measurement]) -> Figure:
@@ -144,7 +157,8 @@ def rerank_figure(rows: Sequence[Measurement]) -> Figure:
     Args:
         rows: measurements of one data set.
     """
-    summary, agents = over_seeds(rows), agents_of(rows)
+    # Seeds share the test users, whose number limits what can be said.
+    summary, agents = summarise(rows, between_seeds=False), agents_of(rows)
     looks = _looks(agents)
     measures = sorted(
         {row.metric.partition("/")[0] for row in rows if row.metric.startswith("p@") and "_" not in row.metric},
@@ -153,8 +167,7 @@ def rerank_figure(rows: Sequence[Measurement]) -> Figure:
     figure = Figure(figsize=(4 * len(measures), 3.3), layout="constrained")
     for axes, measure in zip(figure.subplots(1, len(measures), squeeze=False)[0], measures, strict=True):
         metrics = {f"{measure}/top-k": "top-k", f"{measure}/sampled": "sampled"}
-        # Within one seed: the test users are the same for all seeds, and matter more.
-        _grouped_bars(axes, summary, agents, looks, metrics, num_seeds=1, scale=100.0)
+        _grouped_bars(axes, summary, agents, looks, metrics, scale=100.0)
         axes.set(title=f"{measure} (%)")
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
@@ -168,16 +181,13 @@ def _grouped_bars(
     agents: Sequence[str],
     looks: dict[str, _Look],
     metrics: dict[str, str],
-    num_seeds: int,
     scale: float = 1.0,
 ) -> None:
-    """A group of bars a metric, a bar an agent; with one seed the error bars are the measurement's own interval."""
+    """A group of bars a metric, a bar an agent."""
     width = 0.8 / max(len(agents), 1)
     hatches = {"random": "///", "popularity": "..."}
     for place, agent in enumerate(agents):
-        intervals = [
-            summary[agent, metric] if num_seeds > 1 else _own_interval(summary, agent, metric) for metric in metrics
-        ]
+        intervals = [summary[agent, metric] for metric in metrics]
         heights = np.array([interval.mean for interval in intervals]) * scale
         errors = np.array([[i.mean - i.low for i in intervals], [i.high - i.mean for i in intervals]]) * scale
         positions = np.arange(len(metrics)) + (place - (len(agents) - 1) / 2) * width
@@ -197,14 +207,6 @@ def _grouped_bars(
     axes.set_ylim(bottom=0)
 
 
-def _own_interval(summary: Summary, agent: str, metric: str) -> Interval:
-    """The interval that was measured together with a metric, e.g. ``reward_low/top-k``, averaged over seeds."""
-    measure, _, deployment = metric.partition("/")
-    missing = Interval(np.nan, np.nan, np.nan)
-    low, high = (summary.get((agent, f"{measure}_{end}/{deployment}"), missing).mean for end in ("low", "high"))
-    return Interval(summary[agent, metric].mean, low, high)
-
-
 def training_figure(records: Sequence[TrainingRecord]) -> Figure:
     """Everything that training reported more than once, a panel a metric, a thin line a seed.
 
@@ -215,21 +217,21 @@ def training_figure(records: Sequence[TrainingRecord]) -> Figure:
     for record in records:
         key = (record.job.agent, record.job.seed)
         curves.setdefault(record.metric, {}).setdefault(key, []).append(record)
-    shown = [metric for metric, lines in curves.items() if max(map(len, lines.values())) > 1] or list(curves)
+    shown = [metric for metric, by_job in curves.items() if max(map(len, by_job.values())) > 1] or list(curves)
     looks = _looks(list(dict.fromkeys(record.job.agent for record in records)))
     columns = min(4, len(shown))
     rows = -(-len(shown) // columns)
     figure = Figure(figsize=(2.9 * columns, 2.1 * rows + 0.3), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    labels: dict[str, object] = {}
+    lines: dict[str, Line2D] = {}
     for axes, metric in zip(panels, shown, strict=False):
         for (agent, _), line in curves[metric].items():
             steps, values = [record.step for record in line], [record.value for record in line]
-            labels[agent] = axes.plot(steps, values, color=looks[agent].colour, linewidth=1, alpha=0.8)[0]
-        axes.set_title(metric, fontsize=8)
+            lines[agent] = axes.plot(steps, values, color=looks[agent].colour, linewidth=1, alpha=0.8)[0]
+        axes.set_title(metric.replace("/", "/\n", 1), fontsize=8)
     for axes in panels[len(shown) :]:
         axes.set_axis_off()
-    figure.legend(list(labels.values()), list(labels), loc="outside lower center", ncols=len(labels))
+    figure.legend(list(lines.values()), list(lines), loc="outside lower center", ncols=len(lines))
     return figure
 
 

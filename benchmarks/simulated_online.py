@@ -1,7 +1,6 @@
 """The simulated online test (§7.1, Figure 2): learn from logged sessions, deploy, count what is earned.
 
-    python -m benchmarks.simulated_online --agents irecgan pg --logging-policy max --sessions 1000 --seeds 2 \
-        --preset fast --out runs/demo
+python -m benchmarks.simulated_online --agents irecgan pg --logging-policy max --sessions 1000 --seeds 2 --out runs/demo
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ import irecgan_gym  # noqa: F401 (registers the envs)
 from agents import AGENT_NAMES, Agent, make_agent, preset
 from agents.evaluation import evaluate_online
 from agents.reference import RandomPolicy
-from benchmarks.command import run_command
+from benchmarks.command import SettingsError, check_agents, check_positive, run_command
 from benchmarks.job_loop import run_jobs
 from benchmarks.measurements import Job
 from benchmarks.plots import draw_run
 from benchmarks.run_folder import RunFolder
 from benchmarks.slate_view import show_session
-from benchmarks.tables import over_seeds, summary_table
+from benchmarks.tables import MIN_SEEDS, summarise, summary_table
 from irecgan_gym.metrics import coverage_at_r, mean_interval
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
@@ -67,15 +66,19 @@ class SimulatedOnline:
     show_slate: bool = False
     """Print, at the end, every slate that the first agent shows to one user."""
 
-    def __post_init__(self) -> None:
-        unknown = [name for name in self.agents if name not in AGENT_NAMES]
-        if unknown or not self.agents:
-            raise ValueError(f"--agents must be some of {', '.join(AGENT_NAMES)}, got {' '.join(unknown) or 'none'}")
-        for name in ("sessions", "seeds", "eval_sessions"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(self, name)}")
+    threads: int = 1
+    """CPU threads for training. More than one makes small networks slower, and much slower on busy processors."""
+
+    def check(self) -> None:
+        """Refuse settings that make no sense.
+
+        Raises:
+            SettingsError: with the option and what it takes.
+        """
+        check_agents(self.agents)
+        check_positive(sessions=self.sessions, seeds=self.seeds, eval_sessions=self.eval_sessions, threads=self.threads)
         if self.env not in gym.registry:
-            raise ValueError(f"--env: no environment {self.env!r} is registered")
+            raise SettingsError(f"--env: no environment {self.env!r} is registered")
 
     def config(self) -> dict[str, Any]:
         """All settings that measurements depend on, those of the agents included."""
@@ -115,6 +118,7 @@ class _Seeds:
 
 def run(settings: SimulatedOnline, console: Console) -> RunFolder:
     """Run or continue the experiment; the table, the plots and the slates come at the end."""
+    settings.check()
     folder = RunFolder(settings.out, settings.config())
 
     def work(job: Job, recorder: Recorder) -> Mapping[str, float]:
@@ -195,20 +199,19 @@ def _report(settings: SimulatedOnline, folder: RunFolder, console: Console) -> N
         "coverage@1/top-k": "coverage@1,\ntop-k",
         f"coverage@{size}/top-k": f"coverage@{size},\ntop-k",
     }
-    logged = over_seeds(results)[LOGGING_POLICY, "reward/logged"].mean
+    logged = summarise(results, between_seeds=True)[LOGGING_POLICY, "reward/logged"].mean
+    spread = "over seeds" if settings.seeds >= MIN_SEEDS else "over sessions, within these environments"
+    sees = "" if settings.logging_policy == "random" else ", which sees the user's state,"
     caption = (
-        f"Mean reward of a session, {settings.eval_sessions} sessions a seed. ± is half of the 95% t interval over "
-        f"{settings.seeds} seeds, each of them another environment: agents differ less than environments do. The log "
-        f"itself, by a policy that sees the user's state, earned {logged:.2f}."
-        if settings.logging_policy != "random"
-        else f"Mean reward of a session, {settings.eval_sessions} sessions a seed. ± is half of the 95% t interval over "
-        f"{settings.seeds} seeds, each of them another environment. The log itself earned {logged:.2f}."
+        f"Means over {settings.seeds} environments of {settings.eval_sessions} sessions each; ± is half of a 95% "
+        f"interval {spread}. The logging policy itself{sees} earned {logged:.2f} a session."
     )
     title = f"{settings.env}, {settings.sessions} logged sessions of the {settings.logging_policy} policy"
     console.print()
-    console.print(summary_table(results, metrics, title=title, caption=caption))
-    plots = draw_run(folder.path)
-    console.print(f"results: {folder.results_file}   plots: {', '.join(str(path) for path in plots)}")
+    console.print(summary_table(results, metrics, title=title, caption=caption, between_seeds=True))
+    console.print("measurements:", folder.results_file, soft_wrap=True)
+    for path in draw_run(folder.path):
+        console.print("plot:", path, soft_wrap=True)
 
 
 def _show_slates(settings: SimulatedOnline, folder: RunFolder, console: Console) -> None:
@@ -223,7 +226,7 @@ def _show_slates(settings: SimulatedOnline, folder: RunFolder, console: Console)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
     settings = tyro.cli(SimulatedOnline, args=arguments, description=SimulatedOnline.__doc__)
-    return run_command(lambda console: run(settings, console))
+    return run_command(lambda console: run(settings, console), threads=settings.threads)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gymnasium as gym
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -11,7 +12,7 @@ from agents.evaluation import SlatePredictor
 
 
 def show_session(
-    policy: SlatePredictor, env_id: str, *, mdp_seed: int, seed: int, console: Console, max_steps: int = 10
+    policy: SlatePredictor, env_id: str, *, mdp_seed: int, seed: int, console: Console, max_steps: int = 5
 ) -> None:
     """Serve one user with the policy's top k and print every slate beside the truth that the policy cannot see.
 
@@ -40,11 +41,11 @@ def show_session(
         console.print(f"clicks item {info['click']}: {outcome}\n")
         if terminated:
             break
-    console.print(f"reward of this session: {total:.0f}")
+    console.print(f"reward so far: {total:.0f}")
     env.close()
 
 
-def _slate(step: int, state: int, slate: np.ndarray, click: int, rewards: np.ndarray) -> Table:
+def _slate(step: int, state: int, slate: NDArray[np.int64], click: int, rewards: NDArray[np.float64]) -> Table:
     chance = rewards[slate] / rewards[slate].sum()
     rank = 1 + (rewards[None, :] > rewards[slate][:, None]).sum(1)
     table = Table(

@@ -12,17 +12,34 @@ from irecgan_gym.metrics import Interval, mean_interval
 
 Summary = dict[tuple[str, str], Interval]
 
+# Fewer seeds say next to nothing about the spread between seeds: with two, Student's t multiplies it by 12.7.
+MIN_SEEDS = 5
 
-def over_seeds(results: Sequence[Measurement]) -> Summary:
-    """Mean of each (agent, metric) over seeds, with its 95% t interval (NaN ends for a single seed).
+
+def summarise(results: Sequence[Measurement], *, between_seeds: bool) -> Summary:
+    """Mean of each (agent, metric) over seeds, with a 95% interval.
+
+    The interval is Student's t over seeds when asked for and where there are at least ``MIN_SEEDS`` of them. Else it
+    is the interval measured within each seed (metrics such as ``reward_low/top-k``), averaged over seeds; where
+    nothing like it was measured, its ends are NaN.
 
     Args:
         results: measurements of one experiment and one cell (logging policy, number of sessions).
+        between_seeds: whether seeds differ in all that the result should hold for; False where they share the test
+            users, whose number then limits what can be said.
     """
     values: dict[tuple[str, str], list[float]] = {}
     for row in results:
         values.setdefault((row.job.agent, row.metric), []).append(row.value)
-    return {key: mean_interval(numbers) for key, numbers in values.items()}
+    summary: Summary = {}
+    for (agent, metric), numbers in values.items():
+        if between_seeds and len(numbers) >= MIN_SEEDS:
+            summary[agent, metric] = mean_interval(numbers)
+        else:
+            measure, _, deployment = metric.partition("/")
+            low, high = (values.get((agent, f"{measure}_{end}/{deployment}"), [np.nan]) for end in ("low", "high"))
+            summary[agent, metric] = Interval(*(float(np.mean(column)) for column in (numbers, low, high)))
+    return summary
 
 
 def agents_of(results: Sequence[Measurement]) -> list[str]:
@@ -36,6 +53,7 @@ def summary_table(
     *,
     title: str,
     caption: str,
+    between_seeds: bool,
     scale: float = 1.0,
     digits: int = 2,
 ) -> Table:
@@ -46,10 +64,11 @@ def summary_table(
         metrics: heading of each column, by metric.
         title: over the table.
         caption: under the table.
+        between_seeds: see :func:`summarise`.
         scale: numbers are multiplied by this.
         digits: after the point.
     """
-    summary = over_seeds(results)
+    summary = summarise(results, between_seeds=between_seeds)
     table = Table(title=title, caption=caption, title_justify="left", caption_justify="left", pad_edge=False)
     table.add_column("agent")
     for heading in metrics.values():
@@ -65,4 +84,4 @@ def _cell(interval: Interval | None, scale: float, digits: int) -> str:
     if interval is None:
         return "-"
     mean = f"{interval.mean * scale:.{digits}f}"
-    return mean if np.isnan(interval.low) else f"{mean} ± {interval.half_width * scale:.{digits}f}"
+    return mean if np.isnan(interval.half_width) else f"{mean} ± {interval.half_width * scale:.{digits}f}"

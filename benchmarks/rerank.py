@@ -1,0 +1,243 @@
+"""Re-ranking of real logs (§7.2, Table 1): is the item that was clicked ranked first, or among the first ten?
+
+python -m benchmarks.rerank --data FILE --format recsys-challenge-2019 --agents irecgan pg --out runs/rerank
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import tyro
+from rich.console import Console
+
+from agents import AGENT_NAMES, Agent, IRecGANConfig, PGConfig, make_agent, preset
+from agents.evaluation import evaluate_reranking
+from agents.reference import PopularityPolicy, RandomPolicy
+from benchmarks.command import SettingsError, check_agents, check_positive, run_command
+from benchmarks.job_loop import run_jobs
+from benchmarks.log_data import FORMATS, read_log
+from benchmarks.measurements import Job
+from benchmarks.plots import draw_run
+from benchmarks.run_folder import RunFolder
+from benchmarks.tables import summary_table
+from irecgan_gym.recorder import Recorder
+from irecgan_gym.sessions import Sessions
+
+EXPERIMENT = "rerank"
+DEPLOYMENTS = {"top-k": True, "sampled": False}
+RANDOM, POPULARITY = "random", "popularity"
+
+
+@dataclass(frozen=True)
+class Rerank:
+    """Train agents on a part of real logs and let them re-rank the lists of the rest.
+
+    All sessions of a user are in one part where users are known. The split is the same for all seeds, which differ in
+    the agents' own randomness. The same command on the same folder goes on where it stopped.
+    """
+
+    data: Path
+    """The logs: a file, or a folder for formats of several files."""
+    out: Path
+    """Run folder: settings, read report, results.csv, checkpoints, plots."""
+    format: str = "recsys-challenge-2019"
+    """Format of the logs."""
+    agents: tuple[str, ...] = AGENT_NAMES
+    """Agents to train."""
+    seeds: int = 1
+    """How many seeds; 0, 1, 2, ... are used."""
+    preset: Literal["fast", "paper"] = "fast"
+    """Settings of the agents: fast (1x64 LSTM) or paper (2x512 LSTM, for a GPU or patience)."""
+    split: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    """Shares of training, validation and test, by user where users are known."""
+    split_seed: int = 0
+    """Seed of the split."""
+    min_list_length: int = 11
+    """Shorter lists do not count in p@k; the paper's authors count lists of more than 10 items."""
+    on_error: Literal["raise", "skip"] = "raise"
+    """What a malformed row does: end the run, or be skipped and counted."""
+    device: str = "auto"
+    """Where agents are trained: auto, cpu, cuda."""
+    threads: int = 1
+    """CPU threads for training. More than one makes small networks slower, and much slower on busy processors."""
+
+    def check(self) -> None:
+        """Refuse settings that make no sense.
+
+        Raises:
+            SettingsError: with the option and what it takes.
+        """
+        check_agents(self.agents)
+        check_positive(seeds=self.seeds, min_list_length=self.min_list_length, threads=self.threads)
+        if min(self.split) <= 0 or not np.isclose(sum(self.split), 1):
+            raise SettingsError(f"--split takes three positive shares that add up to 1, got {self.split}")
+        if self.format not in FORMATS:
+            raise SettingsError(f"--format takes one of {', '.join(FORMATS)}, got {self.format}")
+
+    def config(self, sessions: Sessions) -> dict[str, Any]:
+        """All settings that measurements depend on; the data are told by their content, not by where they lie."""
+        return {
+            "experiment": EXPERIMENT,
+            "format": self.format,
+            "data": fingerprint(sessions),
+            "seeds": self.seeds,
+            "preset": self.preset,
+            "split": list(self.split),
+            "split_seed": self.split_seed,
+            "min_list_length": self.min_list_length,
+            "on_error": self.on_error,
+            "agents": {name: asdict(agent_config(name, self.preset)) for name in self.agents},
+        }
+
+
+class Parts(NamedTuple):
+    """A log cut into three."""
+
+    training: Sessions
+    validation: Sessions
+    test: Sessions
+
+
+def agent_config(name: str, preset_name: str) -> PGConfig | IRecGANConfig:
+    """Settings of an agent for real logs, whose users leave when they like: the user model's sessions end so too."""
+    config = preset(name, preset_name)
+    return replace(config, ending="leave") if isinstance(config, IRecGANConfig) else config
+
+
+def fingerprint(sessions: Sessions) -> str:
+    """A hash of what agents learn from and are tested on, to tell one log from another."""
+    digest = hashlib.sha256(str(sessions.num_items).encode())
+    for column in (
+        sessions.offsets,
+        sessions.slate_offsets,
+        sessions.slate_items,
+        sessions.clicks,
+        sessions.rewards,
+        sessions.truncated,
+        sessions.users,
+        sessions.event_offsets,
+        sessions.event_items,
+    ):
+        # A column that is missing must not hash like one that is empty.
+        digest.update(b"-" if column is None else np.ascontiguousarray(column).tobytes() + b"|")
+    return digest.hexdigest()[:16]
+
+
+def run(settings: Rerank, console: Console) -> RunFolder:
+    """Read the logs, and run or continue the experiment on them."""
+    settings.check()
+    sessions, report = read_log(settings.data, settings.format, settings.on_error)
+    return run_on(sessions, report, settings, console)
+
+
+def run_on(sessions: Sessions, report: str, settings: Rerank, console: Console) -> RunFolder:
+    """Run or continue the experiment on sessions at hand; the table and the plots come at the end.
+
+    Args:
+        sessions: all of the log.
+        report: what was read and what was not, kept in the run folder.
+        settings: see :class:`Rerank`; ``data`` is not read.
+        console: shows progress and results.
+
+    Raises:
+        SettingsError: a split that leaves a part empty.
+        RunFolderError: the folder belongs to another run.
+    """
+    console.print(report, markup=False, highlight=False)
+    parts = Parts(
+        *sessions.split(settings.split, seed=settings.split_seed, by="session" if sessions.users is None else "user")
+    )
+    for name, part in parts._asdict().items():
+        if len(part) == 0:
+            raise SettingsError(f"--split {settings.split} of {len(sessions)} sessions leaves none for {name}")
+        console.print(f"{name}: {len(part):,} sessions, {part.num_steps:,} lists")
+    folder = RunFolder(settings.out, settings.config(sessions))
+    folder.write_text("read_report.txt", f"{report}\n")
+    names = (RANDOM, POPULARITY, *settings.agents)
+    jobs = [
+        Job(EXPERIMENT, name, "logged", len(parts.training), seed) for seed in range(settings.seeds) for name in names
+    ]
+
+    def work(job: Job, recorder: Recorder) -> Mapping[str, float]:
+        return _measure(job, settings, parts, folder, recorder)
+
+    run_jobs(folder, jobs, work, console)
+    _report(settings, folder, console)
+    return folder
+
+
+def _measure(job: Job, settings: Rerank, parts: Parts, folder: RunFolder, recorder: Recorder) -> dict[str, float]:
+    agent_seed, evaluation_seed = (int(word) for word in np.random.SeedSequence(job.seed).generate_state(2))
+    # The longest list is the slate that the agent would have to fill.
+    num_items, slate_size = parts.training.num_items, max(part.slate_size for part in parts)
+    agent: Agent
+    if job.agent == RANDOM:
+        agent = RandomPolicy(num_items, slate_size, seed=agent_seed)
+    elif job.agent == POPULARITY:
+        agent = PopularityPolicy(num_items, slate_size, seed=agent_seed).learn(parts.training)
+    else:
+        agent = make_agent(
+            job.agent,
+            num_items=num_items,
+            slate_size=slate_size,
+            config=agent_config(job.agent, settings.preset),
+            seed=agent_seed,
+            device=settings.device,
+        ).learn(parts.training, parts.validation, recorder=recorder)
+        agent.save(folder.checkpoint(job))
+    metrics: dict[str, float] = {}
+    for deployment, deterministic in DEPLOYMENTS.items():
+        result = evaluate_reranking(
+            agent,
+            parts.test,
+            deterministic=deterministic,
+            seed=evaluation_seed,
+            min_list_length=settings.min_list_length,
+        )
+        metrics |= result.as_metrics(deployment)
+    return metrics
+
+
+def _report(settings: Rerank, folder: RunFolder, console: Console) -> None:
+    metrics = {
+        "p@1/top-k": "p@1 (%),\ntop-k",
+        "p@10/top-k": "p@10 (%),\ntop-k",
+        "mrr/top-k": "MRR (%),\ntop-k",
+        "p@1/sampled": "p@1 (%),\nsampled",
+        "p@10/sampled": "p@10 (%),\nsampled",
+    }
+    caption = (
+        f"Clicks found by re-ranking the logged lists of at least {settings.min_list_length} items of the test part, "
+        f"ties at random; means over {settings.seeds} seeds. ± is half of a 95% interval over the test part's users."
+    )
+    console.print()
+    console.print(
+        summary_table(
+            folder.results(),
+            metrics,
+            title=f"re-ranking, {settings.format}",
+            caption=caption,
+            between_seeds=False,
+            scale=100,
+            digits=1,
+        )
+    )
+    console.print("measurements:", folder.results_file, soft_wrap=True)
+    for path in draw_run(folder.path):
+        console.print("plot:", path, soft_wrap=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit status."""
+    settings = tyro.cli(Rerank, args=arguments, description=Rerank.__doc__)
+    return run_command(lambda console: run(settings, console), threads=settings.threads)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
