@@ -338,6 +338,10 @@ class Sessions:
             returns[step] += gamma * returns[step + 1]
         return returns.astype(np.float32)
 
+    def with_rewards(self, rewards: ArrayLike) -> Sessions:
+        """The same sessions with other rewards; finite numbers, [T]."""
+        return replace(self, rewards=check_numbers("rewards", rewards, self.num_steps))
+
     def with_leaving_step(self) -> Sessions:
         """Add to every session that its user ended a last step in which the user leaves (c_end of §5).
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from irecgan_gym._version import __version__
+from irecgan_gym.atomic_file import write_atomically
 
 _KEY = "irecgan_gym"
 
@@ -58,18 +57,3 @@ def load_weights(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str,
     if description.get("kind") != kind:
         raise StorageError(f"{path} holds a {description.get('kind')!r}, expected a {kind!r}")
     return description["config"], tensors
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a file's content so that a reader sees the old or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

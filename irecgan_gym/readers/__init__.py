@@ -1,0 +1,54 @@
+"""Readers of logs into :class:`~irecgan_gym.sessions.Sessions`; ``python -m irecgan_gym.readers`` is their command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from irecgan_gym.readers.cikm_cup_2016 import PAPER_SPLIT, read_cikm_cup_2016
+from irecgan_gym.readers.irecgan_text import read_irecgan_text, write_irecgan_text
+from irecgan_gym.readers.recsys_challenge_2019 import read_recsys_challenge_2019
+from irecgan_gym.readers.report import OnError, ReaderError, ReadReport, ReadResult
+from irecgan_gym.readers.table import TableColumns, read_table_log
+
+__all__ = [
+    "FORMATS",
+    "PAPER_SPLIT",
+    "OnError",
+    "ReadReport",
+    "ReadResult",
+    "ReaderError",
+    "TableColumns",
+    "read",
+    "read_cikm_cup_2016",
+    "read_irecgan_text",
+    "read_recsys_challenge_2019",
+    "read_table_log",
+    "write_irecgan_text",
+]
+
+FORMATS: dict[str, Callable[..., ReadResult]] = {
+    "recsys-challenge-2019": read_recsys_challenge_2019,
+    "cikm-cup-2016": read_cikm_cup_2016,
+    "irecgan-text": read_irecgan_text,
+    "table": read_table_log,
+}
+
+
+def read(path: str | Path, format: str, *, on_error: OnError = "raise", **options: Any) -> ReadResult:
+    """Read logs of a named format.
+
+    Args:
+        path: the file, or the folder for formats of several files.
+        format: one of ``FORMATS``.
+        on_error: what a malformed row does: ``"raise"`` ends the reading, ``"skip"`` counts the row and goes on.
+        options: of the format's own reader.
+
+    Raises:
+        ValueError: an unknown format.
+        ReaderError: see the format's own reader.
+    """
+    if format not in FORMATS:
+        raise ValueError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")
+    return FORMATS[format](path, on_error=on_error, **options)
