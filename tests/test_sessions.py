@@ -126,15 +126,12 @@ def test_selected_sessions_are_the_sessions_named(seed, data):
         original = slice(sessions.offsets[number], sessions.offsets[number + 1])
         np.testing.assert_array_equal(chosen.propensities[steps], sessions.propensities[original])
         np.testing.assert_array_equal(chosen.states[steps], sessions.states[original])
-        events = [
-            chosen.event_items[chosen.event_offsets[i] : chosen.event_offsets[i + 1]].tolist()
-            for i in range(steps.start, steps.stop)
-        ]
-        expected = [
-            sessions.event_items[sessions.event_offsets[i] : sessions.event_offsets[i + 1]].tolist()
-            for i in range(original.start, original.stop)
-        ]
-        assert events == expected
+        assert events_of(chosen, steps) == events_of(sessions, original)
+
+
+def events_of(sessions, steps):
+    bounds = sessions.event_offsets
+    return [sessions.event_items[bounds[i] : bounds[i + 1]].tolist() for i in range(steps.start, steps.stop)]
 
 
 def assert_same_session(one, other):
@@ -170,7 +167,7 @@ def test_a_split_has_every_session_once(seed, fractions):
     sessions = with_everything(seed)
     parts = sessions.split(fractions, seed=seed)
     assert sum(len(part) for part in parts) == len(sessions)
-    assert [abs(len(part) - share * len(sessions)) <= 1 for part, share in zip(parts, fractions, strict=True)]
+    assert all(abs(len(part) - share * len(sessions)) <= 1 for part, share in zip(parts, fractions, strict=True))
     together = sorted((tuple(s.clicks), tuple(s.rewards)) for part in parts for s in part)
     assert together == sorted((tuple(s.clicks), tuple(s.rewards)) for s in sessions)
     by_user = sessions.split(fractions, seed=seed, by="user")

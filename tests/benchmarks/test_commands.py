@@ -1,0 +1,157 @@
+"""The commands on tiny settings: what they write, how they go on, and what they refuse."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks import rerank, simulated_online
+from benchmarks.command import SettingsError, run_command
+from irecgan_gym.sessions import Sessions
+
+
+def rows_of(folder):
+    with (folder / "results.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def online(folder, *more):
+    settings = [
+        "--agents",
+        "pg",
+        "--logging-policy",
+        "max",
+        "--sessions",
+        "30",
+        "--seeds",
+        "1",
+        "--eval-sessions",
+        "20",
+    ]
+    return simulated_online.main([*settings, "--out", str(folder), *more])
+
+
+def test_simulated_online(tmp_path, capsys):
+    assert online(tmp_path / "run", "--show-slate") == 0
+    output = capsys.readouterr().out
+    for text in ("click probability", "clicks item", "coverage@10", "RecSim-v0, 30 logged sessions of the max policy"):
+        assert text in output
+
+    rows = rows_of(tmp_path / "run")
+    assert list(rows[0]) == ["experiment", "agent", "logging_policy", "num_sessions", "seed", "metric", "value"]
+    measured = {(row["agent"], row["metric"]): float(row["value"]) for row in rows}
+    for agent in ("random", "pg"):
+        for deployment in ("top-k", "sampled"):
+            assert measured[agent, f"reward_low/{deployment}"] <= measured[agent, f"reward/{deployment}"]
+            assert 0 <= measured[agent, f"coverage@10/{deployment}"] <= 1
+    # The max policy shows the best items of every state.
+    assert measured["logging-policy", "coverage@1/logged"] == 1
+    assert measured["logging-policy", "coverage@10/logged"] == 1
+    names = {str(path.relative_to(tmp_path / "run")) for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    assert {"config.json", "versions.json", "training.csv", "checkpoints/pg-max-30-seed0.safetensors"} <= names
+    assert {"plots/simulated_online-max-30.png", "plots/simulated_online-max-30.svg"} <= names
+    assert any(name.startswith("tensorboard/pg-max-30-seed0/") for name in names)
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["agents"]["pg"]["gamma"] == 0.9
+
+    before = (tmp_path / "run" / "results.csv").read_bytes()
+    assert online(tmp_path / "run") == 0
+    assert (tmp_path / "run" / "results.csv").read_bytes() == before
+    assert "3 of 3 jobs are in" in capsys.readouterr().out
+    assert online(tmp_path / "run", "--sessions", "31") == 1
+    assert "sessions is 30 there and 31 now" in " ".join(capsys.readouterr().err.split())
+
+    # Another folder, the same numbers.
+    assert online(tmp_path / "again") == 0
+    assert (tmp_path / "again" / "results.csv").read_bytes() == before
+
+
+def test_agents_share_environment_log_and_users():
+    settings = simulated_online.SimulatedOnline(out="unused", agents=("irecgan", "pg"), seeds=2)
+    jobs = settings.jobs()
+    assert [job.agent for job in jobs] == ["logging-policy", "random", "irecgan", "pg"] * 2
+    assert [job.seed for job in jobs] == [0] * 4 + [1] * 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"agents": ("pg", "pq")}, "--agents takes one or more of irecgan, pg"),
+        ({"agents": ()}, "--agents takes"),
+        ({"agents": ("pg", "pg")}, "--agents takes"),
+        ({"eval_sessions": 0}, "--eval-sessions must be at least 1, got 0"),
+        ({"env": "CartPole-v7"}, "no environment 'CartPole-v7'"),
+    ],
+)
+def test_senseless_settings_of_simulated_online(tmp_path, changes, message):
+    with pytest.raises(SettingsError, match=message):
+        simulated_online.SimulatedOnline(out=tmp_path, **changes).check()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"split": (0.5, 0.5, 0.0)}, "--split takes three positive shares"),
+        ({"split": (0.5, 0.5, 0.5)}, "--split takes three positive shares"),
+        ({"format": "excel"}, "--format takes one of recsys-challenge-2019"),
+        ({"min_list_length": 0}, "--min-list-length must be at least 1"),
+    ],
+)
+def test_senseless_settings_of_rerank(tmp_path, changes, message):
+    with pytest.raises(SettingsError, match=message):
+        rerank.Rerank(data=tmp_path / "data", out=tmp_path / "out", **changes).check()
+
+
+def logs(path, num_users=20):
+    """Two sessions a user, who always clicks the same item of two popular ones in lists of 12 of 20 items."""
+    rng = np.random.default_rng(0)
+    clicks = np.repeat(rng.integers(2, size=num_users), 4)
+    others = np.array([2 + rng.permutation(18)[:10] for _ in clicks])
+    slates = np.concatenate([np.tile([0, 1], (len(clicks), 1)), others], axis=1)
+    sessions = Sessions.from_columns(
+        num_items=20,
+        lengths=[2] * (2 * num_users),
+        slates=rng.permuted(slates, axis=1),
+        clicks=clicks,
+        rewards=np.tile([0, 1], 2 * num_users),
+        users=np.repeat(np.arange(num_users), 2),
+    )
+    sessions.save(path)
+    return sessions
+
+
+def test_rerank(tmp_path, capsys):
+    logs(tmp_path / "log.parquet")
+    arguments = ["--data", str(tmp_path / "log.parquet"), "--format", "sessions", "--agents", "irecgan", "pg"]
+    arguments += ["--split", "0.6", "0.2", "0.2", "--out", str(tmp_path / "run")]
+    assert rerank.main(arguments) == 0
+    output = capsys.readouterr().out
+    assert "test: 8 sessions, 16 lists" in output
+    measured = {(row["agent"], row["metric"]): float(row["value"]) for row in rows_of(tmp_path / "run")}
+    assert {agent for agent, _ in measured} == {"random", "popularity", "irecgan", "pg"}
+    assert measured["popularity", "p@10/top-k"] == 1
+    assert measured["pg", "p@10/top-k"] == 1
+    assert measured["random", "p@1/top-k"] < measured["pg", "p@1/top-k"]
+    assert (tmp_path / "run" / "plots" / "rerank-logged-24.png").exists()
+    assert "mean length" in (tmp_path / "run" / "read_report.txt").read_text()
+    assert rerank.main(arguments) == 0
+    assert "4 of 4 jobs are in" in capsys.readouterr().out
+
+
+def test_other_data_in_the_same_folder_are_refused(tmp_path):
+    first, second = logs(tmp_path / "a.parquet"), logs(tmp_path / "b.parquet", num_users=21)
+    assert rerank.fingerprint(first) == rerank.fingerprint(first.select(slice(None)))
+    assert rerank.fingerprint(first) != rerank.fingerprint(second)
+
+
+def test_errors_that_a_user_can_mend_are_one_line(tmp_path, capsys):
+    assert rerank.main(["--data", str(tmp_path / "none.parquet"), "--format", "sessions", "--out", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith("error: ")
+
+    def stopped(console):
+        raise KeyboardInterrupt
+
+    assert run_command(stopped) == 130
+    assert "goes on with what is left" in capsys.readouterr().out

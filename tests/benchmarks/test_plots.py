@@ -1,0 +1,120 @@
+"""Figures and tables come from the rows alone."""
+
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from benchmarks.measurements import Job, Measurement, TrainingRecord, write_rows
+from benchmarks.plots import draw_run, main
+from benchmarks.tables import summarise, summary_table
+
+
+def online_rows(seeds, agents=("logging-policy", "random", "irecgan", "pg"), policies=("max",)):
+    rng = np.random.default_rng(0)
+    rows = []
+    for policy in policies:
+        for seed in range(seeds):
+            for agent in agents:
+                job = Job("simulated_online", agent, policy, 200, seed)
+                kinds = ("logged",) if agent == "logging-policy" else ("top-k", "sampled")
+                for kind in kinds:
+                    reward = rng.uniform(2, 4)
+                    values = {"reward": reward, "reward_low": reward - 0.1, "reward_high": reward + 0.1, "length": 3.0}
+                    values |= {f"coverage@{r}": rng.uniform() for r in range(1, 11)}
+                    rows += [Measurement(job, f"{name}/{kind}", value) for name, value in values.items()]
+    return rows
+
+
+def rerank_rows():
+    rows = []
+    for agent, precision in (("random", 0.04), ("popularity", 0.06), ("irecgan", 0.08)):
+        job = Job("rerank", agent, "logged", 1000, 0)
+        for kind in ("top-k", "sampled"):
+            for name, value in (("p@1", precision), ("p@10", 5 * precision), ("mrr", 2 * precision)):
+                ends = ((name, value), (f"{name}_low", value - 0.01), (f"{name}_high", value + 0.01))
+                rows += [Measurement(job, f"{metric}/{kind}", number) for metric, number in ends]
+    return rows
+
+
+def training_rows():
+    return [
+        TrainingRecord(Job("simulated_online", agent, "max", 200, seed), metric, float(step), step)
+        for agent in ("irecgan", "pg")
+        for seed in range(2)
+        for metric in ("train/policy_loss", "disc/accuracy")
+        for step in range(3)
+    ]
+
+
+def is_png(path):
+    return path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 5000
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 6])
+def test_online_figures_from_results_alone(tmp_path, seeds):
+    (tmp_path / "results.csv").write_text(write_rows(Measurement, online_rows(seeds)))
+    written = draw_run(tmp_path)
+    assert [path.name for path in written] == ["simulated_online-max-200.png"]
+    assert is_png(written[0])
+    svg = written[0].with_suffix(".svg").read_text()
+    for label in ("irecgan", "pg", "random", "logging-policy", "top-k"):
+        assert f">{label}<" in svg
+
+
+def test_a_figure_a_cell_and_the_training(tmp_path):
+    (tmp_path / "results.csv").write_text(write_rows(Measurement, online_rows(2, policies=("max", "mix"))))
+    (tmp_path / "training.csv").write_text(write_rows(TrainingRecord, training_rows()))
+    assert main([str(tmp_path)]) == 0
+    assert {path.name for path in (tmp_path / "plots").glob("*.png")} == {
+        "simulated_online-max-200.png",
+        "simulated_online-mix-200.png",
+        "training-max-200.png",
+    }
+
+
+def test_rerank_figure(tmp_path):
+    (tmp_path / "results.csv").write_text(write_rows(Measurement, rerank_rows()))
+    [path] = draw_run(tmp_path)
+    assert is_png(path)
+    assert ">p@10 (%)<" in path.with_suffix(".svg").read_text()
+
+
+def test_drawing_again_gives_the_same_files(tmp_path):
+    (tmp_path / "results.csv").write_text(write_rows(Measurement, rerank_rows()))
+    first = {path.name: path.read_bytes() for path in draw_run(tmp_path)[0].parent.iterdir()}
+    second = {path.name: path.read_bytes() for path in draw_run(tmp_path)[0].parent.iterdir()}
+    assert first == second
+
+
+def test_no_results_no_figures(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"results\.csv"):
+        draw_run(tmp_path)
+
+
+def test_summary_over_few_and_many_seeds():
+    few = summarise(online_rows(2), between_seeds=True)["pg", "reward/top-k"]
+    assert few.half_width == pytest.approx(0.1)
+    rewards = [row.value for row in online_rows(6) if row.job.agent == "pg" and row.metric == "reward/top-k"]
+    many = summarise(online_rows(6), between_seeds=True)["pg", "reward/top-k"]
+    assert many.mean == pytest.approx(np.mean(rewards))
+    assert many.half_width == pytest.approx(2.570582 * np.std(rewards, ddof=1) / np.sqrt(6), rel=1e-5)
+    within = summarise(online_rows(6), between_seeds=False)["pg", "reward/top-k"]
+    assert within.half_width == pytest.approx(0.1)
+
+
+def test_table_shows_every_agent_that_was_measured():
+    table = summary_table(
+        rerank_rows(),
+        {"p@1/top-k": "p@1", "nothing": "nothing"},
+        title="title",
+        caption="caption",
+        between_seeds=False,
+        scale=100,
+        digits=1,
+    )
+    text = io.StringIO()
+    Console(file=text, width=100).print(table)
+    assert "8.0 ± 1.0" in text.getvalue()
+    assert table.row_count == 3
