@@ -10,6 +10,7 @@ from rich.console import Console
 
 from agents import AGENT_NAMES
 from benchmarks.run_folder import RunFolderError
+from irecgan_gym.readers import ReaderError
 from irecgan_gym.sessions import SessionsError
 
 
@@ -53,7 +54,7 @@ def run_command(command: Callable[[Console], Any], *, threads: int | None = None
     console = Console()
     try:
         command(console)
-    except (SettingsError, RunFolderError, SessionsError, FileNotFoundError) as error:
+    except (SettingsError, RunFolderError, ReaderError, SessionsError, FileNotFoundError) as error:
         Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False)
         return 1
     except KeyboardInterrupt:

@@ -19,10 +19,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from benchmarks.measurements import Measurement, TrainingRecord, read_rows
 from benchmarks.tables import MIN_SEEDS, Summary, agents_of, summarise
-from irecgan_gym.models.storage import write_atomically
+from irecgan_gym.atomic_file import write_atomically
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers; markers and hatches repeat the distinction.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
@@ -110,7 +111,7 @@ def online_figure(rows: Sequence[Measurement]) -> Figure:
     logged = summary.get(("logging-policy", "reward/logged"))
     # As text: the logging policies see the user's state and may earn several times what any agent does.
     note = "" if logged is None else f" (in the log: {logged.mean:.2f})"
-    right.set(title=f"mean cumulative reward of a session{note}")
+    right.set(title=f"mean reward of a session{note}")
     handles, labels = left.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     job = rows[0].job
@@ -228,6 +229,7 @@ def training_figure(records: Sequence[TrainingRecord]) -> Figure:
         for (agent, _), line in curves[metric].items():
             steps, values = [record.step for record in line], [record.value for record in line]
             lines[agent] = axes.plot(steps, values, color=looks[agent].colour, linewidth=1, alpha=0.8)[0]
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.set_title(metric.replace("/", "/\n", 1), fontsize=8)
     for axes in panels[len(shown) :]:
         axes.set_axis_off()

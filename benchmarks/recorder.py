@@ -26,12 +26,15 @@ class JobRecorder:
         self.records: list[TrainingRecord] = []
         self._job = job
         self._show = show
-        folder = tensorboard / job.name
-        shutil.rmtree(folder, ignore_errors=True)
-        self._writer = SummaryWriter(str(folder), flush_secs=10)
+        self._folder = tensorboard / job.name
+        self._writer: SummaryWriter | None = None
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def record(self, values: Mapping[str, float], step: int) -> None:
         """See :class:`irecgan_gym.recorder.Recorder`."""
+        if self._writer is None:
+            # Only now, so that jobs without training leave no empty event file.
+            self._writer = SummaryWriter(str(self._folder), flush_secs=10)
         for name, value in values.items():
             self.records.append(TrainingRecord(self._job, name, float(value), step))
             self._writer.add_scalar(name, float(value), step)
@@ -44,7 +47,8 @@ class JobRecorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
 
 
 def _line(values: Mapping[str, float], step: int) -> str:

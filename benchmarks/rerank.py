@@ -47,7 +47,7 @@ class Rerank:
     out: Path
     """Run folder: settings, read report, results.csv, checkpoints, plots."""
     format: str = "recsys-challenge-2019"
-    """Format of the logs."""
+    """Format of the logs: recsys-challenge-2019, cikm-cup-2016, irecgan-text, table, or sessions (saved ones)."""
     agents: tuple[str, ...] = AGENT_NAMES
     """Agents to train."""
     seeds: int = 1
@@ -60,8 +60,8 @@ class Rerank:
     """Seed of the split."""
     min_list_length: int = 11
     """Shorter lists do not count in p@k; the paper's authors count lists of more than 10 items."""
-    on_error: Literal["raise", "skip"] = "raise"
-    """What a malformed row does: end the run, or be skipped and counted."""
+    on_error: Literal["raise", "skip"] = "skip"
+    """What a malformed row does: end the run, or be skipped and counted in the read report."""
     device: str = "auto"
     """Where agents are trained: auto, cpu, cuda."""
     threads: int = 1
@@ -149,7 +149,7 @@ def run_on(sessions: Sessions, report: str, settings: Rerank, console: Console) 
         SettingsError: a split that leaves a part empty.
         RunFolderError: the folder belongs to another run.
     """
-    console.print(report, markup=False, highlight=False)
+    console.print(report, markup=False, highlight=False, soft_wrap=True)
     parts = Parts(
         *sessions.split(settings.split, seed=settings.split_seed, by="session" if sessions.users is None else "user")
     )
@@ -214,7 +214,7 @@ def _report(settings: Rerank, folder: RunFolder, console: Console) -> None:
     }
     caption = (
         f"Clicks found by re-ranking the logged lists of at least {settings.min_list_length} items of the test part, "
-        f"ties at random; means over {settings.seeds} seeds. ± is half of a 95% interval over the test part's users."
+        f"ties at random; seeds: {settings.seeds}. ± is half of a 95% interval over the test part's users."
     )
     console.print()
     console.print(
@@ -235,7 +235,7 @@ def _report(settings: Rerank, folder: RunFolder, console: Console) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
-    settings = tyro.cli(Rerank, args=arguments, description=Rerank.__doc__)
+    settings = tyro.cli(Rerank, args=arguments)
     return run_command(lambda console: run(settings, console), threads=settings.threads)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measurements import Job, Measurement, TrainingRecord, read_rows, write_rows
-from irecgan_gym.models.storage import write_atomically
+from irecgan_gym.atomic_file import write_atomically
 
 _PACKAGES = ("irecgan-gym", "gymnasium", "numpy", "pyarrow", "torch", "safetensors", "matplotlib")
 
@@ -95,10 +95,6 @@ class RunFolder:
     def results(self) -> list[Measurement]:
         """Measurements of all finished jobs."""
         return read_rows(Measurement, self.results_file)
-
-    def is_finished(self, job: Job) -> bool:
-        """Whether a job's measurements are in the table."""
-        return any(row.job == job for row in self.results())
 
     def finish(self, job: Job, metrics: Mapping[str, float], training: Iterable[TrainingRecord] = ()) -> None:
         """Write down all that a job has measured, and so mark it as finished.

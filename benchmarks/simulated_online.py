@@ -64,8 +64,7 @@ class SimulatedOnline:
     device: str = "auto"
     """Where agents are trained: auto, cpu, cuda."""
     show_slate: bool = False
-    """Print, at the end, every slate that the first agent shows to one user."""
-
+    """Print, at the end, the slates that the first agent shows to one user."""
     threads: int = 1
     """CPU threads for training. More than one makes small networks slower, and much slower on busy processors."""
 
@@ -203,7 +202,7 @@ def _report(settings: SimulatedOnline, folder: RunFolder, console: Console) -> N
     spread = "over seeds" if settings.seeds >= MIN_SEEDS else "over sessions, within these environments"
     sees = "" if settings.logging_policy == "random" else ", which sees the user's state,"
     caption = (
-        f"Means over {settings.seeds} environments of {settings.eval_sessions} sessions each; ± is half of a 95% "
+        f"Environments (seeds): {settings.seeds}, with {settings.eval_sessions} sessions in each; ± is half of a 95% "
         f"interval {spread}. The logging policy itself{sees} earned {logged:.2f} a session."
     )
     title = f"{settings.env}, {settings.sessions} logged sessions of the {settings.logging_policy} policy"
@@ -225,7 +224,7 @@ def _show_slates(settings: SimulatedOnline, folder: RunFolder, console: Console)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
-    settings = tyro.cli(SimulatedOnline, args=arguments, description=SimulatedOnline.__doc__)
+    settings = tyro.cli(SimulatedOnline, args=arguments)
     return run_command(lambda console: run(settings, console), threads=settings.threads)
 
 

@@ -2,12 +2,15 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from benchmarks import rerank, simulated_online
 from benchmarks.command import SettingsError, run_command
+from benchmarks.rerank import agent_config
+from irecgan_gym.models.fitting import FitConfig
 from irecgan_gym.sessions import Sessions
 
 
@@ -17,19 +20,14 @@ def rows_of(folder):
 
 
 def online(folder, *more):
-    settings = [
-        "--agents",
-        "pg",
-        "--logging-policy",
-        "max",
-        "--sessions",
-        "30",
-        "--seeds",
-        "1",
-        "--eval-sessions",
-        "20",
-    ]
-    return simulated_online.main([*settings, "--out", str(folder), *more])
+    settings = {
+        "--agents": "pg",
+        "--logging-policy": "max",
+        "--sessions": "30",
+        "--seeds": "1",
+        "--eval-sessions": "20",
+    }
+    return simulated_online.main([*(word for pair in settings.items() for word in pair), "--out", str(folder), *more])
 
 
 def test_simulated_online(tmp_path, capsys):
@@ -122,7 +120,19 @@ def logs(path, num_users=20):
     return sessions
 
 
-def test_rerank(tmp_path, capsys):
+def short_training(name, preset_name):
+    """IRecGAN's settings for a test: all of its phases, each short."""
+    config = agent_config(name, preset_name)
+    if name == "pg":
+        return config
+    assert config.ending == "leave"
+    return replace(
+        config, rounds=1, agent_fit=FitConfig(max_epochs=4), user_model_fit=FitConfig(max_epochs=2), num_rollouts=2
+    )
+
+
+def test_rerank(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(rerank, "agent_config", short_training)
     logs(tmp_path / "log.parquet")
     arguments = ["--data", str(tmp_path / "log.parquet"), "--format", "sessions", "--agents", "irecgan", "pg"]
     arguments += ["--split", "0.6", "0.2", "0.2", "--out", str(tmp_path / "run")]
