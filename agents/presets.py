@@ -13,7 +13,7 @@ from irecgan_gym.models.fitting import FitConfig
 
 AGENT_NAMES = ("irecgan", "pg")
 
-_PAPER_ENCODER = EncoderConfig(cell="lstm", num_layers=2, hidden_size=512, embedding_size=50)
+_PAPER_ENCODER = EncoderConfig(cell="lstm", num_layers=2, hidden_size=512, embedding_size=50, embedding_std=1.0)
 # 50 epochs of pre-training at the learning rates of the authors' code, and its batches of 32 sessions.
 _PAPER_AGENT_FIT = FitConfig(learning_rate=1e-4, batch_size=32, max_epochs=50, patience=5, weight_decay=0.0)
 _PAPER_USER_MODEL_FIT = replace(_PAPER_AGENT_FIT, learning_rate=5e-4)

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import nn
+
+
+@runtime_checkable
+class DrawsParameters(Protocol):
+    """A module that knows how its own parameters (not those of its children) are drawn."""
+
+    def draw_parameters(self, generator: torch.Generator) -> None:
+        """Fill them in place; called without gradients."""
+
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
@@ -22,8 +31,8 @@ def resolve_device(device: str | torch.device) -> torch.device:
 def build(make: Callable[[], ModuleT], generator: torch.Generator, device: torch.device | str = "cpu") -> ModuleT:
     """Make a module without touching PyTorch's global generator.
 
-    Embeddings are drawn from N(0, 1); everything else uniformly within 1/sqrt(width), PyTorch's own convention
-    for linear and recurrent layers.
+    Modules with a method ``draw_parameters(generator)`` fill their own; linear and recurrent layers are drawn uniformly
+    within 1/sqrt(width), PyTorch's own convention.
 
     Args:
         make: builds the module; called on the meta device, so it draws nothing.
@@ -35,8 +44,8 @@ def build(make: Callable[[], ModuleT], generator: torch.Generator, device: torch
     module = module.to_empty(device="cpu")
     with torch.no_grad():
         for layer in module.modules():
-            if isinstance(layer, nn.Embedding):
-                layer.weight.normal_(generator=generator)
+            if isinstance(layer, DrawsParameters):
+                layer.draw_parameters(generator)
             elif isinstance(layer, (nn.Linear, nn.LSTM, nn.GRU)):
                 width = layer.in_features if isinstance(layer, nn.Linear) else layer.hidden_size
                 for parameter in layer.parameters():
