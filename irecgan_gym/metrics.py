@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtrit
 
 from irecgan_gym.sessions import Sessions
 
@@ -112,7 +111,7 @@ def mean_interval(values: ArrayLike, clusters: ArrayLike | None = None, confiden
     # The mean is a ratio of sums over clusters; these are the residuals of its linear approximation.
     residuals = np.bincount(group, weights=data - mean)
     error = float(np.sqrt((residuals**2).sum() * count / (count - 1)) / data.size)
-    half_width = student_t_quantile((1 + confidence) / 2, count - 1) * error
+    half_width = float(stdtrit(count - 1, (1 + confidence) / 2)) * error
     return Interval(mean, mean - half_width, mean + half_width)
 
 
@@ -162,50 +161,3 @@ def _users(sessions: Sessions) -> NDArray[np.integer[Any]]:
     """The user of each step, [T]; every session a user of its own where they are not known."""
     of_session = sessions.session_of_step
     return of_session if sessions.users is None else sessions.users[of_session]
-
-
-def student_t_quantile(probability: float, degrees_of_freedom: int) -> float:
-    """Quantile of Student's t distribution.
-
-    Up to 200 degrees of freedom the exact distribution function (Abramowitz and Stegun 26.7.3-4) is inverted by
-    bisection; beyond, the expansion about the normal quantile (26.7.5) is good to six digits.
-
-    Args:
-        probability: between 0 and 1.
-        degrees_of_freedom: at least 1.
-
-    Raises:
-        ValueError: a number out of its range.
-    """
-    if not 0 < probability < 1:
-        raise ValueError(f"probability must be between 0 and 1, got {probability}")
-    if degrees_of_freedom < 1:
-        raise ValueError(f"degrees_of_freedom must be at least 1, got {degrees_of_freedom}")
-    if degrees_of_freedom > 200:
-        z, v = NormalDist().inv_cdf(probability), degrees_of_freedom
-        return (
-            z
-            + (z**3 + z) / (4 * v)
-            + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)
-            + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * v**3)
-        )
-    within = abs(2 * probability - 1)
-    low, high = 0.0, math.pi / 2
-    for _ in range(60):
-        middle = (low + high) / 2
-        if _probability_within(middle, degrees_of_freedom) < within:
-            low = middle
-        else:
-            high = middle
-    return math.copysign(math.sqrt(degrees_of_freedom) * math.tan(low), probability - 0.5)
-
-
-def _probability_within(angle: float, degrees_of_freedom: int) -> float:
-    """P(|T| <= sqrt(v) tan(angle)) for v degrees of freedom."""
-    sine, cosine = math.sin(angle), math.cos(angle)
-    odd = degrees_of_freedom % 2
-    term, total = (cosine, 0.0) if odd else (1.0, 0.0)
-    for power in range(odd, degrees_of_freedom - 1, 2):
-        total += term
-        term *= cosine**2 * (power + 1) / (power + 2)
-    return 2 / math.pi * (angle + sine * total) if odd else sine * total

@@ -14,7 +14,6 @@ from irecgan_gym.metrics import (
     mean_interval,
     mean_reciprocal_rank,
     precision_at_k,
-    student_t_quantile,
 )
 from irecgan_gym.sessions import Sessions
 from tests.conftest import random_sessions
@@ -152,29 +151,6 @@ def test_intervals_of_lists_are_clustered_by_user():
 def test_wrong_scores_are_refused(scores):
     with pytest.raises(ValueError, match="scores"):
         click_ranks(logged_lists([[0, 1]], [0]), scores, np.random.default_rng(0))
-
-
-@pytest.mark.parametrize(
-    ("degrees", "expected"),
-    # From published tables of t at 97.5%.
-    [(1, 12.7062), (2, 4.30265), (3, 3.18245), (9, 2.26216), (30, 2.04227), (120, 1.97993), (1000, 1.96234)],
-)
-def test_t_quantiles(degrees, expected):
-    assert student_t_quantile(0.975, degrees) == pytest.approx(expected, rel=3e-6)
-    assert student_t_quantile(0.025, degrees) == pytest.approx(-expected, rel=3e-6)
-    assert student_t_quantile(0.5, degrees) == 0
-
-
-@pytest.mark.parametrize("arguments", [(0.0, 3), (1.0, 3), (0.9, 0)])
-def test_t_quantile_arguments(arguments):
-    with pytest.raises(ValueError, match="must be"):
-        student_t_quantile(*arguments)
-
-
-def test_t_quantile_is_continuous_where_the_method_changes():
-    for probability in (0.6, 0.9, 0.975, 0.995):
-        exact, expansion = student_t_quantile(probability, 200), student_t_quantile(probability, 201)
-        assert 0 < exact - expansion < 1e-3
 
 
 def test_interval_by_hand():
