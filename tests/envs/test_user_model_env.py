@@ -1,4 +1,5 @@
 import copy
+import doctest
 import pickle
 import warnings
 
@@ -12,6 +13,7 @@ from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 import irecgan_gym  # noqa: F401 (registers the envs)
+from irecgan_gym.envs import user_model as user_model_page
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
 
@@ -219,3 +221,9 @@ def test_wrong_actions_are_named(action, message):
 def test_stepping_before_reset_is_refused():
     with pytest.raises(ResetNeeded):
         gym.make_vec("UserModel-v0", num_envs=2, user_model=user_model()).step(np.zeros((2, K), dtype=int))
+
+
+def test_the_example_on_the_envs_page_runs():
+    result = doctest.testmod(user_model_page)
+    assert result.attempted > 0
+    assert result.failed == 0
