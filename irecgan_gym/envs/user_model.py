@@ -63,7 +63,8 @@ class UserModelEnv(gym.Env[Any, NDArray[np.int64]]):
     >>> from irecgan_gym.models.user_model import UserModel, UserModelConfig
     >>> model = UserModel.create(UserModelConfig(num_items=50, slate_size=10), seed=0)
     >>> env = gym.make("UserModel-v0", user_model=model)
-    >>> env.reset(seed=0)[0]
+    >>> observation, info = env.reset(seed=0)
+    >>> int(observation)
     50
 
     ```
