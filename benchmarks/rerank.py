@@ -157,6 +157,11 @@ def run_on(sessions: Sessions, report: str, settings: Rerank, console: Console) 
         if len(part) == 0:
             raise SettingsError(f"--split {settings.split} of {len(sessions)} sessions leaves none for {name}")
         console.print(f"{name}: {len(part):,} sessions, {part.num_steps:,} lists")
+    known, repeated = click_history(parts.training, parts.test)
+    console.print(
+        f"clicks of the test part: {known:.1%} on items clicked in training, "
+        f"{repeated:.1%} on items that their own session has clicked before"
+    )
     folder = RunFolder(settings.out, settings.config(sessions))
     folder.write_text("read_report.txt", f"{report}\n")
     names = (RANDOM, POPULARITY, *settings.agents)
@@ -170,6 +175,21 @@ def run_on(sessions: Sessions, report: str, settings: Rerank, console: Console) 
     run_jobs(folder, jobs, work, console)
     _report(settings, folder, console)
     return folder
+
+
+def click_history(training: Sessions, test: Sessions) -> tuple[float, float]:
+    """How much item ids alone can tell about the test clicks.
+
+    Returns:
+        Share of the test clicks on items that were clicked in training, and on items that were clicked before in
+        their own session.
+    """
+    clicked = test.clicks < test.num_items
+    known = np.isin(test.clicks[clicked], training.clicks)
+    keys = test.session_of_step * (test.num_items + 1) + test.clicks
+    first = np.zeros(test.num_steps, dtype=bool)
+    first[np.unique(keys, return_index=True)[1]] = True
+    return float(known.mean()), float((~first[clicked]).mean())
 
 
 def _measure(job: Job, settings: Rerank, parts: Parts, folder: RunFolder, recorder: Recorder) -> dict[str, float]:

@@ -22,11 +22,11 @@ from agents.evaluation import evaluate_online
 from agents.reference import RandomPolicy
 from benchmarks.command import SettingsError, check_agents, check_positive, run_command
 from benchmarks.job_loop import run_jobs
-from benchmarks.measurements import Job
+from benchmarks.measurements import Job, Measurement
 from benchmarks.plots import draw_run
 from benchmarks.run_folder import RunFolder
 from benchmarks.slate_view import show_session
-from benchmarks.tables import MIN_SEEDS, summarise, summary_table
+from benchmarks.tables import MIN_SEEDS, paired_difference, summarise, summary_table
 from irecgan_gym.metrics import coverage_at_r, mean_interval
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
@@ -208,9 +208,23 @@ def _report(settings: SimulatedOnline, folder: RunFolder, console: Console) -> N
     title = f"{settings.env}, {settings.sessions} logged sessions of the {settings.logging_policy} policy"
     console.print()
     console.print(summary_table(results, metrics, title=title, caption=caption, between_seeds=True))
+    _print_differences(settings, results, console)
     console.print("measurements:", folder.results_file, soft_wrap=True)
     for path in draw_run(folder.path):
         console.print("plot:", path, soft_wrap=True)
+
+
+def _print_differences(settings: SimulatedOnline, results: Sequence[Measurement], console: Console) -> None:
+    """What the first agent earns more than each other one in the same environments."""
+    if settings.seeds < MIN_SEEDS:
+        return
+    first = settings.agents[0]
+    for other in settings.agents[1:]:
+        for deployment in DEPLOYMENTS:
+            mean, low, high = paired_difference(results, first, other, f"reward/{deployment}")
+            console.print(
+                f"reward of {first} less that of {other}, {deployment}: {mean:+.2f} ({low:+.2f} to {high:+.2f}, paired)"
+            )
 
 
 def _show_slates(settings: SimulatedOnline, folder: RunFolder, console: Console) -> None:

@@ -42,6 +42,19 @@ def summarise(results: Sequence[Measurement], *, between_seeds: bool) -> Summary
     return summary
 
 
+def paired_difference(results: Sequence[Measurement], agent: str, other: str, metric: str) -> Interval:
+    """Mean over the seeds that both have of one agent's metric less another's, with its 95% t interval.
+
+    Seeds are environments, logs and users, which differ far more than agents do; differences within a seed do not
+    suffer from that. The ends are NaN with fewer than two seeds.
+    """
+    of, against = (
+        {row.job.seed: row.value for row in results if (row.job.agent, row.metric) == (name, metric)}
+        for name in (agent, other)
+    )
+    return mean_interval([of[seed] - against[seed] for seed in sorted(of.keys() & against.keys())])
+
+
 def agents_of(results: Sequence[Measurement]) -> list[str]:
     """Agents in the order of their first measurement."""
     return list(dict.fromkeys(row.job.agent for row in results))
