@@ -22,6 +22,7 @@ from irecgan_gym.column_checks import (
     check_offsets,
     check_propensities,
 )
+from irecgan_gym.ragged import gather
 from irecgan_gym.session_statistics import SessionStatistics
 
 __all__ = ["Session", "SessionStatistics", "Sessions", "SessionsError", "concatenate"]
@@ -273,8 +274,8 @@ class Sessions:
     def select(self, index: slice | ArrayLike) -> Sessions:
         """Sessions by slice, by numbers (in the order given, repeats allowed) or by a mask of length S."""
         numbers = np.arange(len(self))[index if isinstance(index, slice) else np.asarray(index)]
-        steps, offsets = _gather(self.offsets, numbers)
-        entries, slate_offsets = _gather(self.slate_offsets, steps)
+        steps, offsets = gather(self.offsets, numbers)
+        entries, slate_offsets = gather(self.slate_offsets, steps)
         selected = replace(
             self,
             offsets=offsets,
@@ -288,7 +289,7 @@ class Sessions:
             users=None if self.users is None else self.users[numbers],
         )
         if self.event_offsets is not None and self.event_items is not None:
-            events, event_offsets = _gather(self.event_offsets, steps)
+            events, event_offsets = gather(self.event_offsets, steps)
             selected = replace(selected, event_offsets=event_offsets, event_items=self.event_items[events])
         return selected
 
@@ -341,47 +342,6 @@ class Sessions:
     def with_rewards(self, rewards: ArrayLike) -> Sessions:
         """The same sessions with other rewards; finite numbers, [T]."""
         return replace(self, rewards=check_numbers("rewards", rewards, self.num_steps))
-
-    def with_leaving_step(self) -> Sessions:
-        """Add to every session that its user ended a last step in which the user leaves (c_end of §5).
-
-        Logs of clicks do not hold the slate on which the user left. The last slate shown stands in for it: the
-        user looks at the same list again and clicks nothing more. Sessions that already end so are kept as they
-        are; truncated sessions get no such step. Propensity of the new step is NaN, its reward 0.
-        """
-        leaves = ~self.truncated & (self.clicks[self.offsets[1:] - 1] != self.num_items)
-        lengths = self.lengths + leaves
-        source = _gather(self.offsets, np.arange(len(self)))[0]
-        last = (self.offsets[1:] - 1)[leaves]
-        steps = np.insert(source, last + 1, last)
-        added = np.cumsum(lengths)[leaves] - 1
-        entries, slate_offsets = _gather(self.slate_offsets, steps)
-
-        def extended(column: NDArray[Any] | None, value: Any) -> NDArray[Any] | None:
-            if column is None:
-                return None
-            longer = column[steps]
-            longer[added] = value
-            return longer
-
-        clicks, rewards = extended(self.clicks, self.num_items), extended(self.rewards, 0.0)
-        assert clicks is not None
-        assert rewards is not None
-        longer = replace(
-            self,
-            offsets=np.concatenate([[0], np.cumsum(lengths)]),
-            slate_offsets=slate_offsets,
-            slate_items=self.slate_items[entries],
-            clicks=clicks,
-            rewards=rewards,
-            propensities=extended(self.propensities, np.nan),
-            states=None if self.states is None else self.states[steps],
-        )
-        if self.event_offsets is not None and self.event_items is not None:
-            event_lengths = np.diff(self.event_offsets)[steps]
-            event_lengths[added] = 0
-            longer = replace(longer, event_offsets=np.concatenate([[0], np.cumsum(event_lengths)]))
-        return longer
 
     def statistics(self) -> SessionStatistics:
         """Counts and means, in a form that prints as a small table."""
@@ -456,12 +416,3 @@ def concatenate(parts: Sequence[Sessions]) -> Sessions:
         **{name: joined(name) for name in names},
         **{name: joined_offsets(name) for name in ("offsets", "slate_offsets", "event_offsets")},
     )
-
-
-def _gather(offsets: IntArray, rows: IntArray) -> tuple[IntArray, IntArray]:
-    """Entries of the given ragged rows, one behind the other, and the offsets of the new rows."""
-    starts, lengths = offsets[rows], offsets[rows + 1] - offsets[rows]
-    new_offsets = np.zeros(len(rows) + 1, dtype=np.int64)
-    np.cumsum(lengths, out=new_offsets[1:])
-    entries = np.arange(new_offsets[-1]) + np.repeat(starts - new_offsets[:-1], lengths)
-    return entries, new_offsets

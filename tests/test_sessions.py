@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from irecgan_gym.leaving import with_leaving_step
 from irecgan_gym.sessions import Sessions, SessionsError, concatenate
 from tests.conftest import random_sessions
 
@@ -210,7 +211,7 @@ def test_the_leaving_step_follows_sessions_that_their_users_ended():
         event_lengths=[1, 0, 0, 2],
         event_items=[0, 3, 4],
     )
-    longer = sessions.with_leaving_step()
+    longer = with_leaving_step(sessions)
     assert longer.lengths.tolist() == [3, 1, 1]
     assert longer.clicks.tolist() == [1, 3, 5, 4, 5]
     assert longer.rewards.tolist() == [1, 1, 0, 1, 0]
@@ -218,13 +219,13 @@ def test_the_leaving_step_follows_sessions_that_their_users_ended():
     assert np.isnan(longer.propensities).tolist() == [False, False, True, False, False]
     assert np.diff(longer.event_offsets).tolist() == [1, 0, 0, 0, 2]
     assert longer.event_items.tolist() == [0, 3, 4]
-    assert_same(longer.with_leaving_step(), longer)
+    assert_same(with_leaving_step(longer), longer)
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10_000))
 def test_with_leaving_steps_all_columns_still_fit_together(seed):
-    sessions = with_everything(seed).with_leaving_step()
+    sessions = with_leaving_step(with_everything(seed))
     checked = Sessions.from_columns(
         num_items=sessions.num_items,
         lengths=sessions.lengths,

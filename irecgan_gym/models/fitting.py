@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from irecgan_gym.leaving import with_leaving_step
 from irecgan_gym.models.batches import SessionTensors, StepBatch
 from irecgan_gym.models.user_model import LogLikelihood, UserModel, UserModelConfig
 from irecgan_gym.recorder import Recorder, silent
@@ -100,7 +101,7 @@ def user_sessions(sessions: Sessions, config: UserModelConfig) -> Sessions:
             f"rewards[{wrong[0]}] is {sessions.rewards[wrong[0]]}: the user model's rewards are 0 or 1 (a sigmoid f_r)"
         )
     if config.ending == "leave":
-        return sessions.with_leaving_step()
+        return with_leaving_step(sessions)
     if (sessions.clicks == sessions.num_items).any():
         raise ValueError("in these sessions users leave without a click: use ending='leave'")
     return sessions

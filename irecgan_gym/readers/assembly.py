@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from irecgan_gym.column_checks import check_offsets
+from irecgan_gym.ragged import gather
 from irecgan_gym.readers.report import ReadReport, length_reason
 from irecgan_gym.sessions import Sessions, SessionsError
 
@@ -155,9 +157,5 @@ def assemble(
 
 def _ragged(values: array[int], lengths: array[int], rows: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Values of the given ragged rows, and their lengths."""
-    all_lengths = np.asarray(lengths)
-    starts = np.cumsum(all_lengths) - all_lengths
-    chosen = all_lengths[rows]
-    offsets = np.cumsum(chosen) - chosen
-    entries = np.arange(chosen.sum()) + np.repeat(starts[rows] - offsets, chosen)
-    return np.asarray(values)[entries], chosen
+    entries, offsets = gather(check_offsets("lengths", lengths, minimum=0), rows)
+    return np.asarray(values)[entries], np.diff(offsets)
