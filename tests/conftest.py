@@ -3,8 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 from irecgan_gym.sessions import Sessions
+
+# No deadlines: a busy machine is not a bug. The same examples every time: a change is what makes a test fail.
+settings.register_profile("suite", deadline=None, derandomize=True)
+settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session", autouse=True)
