@@ -139,6 +139,9 @@ class Sessions:
         if isinstance(num_items, bool) or not isinstance(num_items, (int, np.integer)) or num_items < 1:
             raise SessionsError(f"num_items must be an integer of at least 1, got {num_items!r}")
         num_items = int(num_items)
+        if num_items > np.iinfo(np.int32).max:
+            # "No click" is item num_items, and must fit in the columns too.
+            raise SessionsError(f"num_items must be below 2**31, got {num_items}")
         offsets = check_offsets("lengths", lengths, minimum=1)
         num_sessions, num_steps = len(offsets) - 1, int(offsets[-1])
 
@@ -273,7 +276,10 @@ class Sessions:
 
     def select(self, index: slice | ArrayLike) -> Sessions:
         """Sessions by slice, by numbers (in the order given, repeats allowed) or by a mask of length S."""
-        numbers = np.arange(len(self))[index if isinstance(index, slice) else np.asarray(index)]
+        chosen = index if isinstance(index, slice) else np.asarray(index)
+        if not isinstance(chosen, slice) and chosen.size == 0:
+            chosen = slice(0, 0)  # An empty list has no type, and NumPy would take it for numbers with fractions.
+        numbers = np.arange(len(self))[chosen]
         steps, offsets = gather(self.offsets, numbers)
         entries, slate_offsets = gather(self.slate_offsets, steps)
         selected = replace(
@@ -383,13 +389,17 @@ def concatenate(parts: Sequence[Sessions]) -> Sessions:
     first part.
 
     Raises:
-        ValueError: no part at all, or catalogues of different sizes.
+        ValueError: no part at all, catalogues of different sizes, or different names for the same item.
     """
     if not parts:
         raise ValueError("concatenate needs at least one part")
     sizes = {part.num_items for part in parts}
     if len(sizes) > 1:
         raise ValueError(f"the parts have catalogues of different sizes: {sorted(sizes)}")
+
+    named = [part.item_names for part in parts if part.item_names is not None]
+    if any(names != named[0] for names in named):
+        raise ValueError("the parts have catalogues of different names: the same id would mean different items")
 
     def joined(name: str) -> Any:
         columns = [getattr(part, name) for part in parts]

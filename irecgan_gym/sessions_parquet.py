@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 _KEY = b"irecgan_gym"
 _REQUIRED = ("session", "slate", "click", "reward", "truncated")
+_OPTIONAL = ("propensity", "state", "user", "events")
+_HEADER: dict[str, type | tuple[type, ...]] = {"num_items": int, "item_names": (list, type(None)), "provenance": dict}
 
 
 def write_sessions(sessions: Sessions, path: Path) -> None:
@@ -27,6 +31,9 @@ def write_sessions(sessions: Sessions, path: Path) -> None:
 
     Columns: ``session`` (numbered from 0), ``slate`` (list), ``click``, ``reward``, ``truncated`` (of the session), and
     where known ``propensity``, ``state``, ``user`` (of the session) and ``events`` (list).
+
+    Raises:
+        SessionsError: the provenance holds values that JSON does not.
     """
     per_step = sessions.session_of_step
     columns: dict[str, Any] = {
@@ -44,15 +51,17 @@ def write_sessions(sessions: Sessions, path: Path) -> None:
         columns["user"] = sessions.users[per_step]
     if sessions.event_offsets is not None:
         columns["events"] = _lists(sessions.event_offsets, sessions.event_items)
-    header = {
+    header: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "num_items": sessions.num_items,
         "item_names": sessions.item_names,
-        "provenance": dict(sessions.provenance),
+        "provenance": _checked_provenance(sessions.provenance),
     }
+    # Pages have check sums in the Parquet format, its metadata have none.
+    header["checksum"] = _checksum(header)
     table = pa.table(columns).replace_schema_metadata({_KEY: json.dumps(header)})
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
+    pq.write_table(table, sink, write_page_checksum=True)
     write_atomically(path, memoryview(sink.getvalue()))
 
 
@@ -68,18 +77,16 @@ def read_sessions(path: Path) -> Sessions:
     if not path.is_file():
         raise FileNotFoundError(f"no such file: {path}")
     try:
-        table = pq.read_table(path)
+        # Catalogues of millions of names pass the reader's limit for texts in the metadata, which is 100 MB; none can
+        # be larger than its file.
+        limit = min(max(path.stat().st_size, 100_000_000), 2**31 - 1)
+        table = pq.read_table(path, page_checksum_verification=True, thrift_string_size_limit=limit)
     except (pa.ArrowException, OSError) as error:
         raise SessionsError(f"{path} is not a readable Parquet file: {error}") from error
     header = _header(path, table)
-    missing = [name for name in _REQUIRED if name not in table.column_names]
-    if missing:
-        raise SessionsError(f"{path} has no column {missing[0]!r}; it has {table.column_names}")
     try:
-        session = _numbers(table, "session")
-        starts = np.flatnonzero(np.diff(session, prepend=-1))
-        if len(session) and not np.array_equal(session[starts], np.arange(len(starts))):
-            raise SessionsError("column 'session' must number the sessions 0, 1, 2, ... in order")
+        _check_names(table)
+        session, starts = _session_starts(table)
         slate_lengths, slates = _ragged(table, "slate")
         event_lengths, event_items = _ragged(table, "events") if "events" in table.column_names else (None, None)
         return Sessions.from_columns(
@@ -89,10 +96,10 @@ def read_sessions(path: Path) -> Sessions:
             slate_lengths=slate_lengths,
             clicks=_numbers(table, "click"),
             rewards=_numbers(table, "reward"),
-            truncated=_numbers(table, "truncated")[starts],
+            truncated=_of_sessions(table, "truncated", session, starts),
             propensities=_optional(table, "propensity"),
             states=_optional(table, "state"),
-            users=None if "user" not in table.column_names else _numbers(table, "user")[starts],
+            users=_of_sessions(table, "user", session, starts),
             event_lengths=event_lengths,
             event_items=event_items,
             item_names=header["item_names"],
@@ -108,14 +115,56 @@ def _header(path: Path, table: Any) -> dict[str, Any]:
         raise SessionsError(
             f"{path} was not written by Sessions.save: read other tables with irecgan_gym.readers, format 'table'"
         )
-    header: dict[str, Any] = json.loads(metadata[_KEY])
-    if header.get("format_version") != FORMAT_VERSION:
-        raise SessionsError(f"{path} has format version {header.get('format_version')!r}, expected {FORMAT_VERSION}")
+    try:
+        header = json.loads(metadata[_KEY])
+    except ValueError as error:
+        raise SessionsError(f"{path} has metadata that are not JSON: {error}") from error
+    version = header.get("format_version") if isinstance(header, dict) else None
+    if not isinstance(header, dict) or version != FORMAT_VERSION:
+        is_later = isinstance(version, int) and version > FORMAT_VERSION
+        later = ": a later version of irecgan-gym wrote it" if is_later else ""
+        raise SessionsError(f"{path} has format version {version!r}, expected {FORMAT_VERSION}{later}")
+    for name, kind in _HEADER.items():
+        if not isinstance(header.get(name, ...), kind):
+            raise SessionsError(f"{path} has metadata with a wrong or missing {name!r}")
+    checksum = header.pop("checksum", None)
+    if checksum is not None and checksum != _checksum(header):
+        raise SessionsError(f"{path} has metadata that were damaged: their check sum is wrong")
     return header
+
+
+def _checksum(header: dict[str, Any]) -> int:
+    """CRC-32 of the metadata as JSON."""
+    return zlib.crc32(json.dumps(header).encode())
+
+
+def _checked_provenance(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """The provenance, if it can be read back as it is."""
+    values = dict(provenance)
+    try:
+        if json.loads(json.dumps(values)) == values:
+            return values
+    except (TypeError, ValueError) as error:
+        raise SessionsError(f"the provenance cannot be saved as JSON: {error}: {values}") from error
+    raise SessionsError(f"the provenance would not be the same after saving it as JSON: {values}")
 
 
 def _lists(offsets: NDArray[Any], values: NDArray[Any] | None) -> Any:
     return pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values))
+
+
+def _check_names(table: Any) -> None:
+    """Refuse missing, unknown and repeated columns."""
+    try:
+        names = table.column_names
+    except UnicodeDecodeError as error:
+        raise SessionsError(f"a column's name is not UTF-8: {error}") from error
+    for name in _REQUIRED:
+        if names.count(name) != 1:
+            raise SessionsError(f"there must be one column {name!r}, among {names}")
+    for name in names:
+        if name not in _REQUIRED and (name not in _OPTIONAL or names.count(name) > 1):
+            raise SessionsError(f"sessions have no column {name!r}, or not twice")
 
 
 def _numbers(table: Any, name: str) -> NDArray[Any]:
@@ -124,6 +173,31 @@ def _numbers(table: Any, name: str) -> NDArray[Any]:
         raise SessionsError(f"column {name!r} has {column.null_count} empty cells")
     array: NDArray[Any] = column.to_numpy()
     return array
+
+
+def _session_starts(table: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Session number of each row, and the first row of each session."""
+    session = _numbers(table, "session")
+    if len(session) and not np.issubdtype(session.dtype, np.integer):
+        raise SessionsError(f"column 'session' must be integers, got {session.dtype}")
+    steps = np.diff(session, prepend=-1)
+    wrong = np.flatnonzero((steps < 0) | (steps > 1) | (session < 0))
+    if len(wrong):
+        raise SessionsError(
+            f"column 'session' must number the sessions 0, 1, 2, ... in order, row {wrong[0]} has {session[wrong[0]]}"
+        )
+    return session, np.flatnonzero(steps)
+
+
+def _of_sessions(table: Any, name: str, session: NDArray[Any], starts: NDArray[np.int64]) -> NDArray[Any] | None:
+    """A column that is the same in all rows of a session, one value a session; None where there is no such column."""
+    if name not in table.column_names:
+        return None
+    values = _numbers(table, name)
+    wrong = np.flatnonzero(values != values[starts][session]) if len(values) else starts
+    if len(wrong):
+        raise SessionsError(f"column {name!r} must be the same in all rows of a session, row {wrong[0]} differs")
+    return values[starts]
 
 
 def _optional(table: Any, name: str) -> NDArray[Any] | None:
@@ -136,9 +210,10 @@ def _ragged(table: Any, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
     kind = column.type
     if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)) or not pa.types.is_integer(kind.value_type):
         raise SessionsError(f"column {name!r} must hold lists of integers, got {kind}")
-    if column.null_count:
-        raise SessionsError(f"column {name!r} has {column.null_count} empty cells")
     arrays = column.chunks
+    empty_cells = column.null_count + sum(chunk.values.null_count for chunk in arrays)
+    if empty_cells:
+        raise SessionsError(f"column {name!r} has {empty_cells} empty cells")
     lengths = [chunk.value_lengths().to_numpy(zero_copy_only=False) for chunk in arrays]
     values = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in arrays]
     empty = np.zeros(0, dtype=np.int64)

@@ -60,6 +60,7 @@ def with_everything(seed):
     [
         ({"num_items": 0}, "num_items must be an integer of at least 1, got 0"),
         ({"num_items": 5.0}, "num_items must be an integer"),
+        ({"num_items": 2**31}, r"num_items must be below 2\*\*31, got 2147483648"),
         ({"lengths": [3, 0]}, r"lengths\[1\] is 0, expected at least 1"),
         ({"lengths": [2, 2]}, "lengths add up to 4 steps, but there are 3 slates"),
         ({"lengths": [2.0, 1.0]}, "lengths must be a flat array of integers"),
@@ -148,6 +149,7 @@ def test_cut_and_joined_sessions_are_the_same(seed, cut):
     assert_same(concatenate([sessions.select(slice(0, cut)), sessions.select(slice(cut, None))]), sessions)
     mask = np.arange(len(sessions)) < cut
     assert_same(sessions.select(mask), sessions.select(slice(0, cut)))
+    assert_same(sessions.select([]), sessions.select(slice(0, 0)))
 
 
 def test_joining_needs_one_catalogue_and_drops_what_one_part_lacks():
@@ -158,6 +160,10 @@ def test_joining_needs_one_catalogue_and_drops_what_one_part_lacks():
     assert len(joined) == len(first) + len(second)
     with pytest.raises(ValueError, match=r"catalogues of different sizes: \[7, 9\]"):
         concatenate([first, sessions_of(0, num_items=9)])
+    renamed = dataclasses.replace(first, item_names=first.item_names[::-1])
+    with pytest.raises(ValueError, match="catalogues of different names"):
+        concatenate([first, renamed])
+    assert concatenate([first, dataclasses.replace(first, item_names=None)]).item_names == first.item_names
     with pytest.raises(ValueError, match="at least one part"):
         concatenate([])
 
@@ -244,43 +250,3 @@ def test_with_leaving_steps_all_columns_still_fit_together(seed):
     )
     assert_same(checked, sessions)
     assert ((sessions.clicks[sessions.offsets[1:] - 1] == sessions.num_items) | sessions.truncated).all()
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_parquet_there_and_back(tmp_path, seed):
-    path = tmp_path / "log.parquet"
-    for sessions in (with_everything(seed), sessions_of(seed), with_everything(seed).select(slice(0, 0))):
-        sessions.save(path)
-        assert_same(Sessions.load(path), sessions)
-    assert [file.name for file in tmp_path.iterdir()] == ["log.parquet"]
-
-
-def test_files_that_hold_no_sessions_are_refused(tmp_path):
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    path = tmp_path / "log.parquet"
-    with pytest.raises(FileNotFoundError, match="no such file"):
-        Sessions.load(path)
-    path.write_bytes(b"no parquet")
-    with pytest.raises(SessionsError, match="is not a readable Parquet file"):
-        Sessions.load(path)
-    pq.write_table(pa.table({"session": [0]}), path)
-    with pytest.raises(SessionsError, match=r"was not written by Sessions\.save"):
-        Sessions.load(path)
-    sessions_of(0).save(path)
-    table = pq.read_table(path)
-    pq.write_table(table.drop_columns(["click"]), path)
-    with pytest.raises(SessionsError, match="has no column 'click'"):
-        Sessions.load(path)
-    clicks = table.column("click").to_pylist()
-    place = table.column_names.index("click")
-    pq.write_table(table.set_column(place, "click", [[99, *clicks[1:]]]), path)
-    with pytest.raises(SessionsError, match=r"log\.parquet: clicks\[0\] is 99"):
-        Sessions.load(path)
-    metadata = {
-        b"irecgan_gym": table.schema.metadata[b"irecgan_gym"].replace(b'"format_version": 1', b'"format_version": 7')
-    }
-    pq.write_table(table.replace_schema_metadata(metadata), path)
-    with pytest.raises(SessionsError, match="has format version 7, expected 1"):
-        Sessions.load(path)
