@@ -7,8 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from irecgan_gym.readers import FORMATS, ReaderError, TableColumns, read
-from irecgan_gym.sessions import SessionsError
+from irecgan_gym.readers import FORMATS, TableColumns, read
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,15 +19,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options["columns"] = TableColumns(**columns)
     try:
         sessions, report = read(path, format_name, **options)
-    except (ReaderError, SessionsError, FileNotFoundError) as error:
+        print(report)
+        print()
+        print(sessions.statistics())
+        if out is not None:
+            sessions.save(out)
+            print(f"\nsaved to {out}")
+    # A ValueError is an option that makes no sense, a row (ReaderError) or a result (SessionsError).
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(report)
-    print()
-    print(sessions.statistics())
-    if out is not None:
-        sessions.save(out)
-        print(f"\nsaved to {out}")
     return 0
 
 
@@ -57,11 +57,20 @@ def _add_options(parser: argparse.ArgumentParser, name: str) -> None:
         parser.add_argument("--reward", choices=("last", "every"), default=defaults["reward"])
     if name == "irecgan-text":
         parser.add_argument("--reward", choices=("success", "purchase"), default=defaults["reward"])
+        parser.add_argument("--num-items", type=int, help="size of the catalogue: items keep their ids")
     if name == "table":
         parser.add_argument("--separator", default=defaults["separator"], help="between the items of a slate")
-        parser.add_argument("--delimiter", default=defaults["delimiter"], help="between the cells of a row")
+        parser.add_argument(
+            "--delimiter", type=_unescaped, default=defaults["delimiter"], help=r"between the cells of a row (\t: tab)"
+        )
+        parser.add_argument("--sort", action="store_true", help="put the steps of a session in the order of time")
         for column, default in vars(TableColumns()).items():
             parser.add_argument(f"--{column}-column", default=default, help=f"name of the {column} column")
+
+
+def _unescaped(text: str) -> str:
+    """A tab where it is written as in most shells and languages."""
+    return text.replace(r"\t", "\t")
 
 
 if __name__ == "__main__":

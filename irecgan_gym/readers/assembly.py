@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,15 +11,19 @@ from numpy.typing import NDArray
 
 from irecgan_gym.column_checks import check_offsets
 from irecgan_gym.ragged import gather
-from irecgan_gym.readers.report import ReadReport, length_reason
+from irecgan_gym.readers.report import Place, ReadReport, length_reason
 from irecgan_gym.sessions import Sessions, SessionsError
 
 
 class Numbering:
-    """Numbers for names, in the order in which they are first seen."""
+    """Numbers for names, in the order in which they are first seen.
 
-    def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
+    Args:
+        names: those that are known from the start.
+    """
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self._numbers = {name: number for number, name in enumerate(names)}
 
     def __call__(self, name: str) -> int:
         """The number of a name."""
@@ -46,20 +50,26 @@ class StepColumns:
 
     Items and sessions are numbers that the reader gives out; the catalogue of the sessions is made of the items that
     are left after filtering.
+
+    Args:
+        file: where the steps come from.
+        unit: in which their places are counted.
     """
 
-    def __init__(self) -> None:
-        self.session, self.click = array("q"), array("q")
-        self.slate, self.slate_length = array("q"), array("q")
-        self.event, self.event_length = array("q"), array("q")
-        self.reward, self.propensity = array("d"), array("d")
-        self.state = array("q")
+    def __init__(self, file: str, unit: str = "line") -> None:
+        self._file, self._unit = file, unit
+        self.session, self.click = array("i"), array("i")
+        self.slate, self.slate_length = array("i"), array("i")
+        self.event, self.event_length = array("i"), array("i")
+        self.reward, self.propensity, self.time = array("d"), array("d"), array("d")
+        self.state, self.line = array("i"), array("q")
 
     def __len__(self) -> int:
         return len(self.session)
 
     def add(
         self,
+        place: Place,
         session: int,
         slate: Sequence[int],
         click: int,
@@ -67,8 +77,10 @@ class StepColumns:
         events: Sequence[int] = (),
         propensity: float = float("nan"),
         state: int = 0,
+        time: float = 0.0,
     ) -> None:
         """One more step; a click of -1 is a user who left without one."""
+        self.line.append(place.number)
         self.session.append(session)
         self.slate.extend(slate)
         self.slate_length.append(len(slate))
@@ -78,79 +90,118 @@ class StepColumns:
         self.event_length.append(len(events))
         self.propensity.append(propensity)
         self.state.append(state)
+        self.time.append(time)
+
+    def places(self, steps: NDArray[np.int64]) -> Iterator[Place]:
+        """Where these steps stand in the file."""
+        return (Place(self._file, self.line[step], self._unit) for step in steps)
+
+    def in_order(self, *, by_time: bool = False) -> NDArray[np.int64]:
+        """Numbers of all steps, by session, and within it by time or as they were added."""
+        session = np.asarray(self.session)
+        if by_time:
+            return np.lexsort((np.asarray(self.time), session))
+        return np.argsort(session, kind="stable")
 
 
 def keep_lengths(
-    steps: StepColumns, num_sessions: int, minimum: int, maximum: int, unit: str, report: ReadReport
-) -> NDArray[np.bool_]:
-    """Which sessions have an allowed number of steps, [num_sessions]; the others and their steps are reported."""
-    lengths = np.bincount(np.asarray(steps.session), minlength=num_sessions)
-    for length in np.unique(lengths[(lengths > 0) & ((lengths < minimum) | (lengths > maximum))]):
-        reason = length_reason(int(length), minimum, maximum, unit)
-        assert reason is not None
-        number = int((lengths == length).sum())
-        report.session_left_out(reason, number)
-        report.left_out(f"of {reason}", number * int(length))
-    kept: NDArray[np.bool_] = (lengths >= minimum) & (lengths <= maximum)
+    steps: StepColumns, order: NDArray[np.int64], minimum: int, maximum: int, unit: str, report: ReadReport
+) -> NDArray[np.int64]:
+    """The steps of sessions with an allowed number of them; the others are reported.
+
+    Args:
+        steps: all steps.
+        order: numbers of the steps to look at, in the order of :meth:`StepColumns.in_order`.
+        minimum: least steps of a session.
+        maximum: most steps of a session.
+        unit: what the report calls the steps.
+        report: counts the sessions left out, and their steps.
+
+    Returns:
+        Those of ``order`` that are kept.
+    """
+    session = np.asarray(steps.session)[order]
+    lengths = np.bincount(session)
+    too_short, too_long = (lengths > 0) & (lengths < minimum), lengths > maximum
+    for wrong, length in ((too_short, minimum - 1), (too_long, maximum + 1)):
+        reason = length_reason(length, minimum, maximum, unit)
+        if reason is not None and wrong.any():
+            left = order[wrong[session]]
+            report.session_left_out(reason, int(wrong.sum()))
+            report.left_out(f"of {reason}", len(left), steps.places(np.sort(left)))
+    kept: NDArray[np.int64] = order[~(too_short | too_long)[session]]
     return kept
 
 
 def assemble(
     steps: StepColumns,
-    kept: NDArray[np.bool_],
+    rows: NDArray[np.int64],
+    report: ReadReport,
     *,
     item_names: Sequence[str],
+    catalogue: NDArray[np.int64] | None = None,
+    names_key: Callable[[str], int] | None = None,
     users: Sequence[int] | None,
     with_events: bool = False,
     with_propensities: bool = False,
     with_states: bool = False,
     provenance: Mapping[str, Any],
-    truncated: bool = False,
+    truncated: Iterable[int] | bool = False,
 ) -> Sessions:
-    """Sessions of the steps of the kept sessions, in order of session number, over the items that occur in them.
+    """Sessions of the kept steps, in order of session number, over the items that occur in them.
 
     Args:
-        steps: all steps; those of one session in the order of time.
-        kept: which sessions are wanted, by number.
+        steps: all steps.
+        rows: numbers of the steps wanted, in the order of :meth:`StepColumns.in_order`.
+        report: says what was left out, should nothing be left.
         item_names: name of each item number.
+        catalogue: item numbers of the whole catalogue, in its order; the items that occur when None.
+        names_key: puts the items that occur in order, by name; their numbers do when None.
         users: user of each session number, or None.
         with_events: whether the events are kept.
         with_propensities: whether the propensities are kept.
         with_states: whether the states are kept.
         provenance: where the data come from.
-        truncated: whether every session was cut, its end not being in the log.
+        truncated: numbers of the sessions that were cut, their end not being in the log; or all, or none.
 
     Raises:
         SessionsError: no session is left.
     """
-    session = np.asarray(steps.session)
-    rows = np.flatnonzero(kept[session]) if len(session) else np.zeros(0, dtype=np.int64)
     if len(rows) == 0:
-        raise SessionsError("no session is left to read: see the report of what was left out")
-    rows = rows[np.argsort(session[rows], kind="stable")]
-    numbers, lengths = np.unique(session[rows], return_counts=True)
+        raise SessionsError(f"no session is left to read: {report.summary()}")
+    numbers, lengths = np.unique(np.asarray(steps.session)[rows], return_counts=True)
     slates, slate_lengths = _ragged(steps.slate, steps.slate_length, rows)
     events, event_lengths = _ragged(steps.event, steps.event_length, rows)
     clicks = np.asarray(steps.click)[rows]
-    items = np.unique(np.concatenate([slates, events]) if with_events else slates)
-
-    def renumbered(column: NDArray[Any]) -> NDArray[np.int64]:
-        return np.searchsorted(items, column)
-
+    if catalogue is None:
+        occurs = np.zeros(len(item_names), dtype=bool)
+        occurs[slates] = True
+        if with_events:
+            occurs[events] = True
+        catalogue = np.flatnonzero(occurs)
+        if names_key is not None:
+            catalogue = np.array(sorted(catalogue.tolist(), key=lambda item: names_key(item_names[item])))
+    # One entry more, for the click of -1: it becomes the id after the last, which means "no click".
+    new_ids = np.full(len(item_names) + 1, len(catalogue), dtype=np.int32)
+    new_ids[catalogue] = np.arange(len(catalogue))
+    if isinstance(truncated, bool):
+        was_cut = np.full(len(numbers), truncated)
+    else:
+        was_cut = np.isin(numbers, np.fromiter(truncated, dtype=np.int64))
     return Sessions.from_columns(
-        num_items=len(items),
+        num_items=len(catalogue),
         lengths=lengths,
-        slates=renumbered(slates),
+        slates=new_ids[slates],
         slate_lengths=slate_lengths,
-        clicks=np.where(clicks < 0, len(items), renumbered(clicks)),
+        clicks=new_ids[clicks],
         rewards=np.asarray(steps.reward)[rows],
         propensities=np.asarray(steps.propensity)[rows] if with_propensities else None,
         states=np.asarray(steps.state)[rows] if with_states else None,
-        truncated=np.full(len(numbers), truncated),
+        truncated=was_cut,
         users=None if users is None else np.asarray(users)[numbers],
         event_lengths=event_lengths if with_events else None,
-        event_items=renumbered(events) if with_events else None,
-        item_names=[item_names[item] for item in items],
+        event_items=new_ids[events] if with_events else None,
+        item_names=[item_names[item] for item in catalogue],
         provenance=provenance,
     )
 

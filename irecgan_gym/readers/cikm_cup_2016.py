@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from irecgan_gym.readers.assembly import Numbering, StepColumns, assemble, keep_lengths
-from irecgan_gym.readers.lines import read_table
-from irecgan_gym.readers.report import OnError, ReadReport, ReadResult
+from irecgan_gym.readers.lines import read_table, whole_number
+from irecgan_gym.readers.report import OnError, Place, ReadReport, ReadResult
 
 PAPER_SPLIT = (0.95, 0.025, 0.025)
 """Shares of training, validation and test sessions in §7.2 (65,284 / 1,718 / 1,820); see ``Sessions.split``."""
@@ -26,6 +26,7 @@ class _Query(NamedTuple):
 
 
 class _Click(NamedTuple):
+    place: Place
     timeframe: int
     query: _Query
     item: int
@@ -42,13 +43,16 @@ def read_cikm_cup_2016(
     """Read the folder of the cup's ``train-queries.csv``, ``train-clicks.csv`` and ``train-purchases.csv``.
 
     Each may end in ``.gz``. The data are to be had from the organisers of the cup; with them in ``cikm2016``,
-    ``python -m irecgan_gym.readers cikm-cup-2016 cikm2016 --out cikm.parquet`` makes sessions of them.
+    ``python -m irecgan_gym.readers cikm-cup-2016 cikm2016 --on-error skip --out cikm.parquet`` makes sessions of them;
+    logs of this size hold rows that contradict each other, and so they are counted.
 
     A step is a click with the list of items that its query had returned; the steps of a session are ordered by time.
     The reward is 1 where the clicked item was bought later in the same session (at its last click before the purchase),
     else 0. As in §7.2, only the ``max_items`` most clicked items are kept, in slates too, so that items never clicked
     are gone; a click on an item that is not kept is left out, and sessions of too few or too many clicks with it.
     Test queries, whose clicks are not published, are left out.
+
+    A session belongs to the user of its first query; where that names none, the session is a user of its own.
 
     Args:
         folder: with the three files.
@@ -72,20 +76,23 @@ def read_cikm_cup_2016(
 
     counts = Counter(click.item for clicks in cup.clicks for click in clicks)
     popular = {item for item, _ in sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))[:max_items]}
-    steps = StepColumns()
+    steps = StepColumns(cup.clicks_file.name)
     for session, clicks in enumerate(cup.clicks):
         for click in sorted(clicks, key=lambda entry: entry.timeframe):
             if click.item not in popular:
-                report.left_out(f"clicks on items beyond the {max_items:,} most clicked")
+                report.left_out(f"clicks on items beyond the {max_items:,} most clicked", 1, [click.place])
                 continue
             slate = [item for item in click.query.items if item in popular]
-            steps.add(session, slate, click.item, reward=float((session, click.item, click.timeframe) in purchases))
-    kept = keep_lengths(steps, len(cup.sessions), min_length, max_length, "clicks", report)
-    report.rows_used = int(kept[np.asarray(steps.session, dtype=np.int64)].sum())
+            bought = (session, click.item, click.timeframe) in purchases
+            steps.add(click.place, session, slate, click.item, reward=float(bought))
+    rows = keep_lengths(steps, steps.in_order(), min_length, max_length, "clicks", report)
+    report.session_left_out("sessions without clicks on such items", len(cup.sessions) - len(np.unique(steps.session)))
+    report.rows_used = len(rows)
     report.check()
     sessions = assemble(
         steps,
-        kept,
+        rows,
+        report,
         item_names=cup.items.names,
         users=cup.users,
         provenance={"source": "CIKM Cup 2016", "max_items": max_items},
@@ -105,6 +112,11 @@ class _Cup:
         self._queries: dict[str, _Query] = {}
         self._test_queries: set[str] = set()
 
+    @property
+    def clicks_file(self) -> Path:
+        """The file whose rows become steps."""
+        return self._file("train-clicks.csv")
+
     def _file(self, name: str) -> Path:
         compressed = self._folder / f"{name}.gz"
         return compressed if compressed.is_file() else self._folder / name
@@ -122,10 +134,13 @@ class _Cup:
                 continue
             if is_test.strip().lower() == "true":
                 self._test_queries.add(query)
-                self._report.left_out("test queries, whose clicks are not published")
+                self._report.left_out("test queries, whose clicks are not published", 1, [place])
                 continue
-            shown = items.split(",") if items else []
-            if not shown or len(set(shown)) < len(shown):
+            if not session_id:
+                self._report.malformed(place, "no session", f"query {query!r} has an empty sessionId")
+                continue
+            shown = items.split(",")
+            if "" in shown or len(set(shown)) < len(shown):
                 self._report.malformed(place, "no list of different items", f"items is {items!r}")
                 continue
             # Queries without a user are the cup's anonymous visitors: each session is a user of its own.
@@ -136,29 +151,27 @@ class _Cup:
                 self.users.append(owner)
                 self.clicks.append([])
             self._queries[query] = _Query(session, tuple(self.items(item) for item in shown))
-            self._report.left_out("queries (their lists are in the steps of their clicks)")
+            self._report.left_out("queries (their lists are in the steps of their clicks)", 1, [place])
 
     def read_clicks(self) -> None:
         """Every click, with its query."""
         seen: set[tuple[str, str, str]] = set()
-        for place, (query_id, timeframe, item) in read_table(
-            self._file("train-clicks.csv"), ";", _CLICKS, self._report
-        ):
+        for place, (query_id, timeframe, item) in read_table(self.clicks_file, ";", _CLICKS, self._report):
             if query_id in self._test_queries:
-                self._report.left_out("clicks of test queries")
+                self._report.left_out("clicks of test queries", 1, [place])
                 continue
-            query = self._queries.get(query_id)
+            query, time = self._queries.get(query_id), whole_number(timeframe)
             if query is None:
                 self._report.malformed(place, "unknown query", f"train-queries.csv has no query {query_id!r}")
-            elif not timeframe.isdigit():
+            elif time is None:
                 self._report.malformed(place, "wrong type", f"timeframe must be a whole number, got {timeframe!r}")
             elif (query_id, timeframe, item) in seen:
                 self._report.malformed(place, "duplicate key", f"the click on {item!r} at {timeframe} is there already")
-            elif (number := self.items(item)) not in query.items:
+            elif (number := self.items.get(item)) not in query.items:
                 self._report.malformed(place, "click not in slate", f"query {query_id} did not return item {item!r}")
             else:
                 seen.add((query_id, timeframe, item))
-                self.clicks[query.session].append(_Click(int(timeframe), query, number))
+                self.clicks[query.session].append(_Click(place, time, query, number))
 
     def read_purchases(self) -> set[tuple[int, int, int]]:
         """The clicks that led to a purchase, as (session, item, timeframe of the click)."""
@@ -170,14 +183,14 @@ class _Cup:
         for place, (session_id, timeframe, item) in read_table(
             self._file("train-purchases.csv"), ";", _PURCHASES, self._report
         ):
-            if not timeframe.isdigit():
+            if (time := whole_number(timeframe)) is None:
                 self._report.malformed(place, "wrong type", f"timeframe must be a whole number, got {timeframe!r}")
                 continue
             number, product = self.sessions.get(session_id), self.items.get(item)
-            before = [time for time in clicked.get((number, product), ()) if time <= int(timeframe)]
+            before = [click for click in clicked.get((number, product), ()) if click <= time]
             if before:
                 bought.add((number, product, max(before)))
-                self._report.left_out("purchases (they are the rewards of their clicks)")
+                self._report.left_out("purchases (they are the rewards of their clicks)", 1, [place])
             else:
-                self._report.left_out("purchases without a click before them")
+                self._report.left_out("purchases without a click before them", 1, [place])
         return bought

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from irecgan_gym.atomic_file import write_atomically
 from irecgan_gym.readers.assembly import Numbering, StepColumns, assemble, keep_lengths
-from irecgan_gym.readers.lines import Row, read_rows
+from irecgan_gym.readers.lines import Row, read_rows, whole_number
 from irecgan_gym.readers.report import OnError, ReadReport, ReadResult
 from irecgan_gym.sessions import Sessions
 
@@ -20,6 +20,7 @@ def read_irecgan_text(
     reward: Literal["success", "purchase"] = "success",
     min_rows: int = 2,
     max_rows: int = 40,
+    num_items: int | None = None,
     on_error: OnError = "raise",
 ) -> ReadResult:
     """Read a log as the authors' simulator writes it.
@@ -28,12 +29,17 @@ def read_irecgan_text(
     for every *successful* click. The failing step is not logged, so the end of a session is not in the data: with
     ``reward="success"`` all sessions are marked as truncated.
 
+    Their learners take a reward of 1 + 3 * purchase for each step; here the reward is the one or the other part, and
+    its weight (lambda_r) belongs to the learner.
+
     Args:
-        path: the file.
+        path: the file (``.gz`` too).
         reward: ``"success"``: 1 for every logged click, since only successes are; ``"purchase"``: the last cell (0 in
             all simulated logs).
         min_rows: sessions of fewer rows, start row included, are left out, as by the authors' reader.
         max_rows: the same for more rows.
+        num_items: size of the catalogue: items keep their ids, as for a policy that is to act in the simulator of the
+            log. When None, the catalogue is the items that occur, in numeric order (their ids are ``item_names``).
         on_error: ``"raise"`` or ``"skip"``.
 
     Raises:
@@ -43,78 +49,99 @@ def read_irecgan_text(
     """
     if reward not in ("success", "purchase"):
         raise ValueError(f"reward must be 'success' or 'purchase', got {reward!r}")
-    report = ReadReport(on_error)
-    steps = StepColumns()
-    items, sessions = Numbering(), Numbering()
+    if num_items is not None and num_items < 1:
+        raise ValueError(f"num_items must be at least 1, got {num_items}")
+    path, report = Path(path), ReadReport(on_error)
+    steps = StepColumns(path.name)
+    items, sessions = Numbering(map(str, range(num_items or 0))), Numbering()
     current = ""
-    for row in read_rows(Path(path), ";"):
-        report.rows_read += 1
-        if (numbers := _numbers(row, report)) is None:
+    for row in read_rows(path, ";", report, quotes=False):
+        step = _parse(row, num_items, report)
+        if step is None:
             continue
-        session_id, state, click, slate, purchase = numbers
-        if not slate:
-            if session_id in sessions:
-                report.malformed(row.place, "duplicate key", f"session {session_id} has started already")
+        if not step.slate:
+            if step.session in sessions:
+                report.malformed(row.place, "duplicate key", f"session {step.session} has started already")
                 continue
-            current = session_id
-            sessions(session_id)
-            report.left_out("start rows")
-        elif session_id != current:
-            report.malformed(row.place, "session without start", f"session {session_id} has no row without a slate")
+            current = step.session
+            sessions(step.session)
+            report.left_out("start rows", 1, [row.place])
+        elif step.session != current:
+            report.malformed(row.place, "session without start", f"session {step.session} has no row without a slate")
         else:
-            shown = [items(item) for item in slate]
-            gained = purchase if reward == "purchase" else 1.0
-            steps.add(sessions(session_id), shown, items(click), reward=gained, state=state)
+            shown = [items(str(item)) for item in step.slate]
+            gained = step.purchase if reward == "purchase" else 1.0
+            steps.add(row.place, sessions(step.session), shown, items(str(step.click)), reward=gained, state=step.state)
     # A row more than its steps: the start row, which is counted above.
-    kept = keep_lengths(steps, len(sessions), min_rows - 1, max_rows - 1, "clicks", report)
-    owners = np.asarray(steps.session, dtype=np.int64)
-    report.session_left_out("sessions of a start row alone", len(sessions) - len(np.unique(owners)))
-    report.rows_used = int(kept[owners].sum())
+    rows = keep_lengths(steps, steps.in_order(), min_rows - 1, max_rows - 1, "clicks", report)
+    report.session_left_out("sessions of a start row alone", len(sessions) - len(np.unique(steps.session)))
+    report.rows_used = len(rows)
     report.check()
     result = assemble(
         steps,
-        kept,
+        rows,
+        report,
         item_names=items.names,
+        catalogue=None if num_items is None else np.arange(num_items),
+        names_key=int,
         users=None,
         with_states=True,
-        provenance={"source": "IRecGAN text format", "file": Path(path).name, "reward": reward},
+        provenance={"source": "IRecGAN text format", "file": path.name, "reward": reward},
         truncated=reward == "success",
     )
     return ReadResult(result, report)
 
 
-def _numbers(row: Row, report: ReadReport) -> tuple[str, int, str, list[str], float] | None:
+class _Step(NamedTuple):
+    """The cells of a row."""
+
+    session: str
+    state: int
+    click: int
+    slate: list[int]
+    purchase: float
+
+
+def _parse(row: Row, num_items: int | None, report: ReadReport) -> _Step | None:
     """The cells of a row, or None where they are malformed."""
     if len(row.cells) != 5:
         report.malformed(row.place, "wrong number of cells", f"got {len(row.cells)}, expected 5 separated by ';'")
         return None
-    session_id, state, click, slate, purchase = (cell.strip() for cell in row.cells)
-    shown = slate.split(",") if slate else []
-    if not (state.isdigit() and click.isdigit() and all(item.isdigit() for item in shown)):
+    session_id, state_cell, click_cell, listed, purchase = (cell.strip() for cell in row.cells)
+    state, click = whole_number(state_cell), whole_number(click_cell)
+    shown = [whole_number(item) for item in listed.split(",")] if listed else []
+    slate = [item for item in shown if item is not None]
+    if state is None or click is None or len(slate) < len(shown):
         report.malformed(row.place, "wrong type", f"state, click and slate must be whole numbers, got {row.cells}")
+    elif max([state, click, *slate]) >= 2**31 - 1:
+        report.malformed(row.place, "wrong type", f"states and items must be below 2**31 - 1, got {row.cells}")
     elif purchase not in ("0", "1"):
         report.malformed(row.place, "wrong type", f"purchase must be 0 or 1, got {purchase!r}")
-    elif len(set(shown)) < len(shown):
-        report.malformed(row.place, "repeated item", f"an item is in the slate twice: {slate}")
-    elif shown and click not in shown:
-        report.malformed(row.place, "click not in slate", f"item {click} is not in {slate}")
+    elif len(set(slate)) < len(slate):
+        report.malformed(row.place, "repeated item", f"an item is in the slate twice: {listed}")
+    elif slate and click not in slate:
+        report.malformed(row.place, "click not in slate", f"item {click} is not in {listed}")
+    elif num_items is not None and max([click, *slate]) >= num_items:
+        report.malformed(row.place, "item out of range", f"items must be below num_items={num_items}, got {row.cells}")
     else:
-        return session_id, int(state), click, shown, float(purchase)
+        return _Step(session_id, state, click, slate, float(purchase))
     return None
 
 
 def write_irecgan_text(sessions: Sessions, path: str | Path) -> None:
     """Write sessions for the authors' code, atomically.
 
-    Only clicks with a reward are written, as their simulator does; failing steps, propensities, users and item
-    names are lost. States that are not known are written as 0, purchases as 0.
+    Only clicks with a reward above 0 are written, as their simulator does, with purchase 0; a session without any is
+    its start row alone. What is lost: failing steps and leaving steps, the sizes of rewards, propensities, users, other
+    events, and the names and number of the items (ids are written; read with the same ``num_items`` to get them back).
+    States that are not known are written as 0.
     """
     lines = []
     for number, session in enumerate(sessions):
         first = int(sessions.offsets[number])
-        lines.append(f"{number};0;0;;0")
+        lines.append(f"{number};0;0;;0\n")
         for step, (slate, click, reward) in enumerate(zip(*session, strict=True)):
             if reward > 0:
                 state = 0 if sessions.states is None else int(sessions.states[first + step])
-                lines.append(f"{number};{state};{click};{','.join(map(str, slate.tolist()))};0")
-    write_atomically(Path(path), ("\n".join(lines) + "\n").encode())
+                lines.append(f"{number};{state};{click};{','.join(map(str, slate.tolist()))};0\n")
+    write_atomically(Path(path), "".join(lines).encode())

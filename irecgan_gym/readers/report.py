@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -22,20 +23,33 @@ class Place(NamedTuple):
         file: name of the file.
         number: of the line or row, from 1.
         unit: what is counted.
+        last: the last line of a row that spans several; 0 for one that does not.
     """
 
     file: str
     number: int
     unit: str = "line"
+    last: int = 0
 
     def __str__(self) -> str:
+        if self.last > self.number:
+            return f"{self.file}, {self.unit}s {self.number} to {self.last}"
         return f"{self.file}, {self.unit} {self.number}"
 
 
 @dataclass
 class _Count:
+    """Rows of one reason, and what is shown of the first few of them."""
+
     rows: int = 0
     examples: list[str] = field(default_factory=list)
+
+    def add(self, rows: int, examples: Iterable[str]) -> None:
+        self.rows += rows
+        for example in examples:
+            if len(self.examples) == _PLACES_SHOWN:
+                break
+            self.examples.append(example)
 
 
 class ReadReport:
@@ -69,15 +83,18 @@ class ReadReport:
         """
         if self._on_error == "raise":
             raise ReaderError(f"{place}: {reason}: {detail} (on_error='skip' leaves such rows out and counts them)")
-        count = self._malformed.setdefault(reason, _Count())
-        count.rows += 1
-        if len(count.examples) < _PLACES_SHOWN:
-            count.examples.append(f"{place}: {detail}")
+        self._malformed.setdefault(reason, _Count()).add(1, [f"{place}: {detail}"])
 
-    def left_out(self, reason: str, rows: int = 1) -> None:
-        """Rows that are sound, but no part of the sessions asked for."""
+    def left_out(self, reason: str, rows: int = 1, places: Iterable[Place] = ()) -> None:
+        """Rows that are sound, but no part of the sessions asked for.
+
+        Args:
+            reason: short, the same for all rows of its kind.
+            rows: how many.
+            places: of the rows, in order; only the first few are kept.
+        """
         if rows:
-            self._left_out.setdefault(reason, _Count()).rows += rows
+            self._left_out.setdefault(reason, _Count()).add(rows, map(str, places))
 
     def session_left_out(self, reason: str, sessions: int = 1) -> None:
         """Whole sessions that a filter left out (their rows are counted apart)."""
@@ -94,15 +111,29 @@ class ReadReport:
         """Sound rows left out, by reason."""
         return {reason: count.rows for reason, count in self._left_out.items()}
 
+    @property
+    def first_places(self) -> dict[str, tuple[str, ...]]:
+        """The first few places of each reason, of malformed rows and of rows left out."""
+        return {reason: tuple(count.examples) for reason, count in [*self._left_out.items(), *self._malformed.items()]}
+
     def check(self) -> None:
         """Every row is accounted for: a reader that loses one is wrong itself."""
         counted = self.rows_used + sum(self.malformed_rows.values()) + sum(self.rows_left_out.values())
         if counted != self.rows_read:
             raise AssertionError(f"{self.rows_read} rows were read, but {counted} are accounted for")
 
+    def summary(self) -> str:
+        """Everything that is not in the sessions, in one line."""
+        parts = [f"{rows:,} left out: {reason}" for reason, rows in self.rows_left_out.items()]
+        parts += [f"{rows:,} malformed: {reason}" for reason, rows in self.malformed_rows.items()]
+        return f"{self.rows_read:,} rows read" + "".join(f"; {part}" for part in parts)
+
     def __str__(self) -> str:
         lines = [f"{self.rows_read:>12,}  rows read", f"{self.rows_used:>12,}  rows in the sessions"]
-        lines += [f"{rows:>12,}  rows left out: {reason}" for reason, rows in self.rows_left_out.items()]
+        for reason, count in self._left_out.items():
+            lines.append(f"{count.rows:>12,}  rows left out: {reason}")
+            if count.examples:
+                lines.append(f"{'':>14}first: {'; '.join(count.examples)}")
         for reason, count in self._malformed.items():
             lines.append(f"{count.rows:>12,}  malformed rows skipped: {reason}")
             lines += [f"{'':>14}{example}" for example in count.examples]

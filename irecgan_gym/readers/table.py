@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from irecgan_gym.readers.assembly import Numbering, StepColumns, assemble, keep_lengths
-from irecgan_gym.readers.lines import read_table
-from irecgan_gym.readers.report import OnError, Place, ReaderError, ReadReport, ReadResult
+from irecgan_gym.readers.report import OnError, Place, ReadReport, ReadResult
+from irecgan_gym.readers.table_cells import Cells, Step, csv_rows, parquet_rows, parse_step
 
 
 @dataclass(frozen=True)
@@ -23,10 +21,11 @@ class TableColumns:
         session: which session the step belongs to.
         slate: the items shown: texts joined by a separator, or lists in a Parquet file.
         click: the item clicked, one of the slate; empty where the user left without a click (a session's last step).
-        reward: a number; 0 for all steps when None.
-        propensity: probability in (0, 1] that the clicked item was shown; empty where unknown.
-        user: who; each session is a user of its own when None.
-        time: a number by which the steps of a session must be in order; the order of rows when None.
+        reward: a number, empty only where the user left (0); 0 for all steps when None.
+        propensity: probability in (0, 1] that the clicked item was shown; empty or NaN where unknown.
+        user: who; a session whose cell is empty is a user of its own. When None, nothing is known of users.
+        time: what the steps of a session must be ordered by: a number, or a date and time as in ISO 8601 (UTC unless
+            it says otherwise) or in Parquet's own type; the order of rows when None.
     """
 
     session: str = "session"
@@ -42,181 +41,127 @@ class TableColumns:
         return {meaning: name for meaning, name in asdict(self).items() if name is not None}
 
 
-Cells = Mapping[str, Any]
-
-
 def read_table_log(
     path: str | Path,
     *,
     columns: TableColumns | None = None,
     separator: str = "|",
     delimiter: str = ",",
+    sort: bool = False,
     min_length: int = 1,
     max_length: int = 2**31 - 1,
     on_error: OnError = "raise",
 ) -> ReadResult:
     """Read a table of logged steps: CSV (``.gz`` too) or Parquet (``.parquet``).
 
+    Rows of different sessions may be mixed. The catalogue is the items shown, in the order in which the file first
+    names them; ``item_names`` are their names.
+
     Args:
         path: the file.
         columns: names of the columns; those of :class:`TableColumns` when None.
         separator: between the items of a slate, in CSV.
         delimiter: between the cells of a row, in CSV.
+        sort: whether to put the steps of a session in the order of time (those of one time as in the file); if not, a
+            step before its predecessor is malformed.
         min_length: sessions of fewer steps are left out and counted.
         max_length: sessions of more steps are left out and counted.
         on_error: ``"raise"`` or ``"skip"``.
 
     Raises:
+        ValueError: options that make no sense.
         FileNotFoundError: there is no such file.
         ReaderError: the file cannot be read, or a row is malformed and ``on_error="raise"``.
         SessionsError: no session is left.
     """
     path, columns = Path(path), columns or TableColumns()
+    if not separator or len(delimiter) != 1:
+        raise ValueError(f"separator must not be empty and delimiter one character, got {separator!r}, {delimiter!r}")
+    if sort and columns.time is None:
+        raise ValueError("sort=True needs a time column to sort by")
     report = ReadReport(on_error)
+    names = columns.used()
     if path.suffix == ".parquet":
-        rows = _parquet_rows(path, columns, report)
+        log = _Log(StepColumns(path.name, "row"), sort, report)
+        rows = parquet_rows(path, names, report)
     else:
-        rows = _csv_rows(path, columns, separator, delimiter, report)
-    log = _Log(report)
+        log = _Log(StepColumns(path.name), sort, report)
+        rows = csv_rows(path, names, separator, delimiter, report)
     for place, cells in rows:
         log.add(place, cells)
-    kept = keep_lengths(log.steps, len(log.sessions), min_length, max_length, "steps", report)
-    report.rows_used = int(kept[np.asarray(log.steps.session, dtype=np.int64)].sum())
+    order = keep_lengths(log.steps, log.sound_steps(), min_length, max_length, "steps", report)
+    report.rows_used = len(order)
     report.check()
     sessions = assemble(
         log.steps,
-        kept,
+        order,
+        report,
         item_names=log.items.names,
         users=log.users if columns.user is not None else None,
         with_propensities=columns.propensity is not None,
-        provenance={"source": "table", "file": path.name, "columns": columns.used()},
+        provenance={"source": "table", "file": path.name, "columns": names},
     )
     return ReadResult(sessions, report)
-
-
-def _csv_rows(
-    path: Path, columns: TableColumns, separator: str, delimiter: str, report: ReadReport
-) -> Iterator[tuple[Place, Cells]]:
-    names = columns.used()
-    for place, cells in read_table(path, delimiter, tuple(names.values()), report):
-        row: dict[str, Any] = {meaning: cell or None for meaning, cell in zip(names, cells, strict=True)}
-        if row["slate"] is not None:
-            row["slate"] = row["slate"].split(separator)
-        yield place, row
-
-
-def _parquet_rows(path: Path, columns: TableColumns, report: ReadReport) -> Iterator[tuple[Place, Cells]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if not path.is_file():
-        raise FileNotFoundError(f"no such file: {path}")
-    names = columns.used()
-    try:
-        with pq.ParquetFile(path) as file:
-            header = file.schema_arrow.names
-            for name in names.values():
-                if name not in header:
-                    raise ReaderError(f"{path.name}: column {name!r} is missing, the file has {header}")
-            for batch in file.iter_batches(columns=list(names.values())):
-                for values in zip(*(batch.column(name).to_pylist() for name in names.values()), strict=True):
-                    report.rows_read += 1
-                    yield Place(path.name, report.rows_read, "row"), dict(zip(names, values, strict=True))
-    except (pa.ArrowException, OSError) as error:
-        raise ReaderError(f"{path.name} is not a readable Parquet file: {error}") from error
-    if report.rows_read == 0:
-        raise ReaderError(f"{path.name} is empty")
 
 
 class _Log:
     """The steps so far."""
 
-    def __init__(self, report: ReadReport) -> None:
-        self._report = report
-        self.steps = StepColumns()
+    def __init__(self, steps: StepColumns, sort: bool, report: ReadReport) -> None:
+        self._report, self._sort = report, sort
+        self.steps = steps
         self.items, self.sessions = Numbering(), Numbering()
         self.users: list[int] = []
         self._user_numbers = Numbering()
         self._last_time: list[float] = []
-        self._left: set[int] = set()
 
     def add(self, place: Place, cells: Cells) -> None:
         """Take in one row."""
-        numbers = [self._number(place, cells, name, default) for name, default in _NUMBERS.items()]
-        if None in numbers:
+        step = parse_step(place, cells, self._report)
+        session = None if step is None else self._session(place, step)
+        if step is None or session is None:
             return
-        reward, propensity, time = (float(number) for number in numbers if number is not None)
-        slate, click = self._slate(place, cells)
-        if slate is None:
-            return
-        if not math.isnan(propensity) and not 0 < propensity <= 1:
-            self._report.malformed(place, "wrong propensity", f"got {propensity}, expected a number in (0, 1]")
-            return
-        session = self._session(place, cells, time)
-        if session is None:
-            return
-        if click is None:
-            self._left.add(session)
         self.steps.add(
+            place,
             session,
-            [self.items(item) for item in slate],
-            -1 if click is None else self.items(click),
-            reward=reward,
-            propensity=propensity,
+            [self.items(item) for item in step.slate],
+            -1 if step.click is None else self.items(step.click),
+            reward=step.reward,
+            propensity=step.propensity,
+            time=step.time,
         )
 
-    def _number(self, place: Place, cells: Cells, name: str, default: float) -> float | None:
-        """A cell as a number, the default where there is none, or None where it is malformed."""
-        value = cells.get(name)
-        if value is None:
-            return default
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = math.nan
-        if math.isfinite(number):
-            return number
-        self._report.malformed(place, "wrong type", f"{name} must be a finite number, got {value!r}")
-        return None
-
-    def _slate(self, place: Place, cells: Cells) -> tuple[list[str] | None, str | None]:
-        """Slate and click, or no slate where they are malformed."""
-        shown, click = cells["slate"], cells["click"]
-        if not isinstance(shown, list) or not shown or any(item is None or item == "" for item in shown):
-            self._report.malformed(place, "no slate", f"slate must be a list of items, got {shown!r}")
-            return None, None
-        slate, clicked = [str(item) for item in shown], None if click is None else str(click)
-        if len(set(slate)) < len(slate):
-            self._report.malformed(place, "repeated item", f"an item is in the slate twice: {slate}")
-        elif clicked is not None and clicked not in slate:
-            self._report.malformed(place, "click not in slate", f"item {clicked!r} is not in {slate}")
-        else:
-            return slate, clicked
-        return None, None
-
-    def _session(self, place: Place, cells: Cells, time: float) -> int | None:
+    def _session(self, place: Place, step: Step) -> int | None:
         """Number of the row's session, or None where the row does not fit into it."""
-        if cells["session"] is None:
-            self._report.malformed(place, "no session", "the session's cell is empty")
-            return None
-        name, known = str(cells["session"]), len(self.sessions)
-        session, user = self.sessions(name), self._user_numbers(str(cells.get("user")))
+        known = len(self.sessions)
+        session = self.sessions(step.session)
+        # The prefixes keep users apart from sessions that stand for one.
+        user = self._user_numbers(f"session {step.session}" if step.user is None else f"user {step.user}")
         if session == known:
             self.users.append(user)
-            self._last_time.append(time)
+            self._last_time.append(step.time)
             return session
         if self.users[session] != user:
-            self._report.malformed(place, "session of two users", f"session {name} has another user {cells['user']!r}")
-        elif session in self._left:
-            self._report.malformed(place, "step after leaving", f"session {name} has ended with a step without a click")
-        elif time < self._last_time[session]:
-            self._report.malformed(
-                place, "unordered time", f"session {name} is at {self._last_time[session]:g}, this step at {time:g}"
-            )
+            detail = f"session {step.session} has another user {step.user!r}"
+            self._report.malformed(place, "session of two users", detail)
+        elif step.time < self._last_time[session] and not self._sort:
+            detail = f"session {step.session} is at {self._last_time[session]:.15g}, this step at {step.time:.15g}"
+            self._report.malformed(place, "unordered time", detail)
         else:
-            self._last_time[session] = time
+            self._last_time[session] = step.time
             return session
         return None
 
-
-_NUMBERS = {"reward": 0.0, "propensity": math.nan, "time": 0.0}
+    def sound_steps(self) -> NDArray[np.int64]:
+        """Numbers of the steps in order, without those that come after their user has left."""
+        order = self.steps.in_order(by_time=self._sort)
+        session = np.asarray(self.steps.session)[order]
+        left = np.asarray(self.steps.click)[order] == -1
+        left_before = np.cumsum(left) - left
+        after = left_before > left_before[np.searchsorted(session, session)] if len(order) else left
+        names = self.sessions.names
+        for step, place in sorted(zip(order[after], self.steps.places(order[after]), strict=True)):
+            detail = f"session {names[self.steps.session[step]]} has ended with a step without a click"
+            self._report.malformed(place, "step after leaving", detail)
+        sound: NDArray[np.int64] = order[~after]
+        return sound

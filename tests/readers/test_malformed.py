@@ -122,8 +122,14 @@ def test_broken_bytes_are_found_by_line(tmp_path):
     path = tmp_path / "train.csv"
     content = challenge(*GOOD).encode()
     path.write_bytes(content + b"user,\xff\n")
-    with pytest.raises(ReaderError, match=r"train\.csv, line 4: byte 0xff at 5 is not UTF-8"):
+    with pytest.raises(ReaderError, match=r"train\.csv, line 4: bad encoding: byte 0xff at 5 is not UTF-8"):
         read(path, "recsys-challenge-2019")
+    sessions, report = read(path, "recsys-challenge-2019", on_error="skip")
+    assert (sessions.num_steps, report.rows_read, report.malformed_rows) == (2, 3, {"bad encoding": 1})
+    path.write_bytes(b"\xff" + content)
+    for on_error in ("raise", "skip"):
+        with pytest.raises(ReaderError, match=r"train\.csv, line 1: bad encoding: .*\(no header"):
+            read(path, "recsys-challenge-2019", on_error=on_error)
 
 
 def test_truncated_and_false_gzip_files(tmp_path):
@@ -132,8 +138,15 @@ def test_truncated_and_false_gzip_files(tmp_path):
     path.write_bytes(whole)
     assert read(path, "recsys-challenge-2019", max_length=9999).sessions.num_steps == 2000
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ReaderError, match=r"train\.csv\.gz, line \d+: the gzip file ends in the middle"):
+    with pytest.raises(ReaderError, match=r"train\.csv\.gz, line \d+: truncated file: the gzip file ends in the mid"):
         read(path, "recsys-challenge-2019")
+    sessions, report = read(path, "recsys-challenge-2019", max_length=9999, on_error="skip")
+    assert report.malformed_rows == {"truncated file": 1}
+    assert 0 < sessions.num_steps == report.rows_read - 1 < 2000
+    path.write_bytes(whole[:-8] + bytes(8))
+    for on_error in ("raise", "skip"):
+        with pytest.raises(ReaderError, match=r"train\.csv\.gz, line 2002: not a sound gzip file: CRC check failed"):
+            read(path, "recsys-challenge-2019", on_error=on_error)
     path.write_bytes(b"no gzip at all")
     with pytest.raises(ReaderError, match=r"train\.csv\.gz, line 1: not a sound gzip file"):
         read(path, "recsys-challenge-2019")
