@@ -93,7 +93,7 @@ class Discriminator(nn.Module):
         if mask is not None:
             logits = logits.masked_fill(~mask, -torch.inf)
         # <favourite, click> = sum_j p_j <e_j, e_click>: the products are taken first, the mixture is of numbers.
-        products = candidate_scores(table[clicks], table, candidates)
+        products = candidate_scores(self.encoder.embedding(clicks), table, candidates)
         scores = (logits.softmax(-1) * products).sum(-1)
         if self.config.use_reward:
             scores = scores * self.reward_factor(rewards.to(scores.dtype).unsqueeze(-1)).squeeze(-1)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from irecgan_gym.models.batches import StepBatch
+from irecgan_gym.models.packed_lstm import packed_lstm
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,10 @@ class RecurrentEncoder(nn.Module):
 
     def forward(self, batch: StepBatch) -> Tensor:
         """The output s_t before each step's click, for whole sessions at once; [M, H] in the order of the batch."""
-        inputs = PackedSequence(self.embedding(batch.previous_clicks), batch.batch_sizes)
-        output: Tensor = self.rnn(inputs)[0].data
+        clicks = self.embedding(batch.previous_clicks)
+        if isinstance(self.rnn, nn.LSTM) and not clicks.is_cuda:
+            return packed_lstm(self.rnn, clicks, batch.batch_sizes)
+        output: Tensor = self.rnn(PackedSequence(clicks, batch.batch_sizes))[0].data
         return output
 
     def initial_state(self, num_sessions: int) -> Tensor:

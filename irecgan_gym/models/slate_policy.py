@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from irecgan_gym.models.batches import StepBatch
+from irecgan_gym.models.catalogue_softmax import chosen_log_probabilities
 from irecgan_gym.models.encoder import EncoderConfig, RecurrentEncoder
 from irecgan_gym.models.sampling import gumbel_top_k
 
@@ -33,9 +34,10 @@ class SlatePolicy(nn.Module):
 
     def click_log_probabilities(self, batch: StepBatch) -> Tensor:
         """Log pi(c_t in a_t | s_t) of the clicked items, 0 where the user left; [M] (differentiable)."""
-        log_probabilities = self.log_probabilities(self.encoder(batch))
         clicked = batch.clicks < self.num_items
-        chosen = log_probabilities.gather(1, batch.clicks.where(clicked, 0).unsqueeze(1)).squeeze(1)
+        chosen = chosen_log_probabilities(
+            self.encoder(batch), self.head.weight, self.head.bias, batch.clicks.where(clicked, 0)
+        )
         return torch.where(clicked, chosen, 0.0)
 
     def start(self, num_sessions: int) -> Tensor:
