@@ -15,11 +15,11 @@ from irecgan_gym.models.sequence_score import SequenceScore
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.models.user_model import UserModel
 from irecgan_gym.sessions import Sessions
-from irecgan_gym.wrappers.adversarial_reward_vector import VectorAdversarialReward
+from irecgan_gym.wrappers.adversarial_reward_sessions import SessionAdversarialReward
 
 
 class Generated(NamedTuple):
-    """Generated sessions and what the reward wrapper made of them.
+    """Generated sessions and what the adversarial reward made of them.
 
     Attributes:
         sessions: slates, clicks and the user model's own rewards.
@@ -46,39 +46,10 @@ def generate_sessions(
     Args:
         policy: draws the slates (Eq 4).
         user_model: plays the users.
-        num_sessions: how many sessions, all started at once.
+        num_sessions: how many sessions, all started at once; those that end leave the batch.
         max_session_steps: length at which a session is cut.
         seed: of the users and of the slates.
     """
-    env = _user_env(user_model, policy, num_sessions, max_session_steps)
-    return _roll_out(env, policy, seed).sessions
-
-
-@torch.no_grad()
-def generate_adversarial_sessions(
-    policy: SlatePolicy,
-    score: SequenceScore,
-    num_sessions: int,
-    *,
-    lambda_r: float,
-    seed: int,
-) -> Generated:
-    """Roll the policy out against ``UserModel-v0`` under the adversarial reward q_D (1 + lambda_r r) of Eq 10.
-
-    Args:
-        policy: draws the slates (Eq 4).
-        score: Eq 6, with the user model that plays the users.
-        num_sessions: how many sessions, all started at once.
-        lambda_r: weight of the user model's rewards.
-        seed: of the users, of the slates and of the roll-outs.
-    """
-    env = _user_env(score.user_model, policy, num_sessions, score.max_session_steps)
-    return _roll_out(VectorAdversarialReward(env, score=score, mode="generation", lambda_r=lambda_r), policy, seed)
-
-
-def _user_env(
-    user_model: UserModel, policy: SlatePolicy, num_sessions: int, max_session_steps: int
-) -> UserModelVectorEnv:
     env = gym.make_vec(
         "UserModel-v0",
         num_envs=num_sessions,
@@ -88,46 +59,41 @@ def _user_env(
         autoreset_mode=AutoresetMode.DISABLED,
     )
     assert isinstance(env, UserModelVectorEnv)
-    return env
-
-
-def _roll_out(env: UserModelVectorEnv | VectorAdversarialReward, policy: SlatePolicy, seed: int) -> Generated:
-    """One session of every env; sessions that end leave the batch."""
-    num_items, num_sessions = policy.num_items, env.num_envs
     device = policy.head.weight.device
     env_seed, slate_seed = np.random.SeedSequence(seed).generate_state(2)
     generator = torch.Generator(device).manual_seed(int(slate_seed))
     env.reset(seed=int(env_seed))
     state, sessions = policy.start(num_sessions), np.arange(num_sessions)
+    # All sessions begin in the same state.
+    slates = policy.sample(state[:1], generator, draws=num_sessions)
     history: list[dict[str, NDArray[Any]]] = []
-    while len(sessions):
-        slates = policy.sample(state, generator).cpu().numpy()
-        clicks, rewards, terminated, truncated, info = env.step(slates)
+    while True:
+        clicks, rewards, terminated, truncated, info = env.step(slates.cpu().numpy())
         history.append(
             {
                 "session": sessions,
                 "slate": info["slate"],
                 "click": clicks,
+                "reward": rewards,
                 "truncated": truncated & ~terminated,
-                "rescaled": rewards,
-                "reward": info.get("raw_reward", rewards),
-                "score": info.get("q", np.ones_like(rewards)),
             }
         )
         going = np.flatnonzero(~(terminated | truncated))
+        if len(going) == 0:
+            break
         sessions = sessions[going]
-        if len(going) > 0:
-            rows = torch.from_numpy(going).to(device)
-            state = policy.observe(torch.from_numpy(clicks[going]).to(device), state[rows])
-            if len(going) < env.num_envs:
-                env = env.branch(going)
+        rows = torch.from_numpy(going).to(device)
+        state = policy.observe(torch.from_numpy(clicks[going]).to(device), state[rows])
+        slates = policy.sample(state, generator)
+        if len(going) < env.num_envs:
+            env = env.branch(going)
 
     steps = {name: np.concatenate([step[name] for step in history]) for name in history[0]}
     order = np.argsort(steps["session"], kind="stable")
     column = {name: values[order] for name, values in steps.items()}
     lengths = np.bincount(column["session"], minlength=num_sessions)
-    generated = Sessions.from_columns(
-        num_items=num_items,
+    return Sessions.from_columns(
+        num_items=policy.num_items,
         lengths=lengths,
         slates=column["slate"],
         clicks=column["click"],
@@ -135,4 +101,28 @@ def _roll_out(env: UserModelVectorEnv | VectorAdversarialReward, policy: SlatePo
         truncated=column["truncated"][np.cumsum(lengths) - 1],
         provenance={"source": "UserModel-v0", "seed": seed},
     )
-    return Generated(generated, column["rescaled"].astype(np.float32), column["score"].astype(np.float32))
+
+
+def generate_adversarial_sessions(
+    policy: SlatePolicy,
+    score: SequenceScore,
+    num_sessions: int,
+    *,
+    lambda_r: float,
+    seed: int,
+) -> Generated:
+    """Sessions of the policy in ``UserModel-v0`` with the adversarial reward q_D (1 + lambda_r r) of Eq 10.
+
+    Args:
+        policy: draws the slates (Eq 4).
+        score: Eq 6, with the user model that plays the users.
+        num_sessions: how many sessions.
+        lambda_r: weight of the user model's rewards.
+        seed: of the users, of the slates and of the roll-outs.
+    """
+    sessions = generate_sessions(
+        policy, score.user_model, num_sessions, max_session_steps=score.max_session_steps, seed=seed
+    )
+    reward = SessionAdversarialReward(score, mode="generation", lambda_r=lambda_r)
+    rescaled = reward.rescale(sessions, seed=seed)
+    return Generated(sessions, rescaled.rewards.astype(np.float32), rescaled.q.astype(np.float32))

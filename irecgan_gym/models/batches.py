@@ -42,6 +42,18 @@ class StepBatch:
     slate_mask: Tensor
     num_sessions: int
 
+    @property
+    def next_rows(self) -> Tensor:
+        """Row of the step that follows each step in its session, -1 after a session's last step; int64 [M]."""
+        sizes = self.batch_sizes
+        later = torch.cat([sizes[1:], sizes.new_zeros(1)])
+        size, following, start = (
+            column.repeat_interleave(sizes) for column in (sizes, later, torch.cumsum(sizes, 0) - sizes)
+        )
+        rows = torch.arange(len(self.clicks))
+        # A session stands at the same place among the steps of every time.
+        return torch.where(rows - start < following, rows + size, -1).to(self.clicks.device)
+
 
 class SessionTensors:
     """The columns of some sessions on a device, ready to be cut into batches.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from irecgan_gym.models.batches import StepBatch
-from irecgan_gym.models.packed_lstm import packed_lstm
+from irecgan_gym.models.packed_lstm import lstm_step, packed_lstm
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,8 @@ class RecurrentEncoder(nn.Module):
 
     def step(self, clicks: Tensor, state: Tensor) -> Tensor:
         """States after one more click; ``clicks`` [B] of ids 0..num_items, ``state`` [B, S]."""
+        if isinstance(self.rnn, nn.LSTM) and not state.is_cuda and not torch.is_grad_enabled():
+            return lstm_step(self.rnn, self.embedding(clicks), state)
         size = (state.shape[0], self._parts, self.config.num_layers, self.config.hidden_size)
         parts = [part.contiguous() for part in state.view(size).permute(1, 2, 0, 3)]
         inputs = self.embedding(clicks).unsqueeze(0)

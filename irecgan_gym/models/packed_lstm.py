@@ -1,4 +1,4 @@
-"""An LSTM over packed sessions for the CPU: the same function as PyTorch's, in about half the time."""
+"""An LSTM for the CPU, over packed sessions or one step: PyTorch's own function in about half the time."""
 
 from __future__ import annotations
 
@@ -31,6 +31,35 @@ def packed_lstm(network: nn.LSTM, inputs: Tensor, batch_sizes: Tensor) -> Tensor
         weights = (getattr(network, f"{name}_l{layer}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
         output = _Layer.apply(output, *weights, sizes)  # type: ignore[no-untyped-call]
     return output
+
+
+def lstm_step(network: nn.LSTM, inputs: Tensor, state: Tensor) -> Tensor:
+    """One step of an LSTM, all layers, in place where that is possible: not to be differentiated.
+
+    Args:
+        network: as for :func:`packed_lstm`.
+        inputs: [B, I].
+        state: the hidden states of all layers and then their cell states, [B, 2 * L * H].
+
+    Returns:
+        The new state, [B, 2 * L * H].
+    """
+    width, layers = network.hidden_size, network.num_layers
+    new = torch.empty_like(state)
+    for layer in range(layers):
+        hidden = slice(layer * width, (layer + 1) * width)
+        cell = slice((layers + layer) * width, (layers + layer + 1) * width)
+        w_ih, w_hh, b_ih, b_hh = (
+            getattr(network, f"{name}_l{layer}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        )
+        gates = torch.addmm(b_ih + b_hh, inputs, w_ih.t()).addmm_(state[:, hidden], w_hh.t())
+        gates[:, : 2 * width].sigmoid_()
+        gates[:, 2 * width : 3 * width].tanh_()
+        gates[:, 3 * width :].sigmoid_()
+        i, f, g, o = gates.chunk(4, dim=1)
+        torch.mul(i, g, out=new[:, cell]).addcmul_(f, state[:, cell])
+        inputs = torch.tanh(new[:, cell], out=new[:, hidden]).mul_(o)
+    return new
 
 
 class _Layer(torch.autograd.Function):

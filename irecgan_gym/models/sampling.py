@@ -5,23 +5,106 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+_BLOCK = 64
+"""Categories whose weights are summed first where there are many."""
 
-def gumbel_top_k(logits: Tensor, k: int, generator: torch.Generator) -> Tensor:
-    """Draw k different categories without replacement, in the order drawn.
 
-    Adding independent Gumbel noise and taking the k largest is the same as drawing one category from the softmax,
-    removing it, drawing the next from what is left, and so on.
+def sample_without_replacement(logits: Tensor, k: int, generator: torch.Generator, *, draws: int = 1) -> Tensor:
+    """Draw k different categories, in the order drawn: one from the softmax, the next from what is left, and so on.
+
+    This is the law of the Gumbel top-k trick, which needs noise for every category. Here categories are drawn with
+    replacement by inversion of the cumulative weights, and the first k different ones are kept: an item that was drawn
+    before says nothing about the next. Where a few items hold most of the weight, the draws go on without those taken.
 
     Args:
-        logits: unnormalised log-probabilities; -inf for what must not be drawn; [..., n].
+        logits: unnormalised log-probabilities; -inf for what must not be drawn; [B, n].
         k: how many; at most n.
         generator: on the device of ``logits``.
+        draws: independent draws of k from each row, so that its weights are summed only once.
 
     Returns:
-        Category numbers, int64 [..., k].
+        Category numbers, int64 [B * draws, k]; the draws of a row follow each other.
+
+    Raises:
+        ValueError: a row has fewer than k categories above -inf.
     """
-    noise = torch.empty_like(logits, dtype=torch.float32).exponential_(generator=generator)
-    return (logits - noise.log()).topk(k, dim=-1).indices
+    if len(logits) == 0:
+        return torch.empty(0, k, dtype=torch.int64, device=logits.device)
+    rows = torch.arange(len(logits), device=logits.device).repeat_interleave(draws)
+    drawn = _with_replacement(logits, draws * _attempts(k), generator).view(len(rows), -1)
+    chosen, found = _first_different(drawn, k)
+    while True:
+        short = (found < k).nonzero().squeeze(1)
+        if len(short) == 0:
+            return chosen
+        taken = torch.arange(k, device=logits.device) < found[short, None]
+        left = logits[rows[short]]
+        left.scatter_(1, chosen[short].where(taken, chosen[short, :1]), -torch.inf)
+        more = _with_replacement(left, _attempts(k), generator)
+        # Places not filled yet hold what is drawn now; what was taken cannot be drawn again.
+        continued, total = _first_different(torch.cat([chosen[short].where(taken, chosen[short, :1]), more], dim=1), k)
+        chosen[short], found[short] = continued, total
+
+
+def _attempts(k: int) -> int:
+    """Draws with replacement that hold k different categories in most cases."""
+    return k + k // 2 + 4
+
+
+def _with_replacement(logits: Tensor, number: int, generator: torch.Generator) -> Tensor:
+    """Independent draws from the softmax of each row; [B, n] to int64 [B, number]."""
+    size = logits.shape[1]
+    top = logits.amax(1, keepdim=True)
+    if not bool(torch.isfinite(top).all()):
+        raise ValueError("there are fewer categories to draw than asked for: the others have logits of -inf")
+    uniform = torch.rand(len(logits), number, dtype=torch.float64, generator=generator, device=logits.device)
+    weights = (logits - top).exp_()
+    if size <= _BLOCK**2 // 4:
+        return _invert(weights.cumsum(1, dtype=torch.float64), uniform)[0]
+    # Blocks are chosen by their sums; only the blocks that were chosen are summed item by item.
+    whole = size - size % _BLOCK
+    sums = [weights[:, :whole].view(len(weights), -1, _BLOCK).sum(2)]
+    if whole < size:
+        sums.append(weights[:, whole:].sum(1, keepdim=True))
+    blocks, rest = _invert(torch.cat(sums, dim=1).cumsum(1, dtype=torch.float64), uniform)
+    items = blocks.unsqueeze(2) * _BLOCK + torch.arange(_BLOCK, device=logits.device)
+    inside = weights.gather(1, items.clamp(max=size - 1).flatten(1)).view(items.shape).masked_fill_(items >= size, 0.0)
+    # The sums of blocks were rounded to the type of the logits, so the rest is scaled to the exact sum.
+    places, _ = _invert(inside.cumsum(2, dtype=torch.float64).flatten(0, 1), rest.view(-1, 1))
+    return blocks * _BLOCK + places.view_as(blocks)
+
+
+def _invert(cumulative: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+    """The place where each uniform number falls, and how far within that place's share, again in [0, 1); [B, D]."""
+    total = cumulative[:, -1:]
+    # Below the total whatever rounding does, so that the place found has a share.
+    threshold = torch.minimum(uniform * total, torch.nextafter(total, torch.zeros_like(total)))
+    places = torch.searchsorted(cumulative, threshold, right=True)
+    ends = cumulative.gather(1, places)
+    starts = cumulative.gather(1, (places - 1).clamp_(min=0)).masked_fill_(places == 0, 0.0)
+    rest = (threshold - starts) / (ends - starts)
+    return places, rest.clamp_(0.0, 1.0)
+
+
+def _first_different(drawn: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The first k different values of each row in their order, and how many there are (at most k).
+
+    Args:
+        drawn: [B, D].
+        k: how many are wanted.
+
+    Returns:
+        int64 [B, k], with undefined values behind the last found, and int64 [B].
+    """
+    in_order, order = drawn.sort(dim=1, stable=True)
+    is_new = torch.ones_like(drawn, dtype=torch.bool)
+    # The stable order lists equal values as they were drawn: every one but the first is a repeat.
+    is_new.scatter_(1, order[:, 1:], in_order[:, 1:] != in_order[:, :-1])
+    rank = is_new.cumsum(1)
+    # Values that are not wanted go to a place behind the others, which is cut off.
+    place = torch.where(is_new & (rank <= k), rank - 1, k)
+    chosen = drawn.new_zeros(len(drawn), k + 1).scatter_(1, place, drawn)[:, :k]
+    return chosen, rank[:, -1].clamp(max=k)
 
 
 def categorical(logits: Tensor, generator: torch.Generator) -> Tensor:

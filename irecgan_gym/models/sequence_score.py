@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
+from irecgan_gym.models.batches import SessionTensors, StepBatch
 from irecgan_gym.models.discriminator import Discriminator, PartialScore
 from irecgan_gym.models.user_model import UserModel
+from irecgan_gym.sessions import Sessions
+
+_STATE_ELEMENTS = 2**26
+"""Numbers in the recurrent states of the user model and the discriminator that are held at a time (256 MB)."""
 
 
 class RolloutPolicy(Protocol):
@@ -20,8 +26,8 @@ class RolloutPolicy(Protocol):
     def observe(self, clicks: Tensor, state: Tensor) -> Tensor:
         """States after one more click; ``clicks`` int64 [B], ``state`` [B, S]."""
 
-    def sample(self, state: Tensor, generator: torch.Generator) -> Tensor:
-        """A slate of different items for each session, int64 [B, k]."""
+    def sample(self, state: Tensor, generator: torch.Generator, *, draws: int = 1) -> Tensor:
+        """Slates of different items, ``draws`` of them for each session; int64 [B * draws, k], a session's together."""
 
 
 class Prefixes(NamedTuple):
@@ -103,8 +109,6 @@ class SequenceScore:
     def score(self, prefixes: Prefixes, finished: Tensor, generator: torch.Generator) -> Tensor:
         """q_D(tau_0:t) of each session.
 
-        All completions of all prefixes run in one batch from branched states; those that end leave it.
-
         Args:
             prefixes: B sessions of at least one step.
             finished: which of them are over, bool [B].
@@ -115,21 +119,95 @@ class SequenceScore:
         """
         scores = self.discriminator.probabilities(prefixes.partial)
         open_rows = (~finished & (prefixes.length < self.max_session_steps)).nonzero().squeeze(1)
-        if len(open_rows):
-            completed = self._complete(prefixes.select(open_rows.repeat_interleave(self.num_rollouts)), generator)
-            scores[open_rows] = completed.view(-1, self.num_rollouts).mean(1)
+        for rows in torch.split(open_rows, max(1, self._sessions_at_a_time // self.num_rollouts)):
+            if len(rows):
+                scores[rows] = self._complete(prefixes.select(rows), generator)
         return scores
 
-    def _complete(self, prefixes: Prefixes, generator: torch.Generator) -> Tensor:
-        """Run every session to its end and score it, [B]."""
-        scores = torch.empty_like(prefixes.partial.total)
-        rows = torch.arange(len(scores), device=scores.device)
-        while len(rows):
-            slates = self.policy.sample(prefixes.policy, generator)
-            response = self.user_model.respond(prefixes.user, slates, generator)
-            prefixes = self.observe(prefixes, slates, response.clicks, response.rewards)
-            ended = response.ended | (prefixes.length >= self.max_session_steps)
-            scores[rows[ended]] = self.discriminator.probabilities(prefixes.partial.select(ended))
-            going = (~ended).nonzero().squeeze(1)
-            rows, prefixes = rows[going], prefixes.select(going)
+    @torch.no_grad()
+    def score_sessions(self, sessions: Sessions, generator: torch.Generator) -> Tensor:
+        """q_D(tau_0:t) of every step of whole sessions, as :meth:`score` gives it step by step.
+
+        All prefixes of many sessions are completed in one batch. The last step of a session, whether the user ended
+        it or it was cut, is scored by D itself.
+
+        Args:
+            sessions: generated or logged, with the leaving step where users leave.
+            generator: on the models' device.
+
+        Returns:
+            Scores in [0, 1] in the order of the steps, [T].
+        """
+        scores = torch.empty(sessions.num_steps, device=self.user_model.device)
+        data = SessionTensors(sessions, leave_option=self.user_model.leave_option, device=self.user_model.device)
+        longest = int(sessions.lengths.max()) if len(sessions) else 1
+        for batch in data.all(max(1, self._sessions_at_a_time // longest)):
+            following = batch.next_rows
+            scores[batch.steps] = self.score(self._prefixes(batch, following), following < 0, generator)
         return scores
+
+    @property
+    def _sessions_at_a_time(self) -> int:
+        """Sessions whose recurrent states are held at a time, so that memory is bounded."""
+        width = self.user_model.encoder.state_size + self.discriminator.encoder.state_size
+        return max(1, _STATE_ELEMENTS // width)
+
+    def _prefixes(self, batch: StepBatch, following: Tensor) -> Prefixes:
+        """What is known after every step of some sessions, [M]; states are undefined after the last steps.
+
+        ``following`` is the row of each step's next one.
+        """
+        user = _states_before(batch, self.user_model.encoder.start, self.user_model.encoder.step)
+        acting = _states_before(batch, self.policy.start, self.policy.observe)
+        judging = _states_before(batch, self.discriminator.encoder.start, self.discriminator.encoder.step)
+        total = self.discriminator.step_scores(
+            self.discriminator.encoder.output(judging), batch.slates, batch.slate_mask, batch.clicks, batch.rewards
+        )
+        length = torch.empty_like(batch.clicks)
+        first = before = 0
+        for time, size in enumerate(batch.batch_sizes.tolist()):
+            length[first : first + size] = time + 1
+            if time > 0:
+                total[first : first + size] += total[before : before + size]
+            before, first = first, first + size
+        # The state after a step is the state before the next one of its session.
+        partial = PartialScore(judging[following], total, length.to(total.dtype))
+        return Prefixes(user[following], acting[following], partial, length)
+
+    def _complete(self, prefixes: Prefixes, generator: torch.Generator) -> Tensor:
+        """Mean score of N completions of each session, [B]; completions that end leave the batch."""
+        sessions = torch.arange(len(prefixes.length), device=prefixes.length.device)
+        branches = sessions.repeat_interleave(self.num_rollouts)
+        user, partial, length = prefixes.user[branches], prefixes.partial.select(branches), prefixes.length[branches]
+        scores = torch.empty_like(partial.total)
+        rows = torch.arange(len(scores), device=scores.device)
+        # The completions of a session draw their first slates from one state, so its logits are computed once.
+        slates = self.policy.sample(prefixes.policy, generator, draws=self.num_rollouts)
+        acting = prefixes.policy[branches]
+        while True:
+            clicks, rewards, ended = self.user_model.respond(user, slates, generator)
+            partial = self.discriminator.add_step(partial, self.user_model.candidates(slates), clicks, rewards)
+            length = length + 1
+            ended = ended | (length >= self.max_session_steps)
+            scores[rows[ended]] = self.discriminator.probabilities(partial.select(ended))
+            going = (~ended).nonzero().squeeze(1)
+            if len(going) == 0:
+                return scores.view(-1, self.num_rollouts).mean(1)
+            rows, length, clicks = rows[going], length[going], clicks[going]
+            user = self.user_model.encoder.step(clicks, user[going])
+            partial = self.discriminator.advance(partial.select(going), clicks)
+            acting = self.policy.observe(clicks, acting[going])
+            slates = self.policy.sample(acting, generator)
+
+
+def _states_before(
+    batch: StepBatch, start: Callable[[int], Tensor], observe: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
+    """Recurrent states before every step of some sessions, [M, S]."""
+    state = start(batch.num_sessions)
+    states, first = [state], batch.num_sessions
+    for size in batch.batch_sizes.tolist()[1:]:
+        state = observe(batch.previous_clicks[first : first + size], state[:size])
+        states.append(state)
+        first += size
+    return torch.cat(states)

@@ -8,7 +8,10 @@ from torch import Tensor, nn
 from irecgan_gym.models.batches import StepBatch
 from irecgan_gym.models.catalogue_softmax import chosen_log_probabilities
 from irecgan_gym.models.encoder import EncoderConfig, RecurrentEncoder
-from irecgan_gym.models.sampling import gumbel_top_k
+from irecgan_gym.models.sampling import sample_without_replacement
+
+_BLOCK_ELEMENTS = 2**22
+"""Logits held at a time while slates are drawn (16 MB of float32: they stay in the cache)."""
 
 
 class SlatePolicy(nn.Module):
@@ -48,9 +51,22 @@ class SlatePolicy(nn.Module):
         """States after one more click; ``clicks`` [B], ``state`` [B, S]."""
         return self.encoder.step(clicks, state)
 
-    def sample(self, state: Tensor, generator: torch.Generator) -> Tensor:
-        """Slates drawn without replacement from Eq 4; int64 [B, k]."""
-        return gumbel_top_k(self.head(self.encoder.output(state)), self.slate_size, generator)
+    def sample(self, state: Tensor, generator: torch.Generator, *, draws: int = 1) -> Tensor:
+        """Slates drawn without replacement from Eq 4.
+
+        Args:
+            state: [B, S].
+            generator: on the policy's device.
+            draws: independent slates for each state.
+
+        Returns:
+            int64 [B * draws, k]; the slates of a state follow each other.
+        """
+        rows = max(1, _BLOCK_ELEMENTS // self.num_items)
+        hidden: list[Tensor] = list(torch.split(self.encoder.output(state), rows))
+        return torch.cat(
+            [sample_without_replacement(self.head(part), self.slate_size, generator, draws=draws) for part in hidden]
+        )
 
     def top(self, state: Tensor) -> Tensor:
         """The k most probable items, the best first; int64 [B, k]."""

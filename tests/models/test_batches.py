@@ -33,6 +33,14 @@ def test_steps_of_one_session_share_its_number(rng):
         assert len(set(owner[batch.session_of_step.numpy() == number])) == 1
 
 
+def test_next_rows_follow_each_session(rng):
+    sessions = random_sessions(rng)
+    batch = SessionTensors(sessions, leave_option=False).batch(np.arange(len(sessions)))
+    last = set((sessions.offsets[1:] - 1).tolist())
+    for step, following in zip(batch.steps.tolist(), batch.next_rows.tolist(), strict=True):
+        assert following == -1 if step in last else batch.steps[following] == step + 1
+
+
 def test_shuffled_batches_cover_every_step_once(rng):
     sessions = random_sessions(rng, num_sessions=23)
     data = SessionTensors(sessions, leave_option=False)

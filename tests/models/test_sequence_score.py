@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from irecgan_gym.models import sequence_score
 from irecgan_gym.models.building import build
 from irecgan_gym.models.discriminator import Discriminator, DiscriminatorConfig
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.sequence_score import SequenceScore
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
+from irecgan_gym.sessions import Sessions
 
 ITEMS, SLATE, HORIZON = 3, 2, 3
 SHAPE = EncoderConfig("lstm", 1, hidden_size=4, embedding_size=3)
@@ -118,6 +120,37 @@ def test_finished_sessions_are_scored_by_the_discriminator_itself():
                 partial, torch.tensor([slate]), torch.tensor([click]), torch.tensor([float(reward)])
             )
         assert float(q[row]) == pytest.approx(float(models[2].probabilities(partial)))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("ending", ["reward", "leave"])
+@pytest.mark.parametrize("elements", [2**26, 200], ids=["one batch", "many batches"])
+def test_every_step_of_whole_sessions_has_the_exact_expectation(ending, elements, monkeypatch):
+    monkeypatch.setattr(sequence_score, "_STATE_ELEMENTS", elements)
+    models = tiny_models(ending)
+    rollouts = 4_000
+    score = SequenceScore(*models, num_rollouts=rollouts, max_session_steps=HORIZON)
+    end = ((0, 1), 1, 0) if ending == "reward" else ((0, 1), ITEMS, 0)
+    histories = [
+        [((0, 1), 0, 1), ((1, 2), 2, 1), end],
+        [end],
+        [((2, 1), 1, 1), end],
+        [((2, 1), 1, 1), ((0, 2), 0, 1), ((1, 0), 0, 1)],  # cut
+    ]
+    steps = [step for history in histories for step in history]
+    sessions = Sessions.from_columns(
+        num_items=ITEMS,
+        lengths=[len(history) for history in histories],
+        slates=np.array([slate for slate, _, _ in steps]),
+        clicks=[click for _, click, _ in steps],
+        rewards=[reward for _, _, reward in steps],
+        truncated=[False, False, False, True],
+    )
+    q = score.score_sessions(sessions, torch.Generator().manual_seed(0)).tolist()
+    expected = [exact_score(models, history[: t + 1]) for history in histories for t in range(len(history))]
+    assert q == pytest.approx(expected, abs=4 * 0.5 / np.sqrt(rollouts))
+    last = sessions.offsets[1:] - 1
+    assert np.array(q)[last] == pytest.approx(np.array(expected)[last])
 
 
 def test_models_of_different_catalogues_are_refused():

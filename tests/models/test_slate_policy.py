@@ -1,5 +1,3 @@
-from itertools import permutations
-
 import numpy as np
 import pytest
 import torch
@@ -8,7 +6,6 @@ from agents.policy_gradient import ReturnsData, policy_gradient_loss
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.building import build
 from irecgan_gym.models.encoder import EncoderConfig
-from irecgan_gym.models.sampling import gumbel_top_k
 from irecgan_gym.models.slate_policy import SlatePolicy
 from tests.conftest import random_sessions
 from tests.plain import gradients, plain_agent_objective
@@ -35,21 +32,6 @@ def test_loss_and_gradient_of_eq_8_and_eq_10(lambda_r, leave, rng):
     slow = gradients(policy, plain)
     for name, gradient in gradients(policy, loss).items():
         torch.testing.assert_close(gradient, slow[name], rtol=1e-4, atol=1e-5, msg=name)
-
-
-def test_gumbel_top_k_draws_without_replacement_in_order():
-    """The chance of an ordered draw is the product of softmaxes over what is left."""
-    probabilities = torch.tensor([0.5, 0.3, 0.15, 0.05])
-    draws = gumbel_top_k(probabilities.log().repeat(60_000, 1), 2, torch.Generator().manual_seed(0))
-    for first, second in permutations(range(4), 2):
-        expected = probabilities[first] * probabilities[second] / (1 - probabilities[first])
-        share = ((draws[:, 0] == first) & (draws[:, 1] == second)).float().mean()
-        assert float(share) == pytest.approx(float(expected), abs=0.01)
-
-
-def test_impossible_items_are_never_drawn():
-    logits = torch.tensor([0.0, -torch.inf, 0.0]).repeat(500, 1)
-    assert not (gumbel_top_k(logits, 2, torch.Generator().manual_seed(0)) == 1).any()
 
 
 def test_the_policy_is_a_softmax_over_all_items(rng):

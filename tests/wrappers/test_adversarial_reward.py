@@ -14,7 +14,8 @@ from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.sequence_score import SequenceScore
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
-from irecgan_gym.wrappers import AdversarialReward, VectorAdversarialReward
+from irecgan_gym.wrappers import AdversarialReward, SessionAdversarialReward, VectorAdversarialReward
+from tests.conftest import random_sessions
 
 N, K, B = 12, 4, 6
 SHAPE = EncoderConfig(hidden_size=6, embedding_size=5)
@@ -171,3 +172,20 @@ def test_wrong_arguments_are_named():
         AdversarialReward(gym.make("RecSim-v0", **WORLDS["RecSim-v0"]), score=make_score(), mode="add")
     with pytest.raises(ValueError, match="num_rollouts must be at least 1, got 0"):
         make_score(num_rollouts=0)
+
+
+@pytest.mark.parametrize("mode", ["multiply", "generation"])
+def test_whole_sessions_are_rescaled_by_the_same_rule(mode, rng):
+    sessions = random_sessions(rng, num_items=N, leave=True, ragged=True)
+    score = make_score(ending="leave", num_rollouts=2)
+    rewards, q = SessionAdversarialReward(score, mode=mode, lambda_r=2.0).rescale(sessions, seed=1)
+    assert ((q > 0) & (q < 1)).all()
+    expected = q * sessions.rewards if mode == "multiply" else q * (1 + 2.0 * sessions.rewards)
+    expected[sessions.clicks == N] = 0
+    np.testing.assert_allclose(rewards, expected)
+
+
+def test_whole_sessions_of_another_catalogue_are_refused(rng):
+    score = make_score()
+    with pytest.raises(ValueError, match="the sessions have 9 items"):
+        SessionAdversarialReward(score).rescale(random_sessions(rng, num_items=9), seed=0)
