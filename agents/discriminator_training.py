@@ -9,7 +9,7 @@ from torch import Tensor
 
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.discriminator import Discriminator
-from irecgan_gym.models.fitting import FitConfig, Optimizer
+from irecgan_gym.models.fitting import FitConfig, Optimizer, matrix_precision
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
 
@@ -49,9 +49,9 @@ def fit_discriminator(
         recorder: receives ``disc/*`` once a call: accuracies and loss before each batch was learnt from.
         step: number of the call, for the recorder.
     """
+    device = discriminator.preference.weight.device
     real_data, generated_data = (
-        SessionTensors(part, leave_option=leave_option, device=discriminator.preference.weight.device)
-        for part in (real, generated)
+        SessionTensors(part, leave_option=leave_option, device=device) for part in (real, generated)
     )
     losses, real_right, generated_right = [], [], []
     for _ in range(config.max_epochs):
@@ -60,8 +60,9 @@ def fit_discriminator(
             generated_data.shuffled(config.batch_size, generator),
             strict=False,
         ):
-            real_logits = discriminator.logits_real_is_high(real_batch)
-            generated_logits = discriminator.logits_real_is_high(generated_batch)
+            with matrix_precision(config.precision, device):
+                real_logits = discriminator.logits_real_is_high(real_batch)
+                generated_logits = discriminator.logits_real_is_high(generated_batch)
             loss = discriminator_loss(real_logits, generated_logits)
             optimizer.step(loss)
             losses.append(loss.detach())

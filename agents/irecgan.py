@@ -241,7 +241,12 @@ class _Rounds:
         rewards = np.concatenate([offline_rewards(self._training, self._config.lambda_r), generated.rewards])
         data = ReturnsData(both, rewards, self._config.gamma, self._agent.device)
         return policy_gradient_epoch(
-            self._agent.policy, data, self._policy_optimizer, self._config.agent_fit.batch_size, self._rng
+            self._agent.policy,
+            data,
+            self._policy_optimizer,
+            self._config.agent_fit.batch_size,
+            self._rng,
+            self._config.agent_fit.precision,
         )
 
     def train_discriminator(self, recorder: Recorder, number: int) -> None:

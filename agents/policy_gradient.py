@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from irecgan_gym.models.batches import SessionTensors, StepBatch
-from irecgan_gym.models.fitting import BestParameters, FitConfig, Optimizer
+from irecgan_gym.models.fitting import BestParameters, FitConfig, Optimizer, Precision, matrix_precision
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
@@ -61,12 +61,15 @@ def policy_gradient_epoch(
     optimizer: Optimizer,
     batch_size: int,
     generator: np.random.Generator,
+    precision: Precision = "float32",
 ) -> float:
     """One pass over the data; the mean loss a step."""
     mean_steps = data.sessions.mean_steps(batch_size)
     total = 0.0
     for batch in data.sessions.shuffled(batch_size, generator):
-        loss = policy_gradient_loss(policy.click_log_probabilities(batch), data.returns(batch), mean_steps)
+        with matrix_precision(precision, policy.head.weight.device):
+            log_probabilities = policy.click_log_probabilities(batch)
+        loss = policy_gradient_loss(log_probabilities, data.returns(batch), mean_steps)
         optimizer.step(loss)
         total += float(loss.detach()) * mean_steps
     return total / data.sessions.sessions.num_steps
@@ -95,7 +98,7 @@ def fit_policy(
     """Train a policy from logged sessions alone, and leave it at its best held-out objective."""
     optimizer, best = Optimizer(policy, config), BestParameters(policy)
     for epoch in range(config.max_epochs):
-        train_loss = policy_gradient_epoch(policy, training, optimizer, config.batch_size, generator)
+        train_loss = policy_gradient_epoch(policy, training, optimizer, config.batch_size, generator, config.precision)
         loss = held_out_loss(policy, validation, config.batch_size * 4)
         better = best.update(loss)
         recorder.record({"train/policy_loss": train_loss, "train/validation_loss": loss}, epoch)

@@ -21,11 +21,11 @@ def candidate_scores(queries: Tensor, embeddings: Tensor, candidates: Tensor) ->
         candidates: rows of the table, int64 [M, K].
 
     Returns:
-        Scores, [M, K].
+        Scores, [M, K], in the type of the table, whatever type the products are taken in.
     """
     scaled = queries / math.sqrt(queries.shape[-1])
     if embeddings.shape[0] <= 8 * candidates.shape[1]:
         # With few items one matrix product over all of them is cheaper than collecting K vectors a step.
-        return (scaled @ embeddings.T).gather(1, candidates)
+        return (scaled @ embeddings.T).gather(1, candidates).to(embeddings.dtype)
     # The gradient of F.embedding is far cheaper than that of indexing.
-    return torch.bmm(F.embedding(candidates, embeddings), scaled.unsqueeze(-1)).squeeze(-1)
+    return torch.bmm(F.embedding(candidates, embeddings), scaled.unsqueeze(-1)).squeeze(-1).to(embeddings.dtype)
