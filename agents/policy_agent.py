@@ -1,11 +1,12 @@
-"""An agent that acts by a recurrent softmax policy over all items (Eq 4)."""
+"""An agent that acts by a recurrent policy over all items (Eq 4), whatever that policy was learnt from."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -16,27 +17,18 @@ from agents.base import Agent, State
 from irecgan_gym.dataclass_json import from_json
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.building import ModuleT, build, resolve_device
-from irecgan_gym.models.encoder import EncoderConfig
-from irecgan_gym.models.slate_policy import SlatePolicy
+from irecgan_gym.models.slate_policy import CataloguePolicy
 from irecgan_gym.models.storage import load_weights, save_weights
 from irecgan_gym.sessions import Sessions
 
 PolicyAgentT = TypeVar("PolicyAgentT", bound="PolicyAgent[Any]")
-
-
-class PolicyConfig(Protocol):
-    """Settings of an agent with a recurrent policy: a dataclass that holds at least the policy's shape."""
-
-    @property
-    def encoder(self) -> EncoderConfig:
-        """Shape of the policy's recurrent state."""
-
-
-ConfigT = TypeVar("ConfigT", bound=PolicyConfig)
+ConfigT = TypeVar("ConfigT")
 
 
 class PolicyAgent(Agent, Generic[ConfigT]):
-    """Acting, scoring and storing for agents whose policy is a :class:`SlatePolicy`.
+    """Acting, scoring and storing for agents that act by a :class:`CataloguePolicy`.
+
+    A subclass makes its networks in ``__init__`` with :meth:`_module` and names them in :meth:`_modules`.
 
     Args:
         num_items: size of the catalogue, n.
@@ -48,6 +40,7 @@ class PolicyAgent(Agent, Generic[ConfigT]):
 
     kind: ClassVar[str]
     config_type: type[ConfigT]
+    policy: CataloguePolicy
 
     def __init__(
         self,
@@ -64,15 +57,14 @@ class PolicyAgent(Agent, Generic[ConfigT]):
         self.device = resolve_device(device)
         # Every use of randomness has a stream of its own, so that one does not shift another.
         self._seeds = np.random.SeedSequence(seed)
-        self._generator = self._torch_generator()
-        encoder = self.config.encoder
-        self.policy: SlatePolicy = self._module(lambda: SlatePolicy(num_items, slate_size, encoder))
+        self._generator = torch.Generator(self.device).manual_seed(self._next_seed())
+
+    @abstractmethod
+    def _modules(self) -> dict[str, nn.Module]:
+        """What is saved, by name."""
 
     def _next_seed(self) -> int:
         return int(self._seeds.spawn(1)[0].generate_state(1)[0])
-
-    def _torch_generator(self) -> torch.Generator:
-        return torch.Generator(self.device).manual_seed(self._next_seed())
 
     def _module(self, make: Callable[[], ModuleT]) -> ModuleT:
         return build(make, torch.Generator().manual_seed(self._next_seed()), self.device)
@@ -121,10 +113,6 @@ class PolicyAgent(Agent, Generic[ConfigT]):
             chosen = log_probabilities.gather(1, batch.slates.where(mask, 0))
             scores[entries[mask.cpu().numpy()]] = chosen[mask].cpu().numpy()
         return scores
-
-    def _modules(self) -> dict[str, nn.Module]:
-        """What is saved, by name."""
-        return {"policy": self.policy}
 
     def save(self, path: str | Path) -> None:
         """Write settings and all parameters to one safetensors file, atomically."""

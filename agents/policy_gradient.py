@@ -1,6 +1,9 @@
-"""Policy gradient on sessions: reward-to-go times the gradient of log pi(c_t in a_t | s_t) (Eq 8-10)."""
+"""Learning a policy from sessions by gradient: data with returns, one pass over it, training with early stopping."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -25,19 +28,8 @@ def offline_rewards(sessions: Sessions, lambda_r: float) -> NDArray[np.float32]:
     return rewards.astype(np.float32)
 
 
-def policy_gradient_loss(log_probabilities: Tensor, returns: Tensor, mean_steps: float) -> Tensor:
-    """A loss whose gradient is minus Eq 10.
-
-    Args:
-        log_probabilities: log pi(c_t in a_t | s_t), [M].
-        returns: R_t^a, [M].
-        mean_steps: what the sum over steps is divided by.
-    """
-    return -(returns * log_probabilities).sum() / mean_steps
-
-
 class ReturnsData:
-    """Sessions and the returns to go of their steps, on a device.
+    """Sessions with the agent's rewards and the returns to go of their steps, on a device.
 
     Args:
         sessions: logged or generated sessions.
@@ -48,11 +40,39 @@ class ReturnsData:
 
     def __init__(self, sessions: Sessions, rewards: NDArray[np.float32], gamma: float, device: torch.device) -> None:
         self.sessions = SessionTensors(sessions, leave_option=False, device=device)
+        self.gamma = gamma
+        self._rewards = torch.tensor(rewards, device=device)
         self._returns = torch.from_numpy(sessions.returns_to_go(rewards, gamma)).to(device)
+
+    def rewards(self, batch: StepBatch) -> Tensor:
+        """r_t^a of the batch's steps, [M]."""
+        return self._rewards[batch.steps]
 
     def returns(self, batch: StepBatch) -> Tensor:
         """R_t^a of the batch's steps, [M]."""
         return self._returns[batch.steps]
+
+
+class Objective(Protocol):
+    """What an agent's loss is: the one thing in which PG, PGIS and AC differ."""
+
+    def losses(self, policy: SlatePolicy, data: ReturnsData, batch: StepBatch) -> Tensor:
+        """A number for every step of a batch, [M]; learning follows the gradient of minus their sum."""
+
+    def metrics(self) -> Mapping[str, float]:
+        """What was measured since the last call."""
+
+
+class Reinforce:
+    """-R_t^a log pi(c_t in a_t | s_t), whose gradient is minus Eq 10 (Eq 8 where lambda_r is 0)."""
+
+    def losses(self, policy: SlatePolicy, data: ReturnsData, batch: StepBatch) -> Tensor:
+        """See :meth:`Objective.losses`."""
+        return -data.returns(batch) * policy.click_log_probabilities(batch)
+
+    def metrics(self) -> Mapping[str, float]:
+        """Nothing."""
+        return {}
 
 
 def policy_gradient_epoch(
@@ -61,15 +81,31 @@ def policy_gradient_epoch(
     optimizer: Optimizer,
     batch_size: int,
     generator: np.random.Generator,
+    *,
+    objective: Objective | None = None,
     precision: Precision = "float32",
 ) -> float:
-    """One pass over the data; the mean loss a step."""
+    """One pass over the data.
+
+    Args:
+        policy: trained in place.
+        data: what to learn from.
+        optimizer: of the policy.
+        batch_size: sessions a batch.
+        generator: of the order of batches.
+        objective: the loss; :class:`Reinforce` when None.
+        precision: of matrix products.
+
+    Returns:
+        The mean loss a step.
+    """
+    objective = Reinforce() if objective is None else objective
     mean_steps = data.sessions.mean_steps(batch_size)
     total = 0.0
     for batch in data.sessions.shuffled(batch_size, generator):
-        with matrix_precision(precision, policy.head.weight.device):
-            log_probabilities = policy.click_log_probabilities(batch)
-        loss = policy_gradient_loss(log_probabilities, data.returns(batch), mean_steps)
+        with matrix_precision(precision, policy.device):
+            losses = objective.losses(policy, data, batch)
+        loss = losses.sum() / mean_steps
         optimizer.step(loss)
         total += float(loss.detach()) * mean_steps
     return total / data.sessions.sessions.num_steps
@@ -77,7 +113,10 @@ def policy_gradient_epoch(
 
 @torch.no_grad()
 def held_out_loss(policy: SlatePolicy, data: ReturnsData, batch_size: int) -> float:
-    """The objective on sessions not learnt from: -sum R_t log pi(c_t) / sum R_t, in nats."""
+    """-sum R_t log pi(c_t) / sum R_t on sessions not learnt from, in nats.
+
+    The one measure by which all agents choose when to stop, whatever they learn by.
+    """
     total = weight = 0.0
     for batch in data.sessions.all(batch_size):
         returns = data.returns(batch)
@@ -93,15 +132,25 @@ def fit_policy(
     config: FitConfig,
     *,
     generator: np.random.Generator,
+    objective: Objective | None = None,
     recorder: Recorder = silent,
 ) -> None:
     """Train a policy from logged sessions alone, and leave it at its best held-out objective."""
+    objective = Reinforce() if objective is None else objective
     optimizer, best = Optimizer(policy, config), BestParameters(policy)
     for epoch in range(config.max_epochs):
-        train_loss = policy_gradient_epoch(policy, training, optimizer, config.batch_size, generator, config.precision)
+        train_loss = policy_gradient_epoch(
+            policy,
+            training,
+            optimizer,
+            config.batch_size,
+            generator,
+            objective=objective,
+            precision=config.precision,
+        )
         loss = held_out_loss(policy, validation, config.batch_size * 4)
         better = best.update(loss)
-        recorder.record({"train/policy_loss": train_loss, "train/validation_loss": loss}, epoch)
+        recorder.record({"train/policy_loss": train_loss, "train/validation_loss": loss, **objective.metrics()}, epoch)
         if not better and config.patience is not None and best.epochs_since >= config.patience:
             break
     best.restore()

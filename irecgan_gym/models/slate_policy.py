@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
@@ -14,34 +17,28 @@ _BLOCK_ELEMENTS = 2**22
 """Logits held at a time while slates are drawn (16 MB of float32: they stay in the cache)."""
 
 
-class SlatePolicy(nn.Module):
-    """pi(i in a_t | s_t) = softmax(W^a s_t + b^a) over the catalogue, with a recurrent state of its own.
+class CataloguePolicy(nn.Module, ABC):
+    """pi(i in a_t | s_t): a softmax over the whole catalogue with a recurrent state over clicks.
 
     Args:
         num_items: size of the catalogue, n.
         slate_size: items shown at a time, k.
-        encoder: shape of the recurrent state.
     """
 
-    def __init__(self, num_items: int, slate_size: int, encoder: EncoderConfig) -> None:
+    encoder: RecurrentEncoder
+
+    def __init__(self, num_items: int, slate_size: int) -> None:
         super().__init__()
         self.num_items = num_items
         self.slate_size = slate_size
-        self.encoder = RecurrentEncoder(num_items, encoder)
-        self.head = nn.Linear(encoder.hidden_size, num_items)  # W^a, b^a
+
+    @abstractmethod
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Unnormalised log-probabilities of all items; ``hidden`` [M, H] to [M, n]."""
 
     def log_probabilities(self, hidden: Tensor) -> Tensor:
         """Log pi(i in a_t | s_t) of every item; ``hidden`` [M, H] to [M, n]."""
-        logits: Tensor = self.head(hidden)
-        return logits.log_softmax(-1)
-
-    def click_log_probabilities(self, batch: StepBatch) -> Tensor:
-        """Log pi(c_t in a_t | s_t) of the clicked items, 0 where the user left; [M] (differentiable)."""
-        clicked = batch.clicks < self.num_items
-        chosen = chosen_log_probabilities(
-            self.encoder(batch), self.head.weight, self.head.bias, batch.clicks.where(clicked, 0)
-        )
-        return torch.where(clicked, chosen, 0.0)
+        return self.logits(hidden).log_softmax(-1)
 
     def start(self, num_sessions: int) -> Tensor:
         """States of new sessions, [B, S]."""
@@ -62,13 +59,52 @@ class SlatePolicy(nn.Module):
         Returns:
             int64 [B * draws, k]; the slates of a state follow each other.
         """
-        rows = max(1, _BLOCK_ELEMENTS // self.num_items)
-        hidden: list[Tensor] = list(torch.split(self.encoder.output(state), rows))
-        return torch.cat(
-            [sample_without_replacement(self.head(part), self.slate_size, generator, draws=draws) for part in hidden]
-        )
+        slates = [
+            sample_without_replacement(logits, self.slate_size, generator, draws=draws)
+            for logits in self._logits_in_blocks(state)
+        ]
+        return torch.cat(slates)
 
     def top(self, state: Tensor) -> Tensor:
         """The k most probable items, the best first; int64 [B, k]."""
-        logits: Tensor = self.head(self.encoder.output(state))
-        return logits.topk(self.slate_size, dim=-1).indices
+        return torch.cat([logits.topk(self.slate_size, dim=-1).indices for logits in self._logits_in_blocks(state)])
+
+    def _logits_in_blocks(self, state: Tensor) -> Iterator[Tensor]:
+        rows = max(1, _BLOCK_ELEMENTS // self.num_items)
+        for hidden in torch.split(self.encoder.output(state), rows):
+            yield self.logits(hidden)
+
+
+class SlatePolicy(CataloguePolicy):
+    """pi(i in a_t | s_t) = softmax(W^a s_t + b^a).
+
+    Args:
+        num_items: size of the catalogue, n.
+        slate_size: items shown at a time, k.
+        encoder: shape of the recurrent state.
+    """
+
+    def __init__(self, num_items: int, slate_size: int, encoder: EncoderConfig) -> None:
+        super().__init__(num_items, slate_size)
+        self.encoder = RecurrentEncoder(num_items, encoder)
+        self.head = nn.Linear(encoder.hidden_size, num_items)  # W^a, b^a
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return self.head.weight.device
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """See :meth:`CataloguePolicy.logits`."""
+        logits: Tensor = self.head(hidden)
+        return logits
+
+    def click_log_probabilities(self, batch: StepBatch) -> Tensor:
+        """Log pi(c_t in a_t | s_t) of the clicked items, 0 where the user left; [M] (differentiable)."""
+        return self.log_probabilities_of_clicks(self.encoder(batch), batch)
+
+    def log_probabilities_of_clicks(self, hidden: Tensor, batch: StepBatch) -> Tensor:
+        """The same from the encoder's outputs, [M, H]."""
+        clicked = batch.clicks < self.num_items
+        chosen = chosen_log_probabilities(hidden, self.head.weight, self.head.bias, batch.clicks.where(clicked, 0))
+        return torch.where(clicked, chosen, 0.0)

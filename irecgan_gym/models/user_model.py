@@ -105,6 +105,18 @@ class UserModel(nn.Module):
         products: Tensor = self.reward_head(hidden) * vectors
         return products.sum(-1) / math.sqrt(vectors.shape[-1])
 
+    def catalogue_click_logits(self, hidden: Tensor) -> Tensor:
+        """V^c of Eq 1 for every item of the catalogue; ``hidden`` [M, H] to [M, n]."""
+        return self._catalogue_scores(self.click_head(hidden))
+
+    def catalogue_reward_logits(self, hidden: Tensor) -> Tensor:
+        """Log-odds of a reward of 1 for every item, were it clicked (Eq 2); ``hidden`` [M, H] to [M, n]."""
+        return self._catalogue_scores(self.reward_head(hidden))
+
+    def _catalogue_scores(self, queries: Tensor) -> Tensor:
+        items = self.encoder.embedding.weight[: self.config.num_items]
+        return queries @ items.T / math.sqrt(queries.shape[-1])
+
     def log_likelihood(self, batch: StepBatch) -> LogLikelihood:
         """The two terms of Eq 3 for every step of a batch (differentiable).
 

@@ -7,7 +7,22 @@ import torch
 from stable_baselines3.common.evaluation import evaluate_policy
 
 import irecgan_gym  # noqa: F401 (registers the envs)
-from agents import AGENT_NAMES, PG, IRecGAN, IRecGANConfig, PGConfig, make_agent, preset
+from agents import (
+    AGENT_NAMES,
+    PG,
+    ACConfig,
+    ACUConfig,
+    IRecGANConfig,
+    LSTMConfig,
+    LSTMDConfig,
+    ModelBasedConfig,
+    PGConfig,
+    PGISConfig,
+    RoundsConfig,
+    agent_class,
+    make_agent,
+    preset,
+)
 from agents.generation import generate_adversarial_sessions, generate_sessions
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig
@@ -17,16 +32,24 @@ from tests.conftest import random_sessions
 
 SHAPE = EncoderConfig(hidden_size=8, embedding_size=8)
 FIT = FitConfig(max_epochs=3, batch_size=16)
+IRECGAN = IRecGANConfig(
+    encoder=SHAPE,
+    fit=FIT,
+    user_model_fit=FIT,
+    discriminator_fit=FitConfig(max_epochs=1, patience=None),
+    rounds=2,
+    num_rollouts=2,
+)
 SMALL = {
+    "irecgan": IRECGAN,
     "pg": PGConfig(encoder=SHAPE, fit=FIT),
-    "irecgan": IRecGANConfig(
-        encoder=SHAPE,
-        agent_fit=FIT,
-        user_model_fit=FIT,
-        discriminator_fit=FitConfig(max_epochs=1, patience=None),
-        rounds=2,
-        num_rollouts=2,
-    ),
+    "pgis": PGISConfig(encoder=SHAPE, fit=FIT),
+    "ac": ACConfig(encoder=SHAPE, fit=FIT),
+    "lstm": LSTMConfig(encoder=SHAPE, fit=FIT),
+    "lstmd": LSTMDConfig(irecgan=IRECGAN),
+    "pgu": ModelBasedConfig(encoder=SHAPE, fit=FIT, user_model_fit=FIT, rounds=2),
+    "acu": ACUConfig(encoder=SHAPE, fit=FIT, user_model_fit=FIT, rounds=2),
+    "pgc": RoundsConfig(encoder=SHAPE, fit=FIT, rounds=2),
 }
 
 
@@ -70,7 +93,7 @@ def test_a_saved_agent_acts_the_same(name, log, tmp_path):
     again = type(agent).load(tmp_path / "agent.safetensors", device="cpu")
     assert again.config == agent.config
     np.testing.assert_array_equal(agent.slate_scores(log), again.slate_scores(log))
-    other = {"pg": IRecGAN, "irecgan": PG}[name]
+    other = agent_class(next(kind for kind in AGENT_NAMES if kind != name))
     with pytest.raises(StorageError, match=f"holds a '{name}'"):
         other.load(tmp_path / "agent.safetensors")
 
@@ -154,6 +177,23 @@ def test_generated_sessions_carry_the_wrappers_rewards(ending):
     np.testing.assert_array_equal(over, ~sessions.truncated)
     plain = generate_sessions(agent.policy, agent.user_model, 30, max_session_steps=6, seed=1)
     np.testing.assert_array_equal(plain.clicks[: plain.lengths[0]][0], sessions.clicks[0])
+
+
+def test_lstmd_acts_by_the_user_model_of_irecgan(log):
+    irecgan, lstmd = small_agent("irecgan").learn(log), small_agent("lstmd").learn(log)
+    for name, value in irecgan.user_model.state_dict().items():
+        torch.testing.assert_close(lstmd.user_model.state_dict()[name], value, rtol=0, atol=0)
+
+
+def test_pgis_wants_propensities_or_a_model_of_them(log):
+    bare = dataclasses.replace(log, propensities=None)
+    logged = dataclasses.replace(SMALL["pgis"], propensities="logged")
+    with pytest.raises(ValueError, match="the sessions have none: use 'estimated'"):
+        make_agent("pgis", num_items=20, slate_size=5, config=logged, seed=0, device="cpu").learn(bare)
+    recorded = Recorded()
+    small_agent("pgis").learn(bare, recorder=recorded)
+    assert recorded.values["logging_policy/validation_log_likelihood"] < 0
+    assert 0 < recorded.values["importance/effective_sample_share"] <= 1
 
 
 def test_a_policy_learns_what_pays():

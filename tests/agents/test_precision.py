@@ -41,7 +41,7 @@ def policy_losses(precision):
     log = sessions()
     data = ReturnsData(log, offline_rewards(log, 3.0), 0.9, torch.device("cpu"))
     optimizer, rng = Optimizer(policy, FIT), np.random.default_rng(0)
-    return [policy_gradient_epoch(policy, data, optimizer, FIT.batch_size, rng, precision) for _ in range(4)]
+    return [policy_gradient_epoch(policy, data, optimizer, FIT.batch_size, rng, precision=precision) for _ in range(4)]
 
 
 def discriminator_losses(precision):

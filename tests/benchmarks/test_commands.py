@@ -127,7 +127,7 @@ def short_training(name, preset_name):
         return config
     assert config.ending == "leave"
     return replace(
-        config, rounds=1, agent_fit=FitConfig(max_epochs=4), user_model_fit=FitConfig(max_epochs=2), num_rollouts=2
+        config, rounds=1, fit=FitConfig(max_epochs=4), user_model_fit=FitConfig(max_epochs=2), num_rollouts=2
     )
 
 

@@ -19,6 +19,20 @@ def _draw(rows: int, items: int, seed: int) -> tuple[list[Tensor], Tensor, Tenso
     return tensors, chosen, torch.randn(rows, dtype=torch.float64, generator=generator)
 
 
+def test_several_items_of_a_row_may_be_chosen():
+    tensors, _, _ = _draw(6, 5, 1)
+    hidden, weight, bias = tensors
+    generator = torch.Generator().manual_seed(2)
+    chosen = torch.randint(5, (6, 3), generator=generator)
+    weights = torch.randn(6, 3, dtype=torch.float64, generator=generator)
+    plain = (hidden @ weight.T + bias).log_softmax(-1).gather(1, chosen)
+    ours = chosen_log_probabilities(hidden, weight, bias, chosen, block_elements=11)
+    torch.testing.assert_close(ours, plain)
+    expected = torch.autograd.grad((plain * weights).sum(), tensors)
+    for gradient, theirs in zip(torch.autograd.grad((ours * weights).sum(), tensors), expected, strict=True):
+        torch.testing.assert_close(gradient, theirs)
+
+
 @given(
     rows=st.integers(0, 9), items=st.integers(1, 12), block_elements=st.integers(1, 120), seed=st.integers(0, 10_000)
 )

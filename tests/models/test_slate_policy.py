@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.policy_gradient import ReturnsData, policy_gradient_loss
+from agents.policy_gradient import Reinforce, ReturnsData
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.building import build
 from irecgan_gym.models.encoder import EncoderConfig
@@ -26,7 +26,7 @@ def test_loss_and_gradient_of_eq_8_and_eq_10(lambda_r, leave, rng):
     rewards = np.where(sessions.clicks == 7, 0, q * (1 + lambda_r * sessions.rewards))
     data = ReturnsData(sessions, rewards.astype(np.float64), 0.9, torch.device("cpu"))
     batch = data.sessions.batch(np.arange(len(sessions)))
-    loss = policy_gradient_loss(policy.click_log_probabilities(batch), data.returns(batch).double(), 1.0)
+    loss = Reinforce().losses(policy, data, batch).sum()
     plain = -plain_agent_objective(policy, sessions, q, 0.9, lambda_r)
     torch.testing.assert_close(loss, plain, rtol=1e-5, atol=1e-5)
     slow = gradients(policy, plain)

@@ -1,0 +1,125 @@
+"""AC: an actor and a critic on one recurrent state, learnt from offline data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from agents.pg import OfflinePolicyGradient, PGConfig
+from agents.policy_gradient import Objective, ReturnsData
+from irecgan_gym.models.batches import StepBatch
+from irecgan_gym.models.encoder import EncoderConfig
+from irecgan_gym.models.slate_policy import SlatePolicy
+from irecgan_gym.recorder import Recorder
+from irecgan_gym.sessions import Sessions
+
+
+@dataclass(frozen=True)
+class CriticSettings:
+    """What an actor with a critic is asked beside the settings of PG.
+
+    Attributes:
+        trace_decay: lambda of the lambda-returns, from 0 (one step and the critic) to 1 (the whole reward-to-go).
+        value_weight: weight of the critic's squared error.
+    """
+
+    trace_decay: float = 0.95
+    value_weight: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.trace_decay <= 1:
+            raise ValueError(f"trace_decay must be from 0 to 1, got {self.trace_decay}")
+        if not self.value_weight > 0:
+            raise ValueError(f"value_weight must be positive, got {self.value_weight}")
+        # The settings that these are combined with check their own.
+        super().__post_init__()  # type: ignore[misc]
+
+
+@dataclass(frozen=True)
+class ACConfig(CriticSettings, PGConfig):
+    """Settings of AC: those of PG and of the critic."""
+
+
+class ActorCriticPolicy(SlatePolicy):
+    """A :class:`SlatePolicy` with a critic V(s_t) beside the actor."""
+
+    def __init__(self, num_items: int, slate_size: int, encoder: EncoderConfig) -> None:
+        super().__init__(num_items, slate_size, encoder)
+        self.value_head = nn.Linear(encoder.hidden_size, 1)
+
+    def values(self, hidden: Tensor) -> Tensor:
+        """V(s_t); ``hidden`` [M, H] to [M]."""
+        values: Tensor = self.value_head(hidden).squeeze(-1)
+        return values.to(hidden.dtype)
+
+
+class ActorCritic:
+    """-A_t log pi(c_t in a_t | s_t) + value_weight (G_t - V(s_t))^2, with A_t = G_t - V(s_t).
+
+    G_t are lambda-returns, G_t = r_t + gamma ((1 - lambda) V(s_{t+1}) + lambda G_{t+1}); behind a session's last step
+    both are 0. No gradient flows through A_t and G_t. The steps at which a user leaves teach the critic alone.
+
+    Args:
+        trace_decay: lambda.
+        value_weight: of the critic's loss.
+    """
+
+    def __init__(self, trace_decay: float, value_weight: float) -> None:
+        self._trace_decay = trace_decay
+        self._value_weight = value_weight
+        self._squared_errors: list[Tensor] = []
+
+    def losses(self, policy: SlatePolicy, data: ReturnsData, batch: StepBatch) -> Tensor:
+        """See :meth:`agents.policy_gradient.Objective.losses`."""
+        assert isinstance(policy, ActorCriticPolicy)
+        hidden = policy.encoder(batch)
+        values = policy.values(hidden)
+        returns = lambda_returns(data.rewards(batch), values.detach(), batch, data.gamma, self._trace_decay)
+        errors = returns - values
+        self._squared_errors.append(errors.detach().square().mean())
+        chosen = policy.log_probabilities_of_clicks(hidden, batch)
+        return -errors.detach() * chosen + self._value_weight * errors.square()
+
+    def metrics(self) -> Mapping[str, float]:
+        """The critic's mean squared error."""
+        errors, self._squared_errors = self._squared_errors, []
+        return {"train/value_error": float(torch.stack(errors).mean())} if errors else {}
+
+
+@torch.no_grad()
+def lambda_returns(rewards: Tensor, values: Tensor, batch: StepBatch, gamma: float, trace_decay: float) -> Tensor:
+    """G_t of every step of a batch, [M]; see :class:`ActorCritic`.
+
+    Args:
+        rewards: r_t, [M].
+        values: V(s_t), [M].
+        batch: says which steps follow each other.
+        gamma: discount factor.
+        trace_decay: lambda.
+    """
+    returns = rewards.to(values.dtype, copy=True)
+    sizes = batch.batch_sizes.tolist()
+    last = len(returns)
+    for size, following in zip(reversed(sizes[:-1]), reversed(sizes[1:]), strict=True):
+        later = slice(last - following, last)
+        now = slice(later.start - size, later.start - size + following)
+        returns[now] += gamma * ((1 - trace_decay) * values[later] + trace_decay * returns[later])
+        last = later.start
+    return returns
+
+
+class AC(OfflinePolicyGradient[ACConfig]):
+    """Actor-critic on logged sessions (§7.1, baseline 4)."""
+
+    kind: ClassVar[str] = "ac"
+    config_type = ACConfig
+
+    def _make_policy(self) -> SlatePolicy:
+        return ActorCriticPolicy(self.num_items, self.slate_size, self.config.encoder)
+
+    def _objective(self, training: Sessions, held_out: Sessions, recorder: Recorder) -> Objective:
+        return ActorCritic(self.config.trace_decay, self.config.value_weight)
