@@ -1,0 +1,135 @@
+"""One row a measurement, as CSV and as tables."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+
+from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement, and what it is read against.
+
+    Attributes:
+        group: ``"environments"``, ``"training"``, ``"generation"`` or ``"growth"``.
+        name: what was measured.
+        shape: at which sizes.
+        batch: sessions or envs at a time; None where that has no meaning.
+        precision: of the arithmetic, empty where there is none to speak of.
+        threads: of torch; None where it computes nothing.
+        value: the figure.
+        unit: its unit.
+        compared_with: what ``baseline`` is a figure of; empty if nothing.
+        baseline: a figure of the same unit from the same run.
+        ratio: value / baseline.
+        flops: floating-point operations that a session needs at least.
+        bytes: that a session moves between memory and processor at least.
+        limit_fraction: least time that the machine needs for both, over the time taken.
+        peak_memory_mb: see :class:`~benchmarks.throughput.isolation.Isolated`.
+        authors: sessions a second of the authors' TensorFlow code, measured on two such cores (not in this run).
+        authors_ratio: value / authors.
+    """
+
+    group: str
+    name: str
+    shape: str
+    batch: int | None
+    precision: str
+    threads: int | None
+    value: float
+    unit: str
+    compared_with: str = ""
+    baseline: float | None = None
+    ratio: float | None = None
+    flops: float | None = None
+    bytes: float | None = None
+    limit_fraction: float | None = None
+    peak_memory_mb: float | None = None
+    authors: float | None = None
+    authors_ratio: float | None = None
+
+
+def to_csv(rows: Sequence[Row]) -> str:
+    """The rows with a header; empty cells where nothing is known."""
+    text = io.StringIO()
+    names = [field.name for field in fields(Row)]
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        cells = {name: getattr(row, name) for name in names}
+        writer.writerow({name: f"{cell:.6g}" if isinstance(cell, float) else cell for name, cell in cells.items()})
+    return text.getvalue()
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table for people: titles and lines of as many cells."""
+
+    titles: list[str]
+    lines: list[list[str]]
+
+    def markdown(self) -> str:
+        """For a README."""
+        lines = [self.titles, ["---"] * len(self.titles), *self.lines]
+        return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+    def rich(self, title: str) -> Table:
+        """For the console."""
+        table = Table(title=title, title_justify="left")
+        for name in self.titles:
+            table.add_column(name, justify="left" if name in _WORDS else "right")
+        for cells in self.lines:
+            table.add_row(*cells)
+        return table
+
+
+_WORDS = ("what", "shape", "mode", "axis", "phase", "law")
+
+
+def number(value: float | None) -> str:
+    """Three figures, thousands apart; a dash for nothing."""
+    if value is None:
+        return "-"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def _times(value: float | None) -> str:
+    return "-" if value is None else f"{number(value)}x"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{number(100 * value)}%"
+
+
+def comparison_table(rows: Sequence[Row]) -> TextTable:
+    """The rows that are compared with something; columns that say nothing, or the same everywhere, are left out."""
+    compared = [row for row in rows if row.compared_with]
+    columns: dict[str, Callable[[Row], str]] = {
+        "what": lambda row: row.name,
+        "shape": lambda row: row.shape,
+        "batch": lambda row: "-" if row.batch is None else f"{row.batch:,}",
+        "precision": lambda row: row.precision,
+        rows[0].unit: lambda row: number(row.value),
+        "compared with": lambda row: f"{row.compared_with} {number(row.baseline)}",
+        "ratio": lambda row: _times(row.ratio),
+        "authors' code": lambda row: number(row.authors),
+        "ratio to it": lambda row: _times(row.authors_ratio),
+        "GFLOP a session": lambda row: number(None if row.flops is None else row.flops / 1e9),
+        "share of limit": lambda row: _share(row.limit_fraction),
+        "peak MB": lambda row: number(row.peak_memory_mb),
+    }
+    others = {row.compared_with for row in compared}
+    if len(others) == 1:
+        columns = {others.copy().pop() if title == "compared with" else title: cell for title, cell in columns.items()}
+        columns[others.pop()] = lambda row: number(row.baseline)
+    if len({row.precision for row in compared}) == 1:
+        del columns["precision"]
+    shown = {title: [cell(row) for row in compared] for title, cell in columns.items()}
+    shown = {title: cells for title, cells in shown.items() if any(cell not in ("-", "") for cell in cells)}
+    return TextTable(list(shown), [list(cells) for cells in zip(*shown.values(), strict=True)])
