@@ -76,12 +76,12 @@ class ActorCritic:
     def losses(self, policy: SlatePolicy, data: ReturnsData, batch: StepBatch) -> Tensor:
         """See :meth:`agents.policy_gradient.Objective.losses`."""
         assert isinstance(policy, ActorCriticPolicy)
-        hidden = policy.encoder(batch)
-        values = policy.values(hidden)
+        hidden, rows = policy.encoder.distinct(batch)
+        values = policy.values(hidden)[rows]
         returns = lambda_returns(data.rewards(batch), values.detach(), batch, data.gamma, self._trace_decay)
         errors = returns - values
         self._squared_errors.append(errors.detach().square().mean())
-        chosen = policy.log_probabilities_of_clicks(hidden, batch)
+        chosen = policy.log_probabilities_of_clicks(hidden, rows, batch)
         return -errors.detach() * chosen + self._value_weight * errors.square()
 
     def metrics(self) -> Mapping[str, float]:

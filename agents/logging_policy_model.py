@@ -17,10 +17,12 @@ from irecgan_gym.sessions import Sessions
 
 def shown_log_likelihood(model: SlatePolicy, batch: StepBatch) -> Tensor:
     """Mean of log beta(i | s_t) over the items of each shown slate, [M] (differentiable)."""
+    hidden, rows = model.encoder.distinct(batch)
+    items = batch.slates.where(batch.slate_mask, 0)
     shown = chosen_log_probabilities(
-        model.encoder(batch), model.head.weight, model.head.bias, batch.slates.where(batch.slate_mask, 0)
+        hidden, model.head.weight, model.head.bias, items.flatten(), rows.repeat_interleave(items.shape[1])
     )
-    return (shown * batch.slate_mask).sum(1) / batch.slate_mask.sum(1)
+    return (shown.view(items.shape) * batch.slate_mask).sum(1) / batch.slate_mask.sum(1)
 
 
 def fit_logging_policy(

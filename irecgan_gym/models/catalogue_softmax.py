@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -14,67 +15,82 @@ BLOCK_ELEMENTS = 2**25
 
 
 def chosen_log_probabilities(
-    hidden: Tensor, weight: Tensor, bias: Tensor, chosen: Tensor, *, block_elements: int = BLOCK_ELEMENTS
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    chosen: Tensor,
+    rows: Tensor | None = None,
+    *,
+    block_elements: int = BLOCK_ELEMENTS,
 ) -> Tensor:
-    """The logarithm of softmax(W h + b) at some items of each row, without a table of all of them.
+    """The logarithm of softmax(W h + b) at some items, without a table of all of them.
 
     Rows are worked on in blocks. Where all logits fit into one block, the backward pass uses what the forward pass
     has computed; where they do not, it computes each block again (four matrix products in place of three), so that
     memory is bounded whatever the number of rows.
 
     Args:
-        hidden: h, [M, H].
+        hidden: h, [R, H].
         weight: W, [n, H].
         bias: b, [n].
-        chosen: items, int64 [M], or several of each row, [M, K].
+        chosen: items, int64 [M].
+        rows: the row of h that each item is chosen from, in ascending order, int64 [M]; when None, M = R and each row
+            has one.
         block_elements: most logits that are kept at a time.
 
     Returns:
-        Of the shape of ``chosen``, differentiable once in ``hidden``, ``weight`` and ``bias``.
+        [M], differentiable once in ``hidden``, ``weight`` and ``bias``.
     """
     device = hidden.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
-    rows = max(1, block_elements // len(weight))
+    if rows is None:
+        rows = torch.arange(len(hidden), device=hidden.device)
+    block = max(1, block_elements // len(weight))
     result: Tensor = _ChosenLogProbabilities.apply(  # type: ignore[no-untyped-call]
-        hidden, weight, bias, chosen if chosen.ndim == 2 else chosen.unsqueeze(1), rows, dtype
+        hidden, weight, bias, chosen, rows, block, dtype
     )
-    return result.view(chosen.shape)
+    return result
 
 
 class _ChosenLogProbabilities(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, chosen: Tensor, rows: int, dtype: torch.dtype
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        chosen: Tensor,
+        rows: Tensor,
+        block_size: int,
+        dtype: torch.dtype,
     ) -> Tensor:
-        result = bias.new_empty(chosen.shape)
+        result, scale = bias.new_empty(len(chosen)), bias.new_empty(len(hidden))
         lower_weight = weight.to(dtype)
-        scales, exponentials = [], None
-        for first in range(0, len(hidden), rows):
-            block = slice(first, first + rows)
+        exponentials = None
+        for block, those in _blocks(len(hidden), block_size, rows):
             exponentials = _logits(hidden[block], lower_weight, bias, dtype)
             top = exponentials.amax(1)
-            result[block] = exponentials.gather(1, chosen[block]) - top[:, None]
-            scales.append(_exponentials(exponentials, top))
-        scale = torch.cat(scales) if scales else bias.new_empty(0)
-        result -= scale.log()[:, None]
-        kept = [exponentials] if len(hidden) <= rows and exponentials is not None else []
-        ctx.save_for_backward(hidden, weight, bias, chosen, scale, *kept)
-        ctx.rows, ctx.dtype = rows, dtype
+            within = rows[those] - block.start
+            result[those] = exponentials[within, chosen[those]] - top[within]
+            scale[block] = _exponentials(exponentials, top)
+        result -= scale.log()[rows]
+        kept = [exponentials] if len(hidden) <= block_size and exponentials is not None else []
+        ctx.save_for_backward(hidden, weight, bias, chosen, rows, scale, *kept)
+        ctx.block_size, ctx.dtype = block_size, dtype
         return result
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        hidden, weight, bias, chosen, scale, *kept = ctx.saved_tensors
+        hidden, weight, bias, chosen, rows, scale, *kept = ctx.saved_tensors
         lower_weight = weight.to(ctx.dtype)
-        # The gradient of the logits is grad (one-hot - softmax), added up over the chosen items. The softmax part is a
-        # product of all exponentials with the rows' factors, which go to the narrow side of each product; the one-hot
-        # part touches the chosen items alone.
-        factors = -grad.sum(1) / scale
-        grad_hidden = torch.bmm(grad[:, None], weight[chosen]).squeeze(1)
+        # The gradient of the logits is grad (one-hot - softmax), added up over a row's chosen items. The softmax part
+        # is a product of all exponentials with the rows' factors, which go to the narrow side of each product; the
+        # one-hot part touches the chosen items alone.
+        factors = torch.zeros_like(scale).index_add_(0, rows, grad).div_(-scale)
+        grad_hidden = torch.zeros_like(hidden).index_add_(0, rows, grad[:, None] * weight[chosen])
         grad_weight, grad_bias = None, torch.zeros_like(bias)
-        for first in range(0, len(hidden), ctx.rows):
-            block = slice(first, first + ctx.rows)
+        for block, _ in _blocks(len(hidden), ctx.block_size, rows):
             if kept:
                 exponentials = kept[0]
             else:
@@ -92,9 +108,20 @@ class _ChosenLogProbabilities(torch.autograd.Function):
             grad_bias.addmv_(exponentials.t(), factors[block])
         if grad_weight is None:
             grad_weight = torch.zeros_like(weight)
-        grad_weight.index_add_(0, chosen.flatten(), (grad[:, :, None] * hidden[:, None]).flatten(0, 1))
-        grad_bias.index_add_(0, chosen.flatten(), grad.flatten())
-        return grad_hidden, grad_weight, grad_bias, None, None, None
+        grad_weight.index_add_(0, chosen, grad[:, None] * hidden[rows])
+        grad_bias.index_add_(0, chosen, grad)
+        return grad_hidden, grad_weight, grad_bias, None, None, None, None
+
+
+def _blocks(number: int, size: int, rows: Tensor) -> Iterator[tuple[slice, slice]]:
+    """Blocks of rows of h, and those of the chosen items that belong to them."""
+    for first in range(0, number, size):
+        last = min(first + size, number)
+        if number <= size:
+            yield slice(0, number), slice(0, len(rows))
+        else:
+            ends = torch.searchsorted(rows, torch.tensor([first, last], device=rows.device)).tolist()
+            yield slice(first, last), slice(*ends)
 
 
 def _logits(hidden: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> Tensor:

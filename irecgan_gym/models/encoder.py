@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
@@ -75,11 +76,22 @@ class RecurrentEncoder(nn.Module):
 
     def forward(self, batch: StepBatch) -> Tensor:
         """The output s_t before each step's click, for whole sessions at once; [M, H] in the order of the batch."""
-        clicks = self.embedding(batch.previous_clicks)
-        if isinstance(self.rnn, nn.LSTM) and not clicks.is_cuda:
-            return packed_lstm(self.rnn, clicks, batch.batch_sizes)
-        output: Tensor = self.rnn(PackedSequence(clicks, batch.batch_sizes))[0].data
-        return output
+        outputs, rows = self.distinct(batch)
+        return F.embedding(rows, outputs)
+
+    def distinct(self, batch: StepBatch) -> tuple[Tensor, Tensor]:
+        """The same without repetitions: all sessions begin with the same state, which is computed once.
+
+        Returns:
+            Outputs [R, H], and the row of each step's s_t among them, ascending, int64 [M].
+        """
+        if isinstance(self.rnn, nn.LSTM) and not batch.clicks.is_cuda:
+            started = batch.num_sessions - 1
+            sizes = torch.cat([batch.batch_sizes.new_ones(1), batch.batch_sizes[1:]])
+            outputs = packed_lstm(self.rnn, self.embedding(batch.previous_clicks[started:]), sizes)
+            return outputs, (torch.arange(len(batch.clicks)) - started).clamp_(min=0)
+        inputs = PackedSequence(self.embedding(batch.previous_clicks), batch.batch_sizes)
+        return self.rnn(inputs)[0].data, torch.arange(len(batch.clicks), device=batch.clicks.device)
 
     def initial_state(self, num_sessions: int) -> Tensor:
         """States before anything was seen; zeros [B, S]."""

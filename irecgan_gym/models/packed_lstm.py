@@ -20,7 +20,8 @@ def packed_lstm(network: nn.LSTM, inputs: Tensor, batch_sizes: Tensor) -> Tensor
     Args:
         network: unidirectional, without dropout or projections; its parameters are used.
         inputs: [M, I] in the order of :class:`torch.nn.utils.rnn.PackedSequence`.
-        batch_sizes: sessions that have a t-th step, int64 [T].
+        batch_sizes: sessions that have a t-th step, int64 [T]. Where the first of them is 1, all sessions begin with
+            that one row: their first steps have the same input, and need to be computed only once.
 
     Returns:
         The top layer's outputs, [M, H].
@@ -80,7 +81,7 @@ class _Layer(torch.autograd.Function):
         recurrent = w_hh.t().to(dtype)
         first = before = 0
         for time, size in enumerate(sizes):
-            now, earlier = slice(first, first + size), slice(before, before + size)
+            now, earlier = slice(first, first + size), slice(before, min(before + size, first))
             gate = gates[now]
             if time > 0:
                 gate += hidden[earlier].to(dtype) @ recurrent
@@ -90,6 +91,7 @@ class _Layer(torch.autograd.Function):
             i, f, g, o = gate.chunk(4, dim=1)
             torch.mul(i, g, out=cell[now])
             if time > 0:
+                # A first row that all sessions share is spread over those of the second step.
                 cell[now].addcmul_(f, cell[earlier])
             torch.tanh(cell[now], out=hidden[now]).mul_(o)
             before, first = first, first + size
@@ -135,12 +137,18 @@ class _Layer(torch.autograd.Function):
             by_gate[now, :3] *= grad_cell.unsqueeze(1)
             by_gate[now, 3] *= grad_hidden
             if time > 0:
-                later_cell = grad_cell.mul_(f[now])
-                later_hidden = _product(grad_gates[now], recurrent, dtype)
+                later_cell, back = grad_cell.mul_(f[now]), grad_gates[now]
+                if sizes[time - 1] < sizes[time]:
+                    later_cell, back = later_cell.sum(0, keepdim=True), back.sum(0, keepdim=True)
+                later_hidden = _product(back, recurrent, dtype)
             last = now.start
         grad_x = _product(grad_gates, w_ih, dtype) if ctx.needs_input_grad[0] else None
         grad_bias = grad_gates.sum(0)
-        grad_recurrent = _product(grad_gates[started:].t(), hidden[previous], dtype)
+        behind = grad_gates[started:]
+        if len(sizes) > 1 and sizes[0] < sizes[1]:
+            behind = torch.cat([behind[: sizes[1]].sum(0, keepdim=True), behind[sizes[1] :]])
+            previous = previous[sizes[1] - 1 :]
+        grad_recurrent = _product(behind.t(), hidden[previous], dtype)
         return grad_x, _product(grad_gates.t(), x, dtype), grad_recurrent, grad_bias, grad_bias, None
 
 
@@ -159,6 +167,6 @@ def _previous_rows(sizes: list[int], device: torch.device) -> Tensor:
     """The row of the step before, for every row but those of first steps."""
     rows, first = [], 0
     for size, following in pairwise(sizes):
-        rows.append(torch.arange(first, first + following, device=device))
+        rows.append(torch.arange(first, first + following, device=device).clamp_(max=first + size - 1))
         first += size
     return torch.cat(rows) if rows else torch.zeros(0, dtype=torch.int64, device=device)

@@ -101,10 +101,11 @@ class SlatePolicy(CataloguePolicy):
 
     def click_log_probabilities(self, batch: StepBatch) -> Tensor:
         """Log pi(c_t in a_t | s_t) of the clicked items, 0 where the user left; [M] (differentiable)."""
-        return self.log_probabilities_of_clicks(self.encoder(batch), batch)
+        return self.log_probabilities_of_clicks(*self.encoder.distinct(batch), batch)
 
-    def log_probabilities_of_clicks(self, hidden: Tensor, batch: StepBatch) -> Tensor:
-        """The same from the encoder's outputs, [M, H]."""
+    def log_probabilities_of_clicks(self, hidden: Tensor, rows: Tensor, batch: StepBatch) -> Tensor:
+        """The same from what :meth:`RecurrentEncoder.distinct` gives."""
         clicked = batch.clicks < self.num_items
-        chosen = chosen_log_probabilities(hidden, self.head.weight, self.head.bias, batch.clicks.where(clicked, 0))
+        items = batch.clicks.where(clicked, 0)
+        chosen = chosen_log_probabilities(hidden, self.head.weight, self.head.bias, items, rows)
         return torch.where(clicked, chosen, 0.0)

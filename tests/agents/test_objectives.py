@@ -120,13 +120,13 @@ def test_actor_and_critic_and_their_gradients(trace_decay, rng):
     values = [(policy.value_head.weight @ hidden + policy.value_head.bias)[0] for _, hidden, _ in steps]
     slow, errors = 0.0, []
     for first, last in zip(sessions.offsets[:-1], sessions.offsets[1:], strict=True):
-        session_values = [float(value) for value in values[first:last]]
+        session_values = [float(value.detach()) for value in values[first:last]]
         targets = plain_lambda_returns([float(reward) for reward in rewards[first:last]], session_values, trace_decay)
         for target, value, (_, _, chosen) in zip(targets, values[first:last], steps[first:last], strict=True):
             slow = slow + 0.5 * (target - value) ** 2
-            errors.append((target - float(value)) ** 2)
+            errors.append((target - float(value.detach())) ** 2)
             if chosen is not None:
-                slow = slow - (target - float(value)) * chosen
+                slow = slow - (target - float(value.detach())) * chosen
     assert_same_gradients(policy, fast, slow)
     assert objective.metrics()["train/value_error"] == pytest.approx(np.mean(errors))
 

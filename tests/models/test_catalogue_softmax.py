@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,14 +20,16 @@ def _draw(rows: int, items: int, seed: int) -> tuple[list[Tensor], Tensor, Tenso
     return tensors, chosen, torch.randn(rows, dtype=torch.float64, generator=generator)
 
 
-def test_several_items_of_a_row_may_be_chosen():
+@pytest.mark.parametrize("block_elements", [7, 11, 1000])
+def test_rows_may_have_no_or_several_chosen_items(block_elements):
     tensors, _, _ = _draw(6, 5, 1)
     hidden, weight, bias = tensors
     generator = torch.Generator().manual_seed(2)
-    chosen = torch.randint(5, (6, 3), generator=generator)
-    weights = torch.randn(6, 3, dtype=torch.float64, generator=generator)
-    plain = (hidden @ weight.T + bias).log_softmax(-1).gather(1, chosen)
-    ours = chosen_log_probabilities(hidden, weight, bias, chosen, block_elements=11)
+    rows = torch.tensor([0, 0, 0, 1, 3, 3, 5])
+    chosen = torch.randint(5, (7,), generator=generator)
+    weights = torch.randn(7, dtype=torch.float64, generator=generator)
+    plain = (hidden @ weight.T + bias).log_softmax(-1)[rows, chosen]
+    ours = chosen_log_probabilities(hidden, weight, bias, chosen, rows, block_elements=block_elements)
     torch.testing.assert_close(ours, plain)
     expected = torch.autograd.grad((plain * weights).sum(), tensors)
     for gradient, theirs in zip(torch.autograd.grad((ours * weights).sum(), tensors), expected, strict=True):

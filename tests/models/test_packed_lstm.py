@@ -44,6 +44,29 @@ def test_outputs_and_gradients_are_those_of_pytorch(lengths, num_layers, hidden,
         torch.testing.assert_close(ours, theirs)
 
 
+@given(lengths=st.lists(st.integers(1, 5), min_size=2, max_size=6), num_layers=st.integers(1, 2))
+def test_a_shared_first_step_is_computed_once(lengths, num_layers):
+    generator = torch.Generator().manual_seed(len(lengths))
+    network = nn.LSTM(3, 4, num_layers).double()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.uniform_(-0.5, 0.5, generator=generator)
+    sizes = _packed_sizes(lengths)
+    inputs = torch.randn(sum(lengths), 3, dtype=torch.float64, generator=generator)
+    inputs[: len(lengths)] = inputs[0]
+    weights = torch.randn(sum(lengths), 4, dtype=torch.float64, generator=generator)
+    output, of_inputs, *of_weights = _with_gradients(network, inputs, sizes, weights, plain=True)
+    shared = torch.cat([weights[: len(lengths)].sum(0, keepdim=True), weights[len(lengths) :]])
+    once = torch.cat([torch.ones(1, dtype=torch.int64), sizes[1:]])
+    short, of_short, *of_shared = _with_gradients(network, inputs[len(lengths) - 1 :], once, shared, plain=False)
+    torch.testing.assert_close(short[1:], output[len(lengths) :])
+    torch.testing.assert_close(short[0], output[0])
+    torch.testing.assert_close(of_short[0], of_inputs[: len(lengths)].sum(0))
+    torch.testing.assert_close(of_short[1:], of_inputs[len(lengths) :])
+    for ours, theirs in zip(of_shared, of_weights, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
 def test_only_a_second_derivative_is_refused():
     network = nn.LSTM(2, 3)
     inputs = torch.randn(4, 2, generator=torch.Generator().manual_seed(0), requires_grad=True)
