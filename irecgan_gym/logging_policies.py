@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
-from irecgan_gym.envs.slates import distinct_slates
+from irecgan_gym.envs import compiled
 from irecgan_gym.mdp import RecommendationMDP
 
 States = NDArray[np.int64]
@@ -32,6 +32,7 @@ class LoggingPolicy(ABC):
         self.num_items = mdp.num_items
         self.slate_size = slate_size
         self._ranked = mdp.ranked_items()
+        self._top = np.ascontiguousarray(self._ranked[:, :slate_size])
         self.inclusion_probabilities = np.take_along_axis(
             np.tile(self._inclusion_by_rank(), (mdp.num_states, 1)), np.argsort(self._ranked, axis=1), axis=1
         )
@@ -70,7 +71,7 @@ class MaxPolicy(LoggingPolicy):
 
     def draw(self, states: States, rng: np.random.Generator) -> Slates:
         """See :meth:`LoggingPolicy.draw`; nothing is random here."""
-        return self._ranked[states, : self.slate_size]
+        return self._top.take(states, axis=0)
 
     def _inclusion_by_rank(self) -> NDArray[np.float64]:
         return (np.arange(self.num_items) < self.slate_size).astype(np.float64)
@@ -97,10 +98,11 @@ class MixPolicy(LoggingPolicy):
 
     def draw(self, states: States, rng: np.random.Generator) -> Slates:
         """See :meth:`LoggingPolicy.draw`."""
-        ranks = np.tile(np.arange(self.slate_size), (len(states), 1))
+        slates = self._top.take(states, axis=0)
         band = np.flatnonzero(rng.random(len(states)) < 0.5)
-        ranks[band] = self._band.start + random_slates(len(band), self.slate_size, len(self._band), rng)
-        return self._ranked[states[:, None], ranks]
+        ranks = self._band.start + random_slates(len(band), self.slate_size, len(self._band), rng)
+        slates[band] = self._ranked.take(states[band, None] * self.num_items + ranks)
+        return slates
 
     def _inclusion_by_rank(self) -> NDArray[np.float64]:
         inclusion = np.zeros(self.num_items)
@@ -126,7 +128,33 @@ def make_logging_policy(name: str, mdp: RecommendationMDP, slate_size: int) -> L
 def random_slates(number: int, slate_size: int, num_items: int, rng: np.random.Generator) -> Slates:
     """Uniform ordered slates of different items, [number, slate_size].
 
-    Neither the draws nor the replacement of repeats prefers any item, so no ordered list of different items is more
-    probable than another. The work grows with the slate and not with the catalogue.
+    Fisher and Yates's shuffle of the catalogue, stopped after the slate: every ordered list of different items is as
+    probable as any other.
     """
-    return distinct_slates(rng.integers(num_items, size=(number, slate_size)), "replace", num_items, rng)
+    draws = rng.random((number, slate_size))
+    kernels = compiled.load_kernels()
+    if kernels is None:
+        return shuffled_slates(draws, num_items)
+    slates: Slates = kernels.random_slates(draws, num_items)
+    return slates
+
+
+def shuffled_slates(draws: NDArray[np.float64], num_items: int) -> Slates:
+    """Slates of different items from numbers of U[0, 1), both [B, k]; NumPy's version of ``kernels.random_slates``.
+
+    The deck is not laid out: only the cards that earlier slots have moved are remembered.
+    """
+    size = draws.shape[1]
+    slates = np.empty(draws.shape, dtype=np.int64)
+    places = np.arange(size) + (draws * (num_items - np.arange(size))).astype(np.int64)
+    # The card that slot's swap puts at places[:, slot]. A later swap at the same place puts another one there.
+    moved = np.empty(draws.shape, dtype=np.int64)
+    for slot in range(size):
+        card = np.full(len(draws), slot)
+        item = places[:, slot].copy()
+        for earlier in range(slot):
+            np.copyto(card, moved[:, earlier], where=places[:, earlier] == slot)
+            np.copyto(item, moved[:, earlier], where=places[:, earlier] == places[:, slot])
+        slates[:, slot] = item
+        moved[:, slot] = card
+    return slates

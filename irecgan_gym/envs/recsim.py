@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from irecgan_gym._version import __version__
 from irecgan_gym.envs.recsim_collect import collect_sessions
 from irecgan_gym.envs.recsim_law import DRAWS_PER_STEP, UserLaw
-from irecgan_gym.envs.slates import check_slates, distinct_slates
+from irecgan_gym.envs.slates import check_slates, fill_repeats, raise_repeated
 from irecgan_gym.logging_policies import make_logging_policy
 from irecgan_gym.mdp import START_STATE, RecommendationMDP, check_count, draw_mdp
 from irecgan_gym.sessions import Sessions
+
+_INT64 = np.dtype(np.int64)
 
 
 class RecSimEnv(gym.Env[np.int64, NDArray[np.int64]]):
@@ -110,7 +112,8 @@ class RecSimEnv(gym.Env[np.int64, NDArray[np.int64]]):
 
     ## Vectorized environment
     `gym.make_vec("RecSim-v0", num_envs=B)` gives :class:`~irecgan_gym.envs.recsim_vector.RecSimVectorEnv`, which steps
-    B users in one call by the same law.
+    B users in one call by the same law. With numba (`pip install "irecgan-gym[speed]"`) its steps are machine code;
+    without it they are NumPy's, slower and the same to the last bit.
 
     ## References
     X. Bai, J. Guan, H. Wang: A Model-Based Reinforcement Learning with Adversarial Training for Online Recommendation.
@@ -168,8 +171,13 @@ class RecSimEnv(gym.Env[np.int64, NDArray[np.int64]]):
         self._policy = make_logging_policy(logging_policy, mdp, self.slate_size)
         self.observation_space = Discrete(mdp.num_states if observation == "state" else mdp.num_items + 1)
         self.action_space = MultiDiscrete([mdp.num_items] * self.slate_size)
-        self._states = np.full(1, START_STATE, dtype=np.int64)
+        self._state = START_STATE
+        self._shape = (self.slate_size,)
+        self._nothing_shown: NDArray[np.int64] = np.full(self.slate_size, -1, dtype=np.int64)
+        self._catalogue = frozenset(range(mdp.num_items))
         self._in_session = False
+        # NumPy's own integers, ready to be looked up: their constructor takes longer.
+        self._numbers: NDArray[np.int64] = np.arange(max(mdp.num_items + 1, mdp.num_states), dtype=np.int64)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -181,10 +189,9 @@ class RecSimEnv(gym.Env[np.int64, NDArray[np.int64]]):
             options: none are known.
         """
         super().reset(seed=seed)
-        self._states = np.full(1, START_STATE, dtype=np.int64)
+        self._state = START_STATE
         self._in_session = True
-        nothing_shown = np.full(self.slate_size, -1, dtype=np.int64)
-        return self._report(np.int64(self.num_items), nothing_shown, -1)
+        return self._report(self.num_items, self._nothing_shown.copy(), -1)
 
     def step(self, action: NDArray[np.int64]) -> tuple[np.int64, float, bool, bool, dict[str, Any]]:
         """Show a slate to the user.
@@ -198,14 +205,22 @@ class RecSimEnv(gym.Env[np.int64, NDArray[np.int64]]):
         """
         if not self._in_session:
             raise ResetNeeded("no session is going on: call reset before the first step and after the end of a session")
-        # One user is a batch of one: the law is written once, for batches.
-        slates = check_slates(action, (self.slate_size,), self.num_items)[None]
-        slates = distinct_slates(slates, self.duplicates, self.num_items, self.np_random)
-        response = self.law.respond(self._states, slates, self.np_random.random((1, DRAWS_PER_STEP)))
-        shown_in_state = self._states.item()
-        self._states = response.states
-        self._in_session = success = response.successes.item()
-        observation, info = self._report(response.clicks[0], slates[0], shown_in_state)
+        shown = self._checked(action)
+        slate: list[int] = shown.tolist()
+        distinct = set(slate)
+        if not self._catalogue.issuperset(distinct):
+            check_slates(action, self._shape, self.num_items)
+        repeats = len(slate) - len(distinct)
+        if repeats and self.duplicates == "error":
+            raise_repeated(slate)
+        draws = self.np_random.random(DRAWS_PER_STEP + repeats).tolist()
+        if repeats:
+            for slot in fill_repeats(slate, distinct, draws[DRAWS_PER_STEP:], self.num_items):
+                shown[slot] = slate[slot]
+        shown_in_state = self._state
+        click, success, self._state = self.law.respond_one(shown_in_state, slate, draws)
+        self._in_session = success
+        observation, info = self._report(click, shown, shown_in_state)
         # Time limits are Gymnasium's own (``max_episode_steps``), so nothing is truncated here.
         return observation, float(success), not success, False, info
 
@@ -254,10 +269,13 @@ class RecSimEnv(gym.Env[np.int64, NDArray[np.int64]]):
             },
         )
 
-    def _report(
-        self, click: np.int64, slate: NDArray[np.int64], shown_in_state: int
-    ) -> tuple[np.int64, dict[str, Any]]:
+    def _checked(self, action: NDArray[np.int64]) -> NDArray[np.int64]:
+        """A copy of the action, whose form is right; of usual arrays, ids are not checked."""
+        if type(action) is np.ndarray and action.dtype == _INT64 and action.shape == self._shape:
+            return action.copy()
+        return check_slates(action, self._shape, self.num_items).copy()
+
+    def _report(self, click: int, slate: NDArray[np.int64], shown_in_state: int) -> tuple[np.int64, dict[str, Any]]:
         """Observation and info of the present moment."""
-        state = self._states[0]
-        info = {"state": int(state), "shown_in_state": shown_in_state, "slate": slate, "click": int(click)}
-        return state if self.observation == "state" else click, info
+        info = {"state": self._state, "shown_in_state": shown_in_state, "slate": slate, "click": click}
+        return self._numbers[self._state if self.observation == "state" else click], info

@@ -43,6 +43,7 @@ class SessionVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self._elapsed = np.zeros(num_envs, dtype=np.int64)
         self._done = np.zeros(num_envs, dtype=bool)
+        self._everyone = np.ones(num_envs, dtype=bool)
         self._was_reset = False
 
     @abstractmethod
@@ -53,13 +54,37 @@ class SessionVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
     def _play(self, rows: Rows, actions: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Take one step in the given rows; ``actions`` are theirs. Rewards and whether the session ended."""
 
+    def _advance(
+        self, actions: NDArray[Any], waiting: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Take one step in all rows but those that wait, which begin a new session, and count elapsed steps.
+
+        Args:
+            actions: of all rows, [B, ...].
+            waiting: [B].
+
+        Returns:
+            Rewards, and whether the session ended by itself; [B] each, new arrays.
+        """
+        if not np.count_nonzero(waiting):
+            rewards, terminated = self._play(np.arange(self.num_envs), actions)
+            self._elapsed += 1
+            return rewards, terminated
+        rewards, terminated = np.zeros(self.num_envs), np.zeros(self.num_envs, dtype=bool)
+        rows = np.flatnonzero(~waiting)
+        if len(rows):
+            rewards[rows], terminated[rows] = self._play(rows, actions[rows])
+            self._elapsed[rows] += 1
+        self._restart(np.flatnonzero(waiting))
+        return rewards, terminated
+
     @abstractmethod
     def _observations(self) -> NDArray[Any]:
         """Current observation of every row, as a new array."""
 
     @abstractmethod
     def _columns(self) -> Columns:
-        """Current info of every row, as new arrays."""
+        """Current info of every row, as arrays that are given away: the env neither reads nor writes them again."""
 
     @abstractmethod
     def _check_actions(self, actions: Any) -> NDArray[Any]:
@@ -105,24 +130,19 @@ class SessionVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
                 f"sessions {np.flatnonzero(waiting).tolist()} have ended: reset them with "
                 "reset(options={'reset_mask': ...}) before the next step"
             )
-        rewards = np.zeros(self.num_envs)
-        terminated = np.zeros(self.num_envs, dtype=bool)
-        rows = np.flatnonzero(~waiting)
-        rewards[rows], terminated[rows] = self._play(rows, checked[rows])
-        self._elapsed[rows] += 1
-        truncated = np.zeros(self.num_envs, dtype=bool)
-        if self.max_episode_steps is not None:
+        rewards, terminated = self._advance(checked, waiting)
+        if self.max_episode_steps is None:
+            truncated, ended = np.zeros(self.num_envs, dtype=bool), terminated
+        else:
             # Both flags are set where a session ends by itself at the limit, as Gymnasium's TimeLimit does.
-            truncated[rows] = self._elapsed[rows] >= self.max_episode_steps
-        if waiting.any():
-            self._restart(np.flatnonzero(waiting))
-        ended = terminated | truncated
+            truncated = self._elapsed >= self.max_episode_steps
+            ended = terminated | truncated
         self._done = ended.copy()
         final: dict[str, Any] = {}
         if self.autoreset_mode == AutoresetMode.SAME_STEP and ended.any():
             final = self._final(ended)
             self._restart(np.flatnonzero(ended))
-        info = _with_masks(self._columns(), np.ones(self.num_envs, dtype=bool))
+        info = _with_masks(self._columns(), self._everyone)
         return self._observations(), rewards, terminated, truncated, {**info, **final}
 
     def _restart(self, rows: Rows) -> None:
@@ -134,8 +154,8 @@ class SessionVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
         """Last observations and infos of the ended sessions, in the form of Gymnasium's vector envs."""
         last = self._observations()
         observations = np.full(self.num_envs, None, dtype=object)
-        for row in np.flatnonzero(ended):
-            observations[row] = last[row]
+        for row, observation in zip(np.flatnonzero(ended).tolist(), last[ended], strict=True):
+            observations[row] = observation
         columns = {name: _where(ended, column) for name, column in self._columns().items()}
         return {
             "final_obs": observations,
@@ -146,9 +166,8 @@ class SessionVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
 
 
 def _where(mask: NDArray[np.bool_], column: NDArray[Any]) -> NDArray[Any]:
-    """The column with zeros where the mask is False."""
-    column[~mask] = 0
-    return column
+    """A copy of the column, with zeros where the mask is False."""
+    return np.where(mask.reshape(-1, *(1,) * (column.ndim - 1)), column, np.zeros((), column.dtype))
 
 
 def _with_masks(columns: Columns, mask: NDArray[np.bool_]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 import itertools
 import json
+from dataclasses import fields
 
 import gymnasium as gym
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 import irecgan_gym
 from irecgan_gym.mdp import RecommendationMDP, draw_mdp
+from irecgan_gym.sessions import Sessions
 from tests.frequencies import assert_counts
 
 POLICIES = ["random", "max", "mix"]
@@ -125,6 +127,27 @@ def test_sessions_are_cut_at_forty_steps_unless_told_otherwise():
         np.testing.assert_array_equal(sessions.lengths, np.minimum(whole.lengths, limit))
         number = int(np.argmax(whole.lengths))
         np.testing.assert_array_equal(sessions[number].clicks, whole[number].clicks[:limit])
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_columns_pass_the_checks_of_logs_from_elsewhere(name):
+    sessions = make(name).collect(300, seed=1)
+    checked = Sessions.from_columns(
+        num_items=50,
+        lengths=sessions.lengths,
+        slates=sessions.slate_items.reshape(-1, 10),
+        clicks=sessions.clicks,
+        rewards=sessions.rewards,
+        truncated=sessions.truncated,
+        propensities=sessions.propensities,
+        states=sessions.states,
+        provenance=sessions.provenance,
+    )
+    for column in fields(Sessions):
+        value, expected = getattr(sessions, column.name), getattr(checked, column.name)
+        np.testing.assert_array_equal(value, expected)
+        assert getattr(value, "dtype", None) == getattr(expected, "dtype", None)
+        assert not isinstance(value, np.ndarray) or not value.flags.writeable
 
 
 @pytest.mark.parametrize("name", POLICIES)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from irecgan_gym.envs.recsim_law import UserLaw
+from irecgan_gym.envs.recsim_law import DRAWS_PER_STEP, UserLaw
 from irecgan_gym.mdp import RecommendationMDP, draw_mdp
 from tests.frequencies import assert_counts
 
@@ -36,7 +36,7 @@ def assert_law(mdp, state, slate, clicks, successes, next_states):
 def test_the_law_is_the_tables(kind, state):
     mdp = draw_mdp(transitions=kind, mdp_seed=1)
     slate = np.random.default_rng(state).permutation(50)[:10]
-    draws = np.random.default_rng(0).random((USERS, 3))
+    draws = np.random.default_rng(0).random((USERS, DRAWS_PER_STEP))
     response = UserLaw(mdp).respond(np.full(USERS, state), np.tile(slate, (USERS, 1)), draws)
     assert_law(mdp, state, slate, response.clicks, response.successes, response.states)
 
@@ -82,7 +82,11 @@ def test_responses_are_possible(seed, num_states, num_items, data):
     states = rng.integers(num_states, size=20)
     slates = rng.permuted(np.tile(np.arange(num_items), (20, 1)), axis=1)[:, :slate_size]
     extremes = np.array([0.0, np.nextafter(1.0, 0.0)])
-    draws = np.where(rng.random((20, 3)) < 0.5, rng.choice(extremes, (20, 3)), rng.random((20, 3)))
+    draws = np.where(
+        rng.random((20, DRAWS_PER_STEP)) < 0.5,
+        rng.choice(extremes, (20, DRAWS_PER_STEP)),
+        rng.random((20, DRAWS_PER_STEP)),
+    )
     clicks, successes, after = UserLaw(mdp).respond(states, slates, draws)
     assert (slates == clicks[:, None]).any(axis=1).all()
     assert (after[~successes] == states[~successes]).all()
@@ -92,7 +96,7 @@ def test_responses_are_possible(seed, num_states, num_items, data):
 def test_order_of_the_slate_does_not_matter_to_the_chances():
     mdp = draw_mdp(2, 6)
     slate = np.array([4, 1, 3])
-    draws = np.random.default_rng(5).random((USERS, 3))
+    draws = np.random.default_rng(5).random((USERS, DRAWS_PER_STEP))
     for order in ([0, 1, 2], [2, 0, 1]):
         response = UserLaw(mdp).respond(np.zeros(USERS, dtype=int), np.tile(slate[order], (USERS, 1)), draws)
         counts = np.bincount(response.clicks, minlength=6)
@@ -102,7 +106,7 @@ def test_order_of_the_slate_does_not_matter_to_the_chances():
 def test_impossible_next_states_are_never_reached_whatever_rounding_did():
     rows = np.tile([0.1] * 10 + [0.0, 0.0], (12, 1, 1))
     law = UserLaw(RecommendationMDP(np.ones((12, 1)), rows))
-    largest = np.full((4, 3), np.nextafter(1.0, 0.0))
+    largest = np.full((4, DRAWS_PER_STEP), np.nextafter(1.0, 0.0))
     response = law.respond(np.zeros(4, dtype=int), np.zeros((4, 1), dtype=int), largest)
     assert (response.states == 9).all()
 
