@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from rich.console import Console
 
 from agents import AGENT_NAMES
+from benchmarks.job_loop import JobsFailedError
+from benchmarks.processors import Processes, ProcessorsError, available_processors, plan_processes
 from benchmarks.run_folder import RunFolderError
 from irecgan_gym.readers import ReaderError
 from irecgan_gym.sessions import SessionsError
@@ -39,6 +41,36 @@ def check_positive(**options: int) -> None:
             raise SettingsError(f"--{name.replace('_', '-')} must be at least 1, got {value}")
 
 
+def check_distinct(**options: Sequence[Any]) -> None:
+    """Refuse options, named like their keys, that take values of which there are none, or one twice.
+
+    Raises:
+        SettingsError: for the first such option.
+    """
+    for name, values in options.items():
+        if not values or len(set(values)) < len(values):
+            given = " ".join(map(str, values)) or "none"
+            raise SettingsError(f"--{name.replace('_', '-')} takes one or more different values, got: {given}")
+
+
+def choose_processes(jobs: int | None, threads: int, console: Console) -> Processes:
+    """How many jobs at a time, as ``--jobs`` and ``--threads`` ask and the processors allow; says where it is fewer.
+
+    Raises:
+        ProcessorsError: more threads than processors.
+    """
+    processors = available_processors()
+    processes = plan_processes(jobs, threads, processors)
+    if jobs is not None and processes.jobs < jobs:
+        console.print(
+            f"--jobs {jobs} with {threads} threads each are too many for {processors} processors: "
+            f"{processes.jobs} at a time",
+            highlight=False,
+            soft_wrap=True,
+        )
+    return processes
+
+
 def run_command(command: Callable[[Console], Any], *, threads: int | None = None) -> int:
     """Run a command and turn the errors that a user can mend into a message.
 
@@ -49,13 +81,21 @@ def run_command(command: Callable[[Console], Any], *, threads: int | None = None
     Returns:
         The exit status.
     """
-    if threads is not None:
+    if threads is not None and threads > 0:
         torch.set_num_threads(threads)
     console = Console()
     try:
         command(console)
-    except (SettingsError, RunFolderError, ReaderError, SessionsError, FileNotFoundError) as error:
-        Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False)
+    except (
+        SettingsError,
+        ProcessorsError,
+        RunFolderError,
+        JobsFailedError,
+        ReaderError,
+        SessionsError,
+        FileNotFoundError,
+    ) as error:
+        Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         return 1
     except KeyboardInterrupt:
         console.print("stopped; the same command goes on with what is left")

@@ -1,4 +1,4 @@
-"""The rows of ``results.csv`` and ``training.csv``: one measurement each."""
+"""The rows of ``results.csv``, ``training.csv`` and ``durations.csv``: one measurement each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -55,7 +55,23 @@ class TrainingRecord:
     step: int
 
 
-RowT = TypeVar("RowT", Measurement, TrainingRecord)
+@dataclass(frozen=True)
+class Duration:
+    """The seconds that a job took; apart from the results, which are the same on every machine."""
+
+    job: Job
+    seconds: float
+
+
+RowT = TypeVar("RowT", Measurement, TrainingRecord, Duration)
+
+
+def by_cell(rows: Iterable[RowT]) -> dict[tuple[str, str, int], list[RowT]]:
+    """Rows by experiment, logging policy and number of sessions, in the order of their first rows."""
+    cells: dict[tuple[str, str, int], list[RowT]] = {}
+    for row in rows:
+        cells.setdefault((row.job.experiment, row.job.logging_policy, row.job.num_sessions), []).append(row)
+    return cells
 
 
 def columns(row_type: type[RowT]) -> list[str]:
@@ -65,12 +81,12 @@ def columns(row_type: type[RowT]) -> list[str]:
 
 def write_rows(row_type: type[RowT], rows: Iterable[RowT]) -> str:
     """Rows as CSV text with a header; numbers keep all their digits."""
+    own = [field.name for field in fields(row_type) if field.name != "job"]
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns(row_type), lineterminator="\n")
-    writer.writeheader()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns(row_type))
     for row in rows:
-        values = asdict(row)
-        writer.writerow({**values.pop("job"), **values})
+        writer.writerow(astuple(row.job) + tuple(getattr(row, name) for name in own))
     return text.getvalue()
 
 
@@ -82,7 +98,7 @@ def read_rows(row_type: type[RowT], path: Path) -> list[RowT]:
     """
     if not path.exists():
         return []
-    types: dict[str, type[Any]] = {"num_sessions": int, "seed": int, "value": float, "step": int}
+    types: dict[str, type[Any]] = {"num_sessions": int, "seed": int, "value": float, "step": int, "seconds": float}
     expected, job_columns = columns(row_type), [field.name for field in fields(Job)]
     rows = []
     with path.open(newline="", encoding="utf-8") as file:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -19,8 +19,9 @@ from rich.console import Console
 from agents import AGENT_NAMES, Agent, IRecGANConfig, PGConfig, make_agent, preset
 from agents.evaluation import evaluate_reranking
 from agents.reference import PopularityPolicy, RandomPolicy
-from benchmarks.command import SettingsError, check_agents, check_positive, run_command
-from benchmarks.job_loop import run_jobs
+from benchmarks.command import SettingsError, check_agents, check_positive, choose_processes, run_command
+from benchmarks.dry_run import print_plan
+from benchmarks.job_loop import JobsFailedError, run_jobs
 from benchmarks.log_data import FORMATS, read_log
 from benchmarks.measurements import Job
 from benchmarks.plots import draw_run
@@ -64,8 +65,12 @@ class Rerank:
     """What a malformed row does: end the run, or be skipped and counted in the read report."""
     device: str = "auto"
     """Where agents are trained: auto, cpu, cuda."""
+    jobs: int | None = None
+    """Jobs at a time, each in a process of its own; as many as there are processors if left out."""
     threads: int = 1
-    """CPU threads for training. More than one makes small networks slower, and much slower on busy processors."""
+    """CPU threads of a job. More than one makes small networks slower, and much slower on busy processors."""
+    dry_run: bool = False
+    """Read the logs, print what there is to do and what it should take, and do nothing."""
 
     def check(self) -> None:
         """Refuse settings that make no sense.
@@ -75,6 +80,8 @@ class Rerank:
         """
         check_agents(self.agents)
         check_positive(seeds=self.seeds, min_list_length=self.min_list_length, threads=self.threads)
+        if self.jobs is not None:
+            check_positive(jobs=self.jobs)
         if min(self.split) <= 0 or not np.isclose(sum(self.split), 1):
             raise SettingsError(f"--split takes three positive shares that add up to 1, got {self.split}")
         if self.format not in FORMATS:
@@ -129,6 +136,62 @@ def fingerprint(sessions: Sessions) -> str:
     return digest.hexdigest()[:16]
 
 
+@dataclass(frozen=True)
+class RerankWork:
+    """Does jobs of the re-ranking test.
+
+    Attributes:
+        settings: of the run.
+        parts: the log.
+        folder: takes the agents' checkpoints.
+    """
+
+    settings: Rerank
+    parts: Parts
+    folder: RunFolder
+
+    def __call__(self, job: Job, recorder: Recorder) -> dict[str, float]:
+        """Do a job; returns measurements such as ``p@1/top-k``."""
+        agent = self._trained(job, recorder)
+        evaluation_seed = _seeds(job)[1]
+        metrics: dict[str, float] = {}
+        for deployment, deterministic in DEPLOYMENTS.items():
+            result = evaluate_reranking(
+                agent,
+                self.parts.test,
+                deterministic=deterministic,
+                seed=evaluation_seed,
+                min_list_length=self.settings.min_list_length,
+            )
+            metrics |= result.as_metrics(deployment)
+        return metrics
+
+    def _trained(self, job: Job, recorder: Recorder) -> Agent:
+        seed = _seeds(job)[0]
+        # The longest list is the slate that the agent would have to fill.
+        num_items, slate_size = self.parts.training.num_items, max(part.slate_size for part in self.parts)
+        if job.agent == RANDOM:
+            return RandomPolicy(num_items, slate_size, seed=seed)
+        if job.agent == POPULARITY:
+            return PopularityPolicy(num_items, slate_size, seed=seed).learn(self.parts.training)
+        agent = make_agent(
+            job.agent,
+            num_items=num_items,
+            slate_size=slate_size,
+            config=agent_config(job.agent, self.settings.preset),
+            seed=seed,
+            device=self.settings.device,
+        ).learn(self.parts.training, self.parts.validation, recorder=recorder)
+        agent.save(self.folder.checkpoint(job))
+        return agent
+
+
+def _seeds(job: Job) -> tuple[int, int]:
+    """Seeds of the agent and of its evaluation."""
+    agent, evaluation = np.random.SeedSequence(job.seed).generate_state(2)
+    return int(agent), int(evaluation)
+
+
 def run(settings: Rerank, console: Console) -> RunFolder:
     """Read the logs, and run or continue the experiment on them."""
     settings.check()
@@ -148,7 +211,37 @@ def run_on(sessions: Sessions, report: str, settings: Rerank, console: Console) 
     Raises:
         SettingsError: a split that leaves a part empty.
         RunFolderError: the folder belongs to another run.
+        JobsFailedError: some jobs failed; the others are finished and reported.
     """
+    processes = choose_processes(settings.jobs, settings.threads, console)
+    parts = _split(sessions, report, settings, console)
+    folder = RunFolder(settings.out, settings.config(sessions))
+    folder.write_text("read_report.txt", f"{report}\n")
+    failures = run_jobs(folder, _grid(settings, parts), RerankWork(settings, parts, folder), console, processes)
+    _report(settings, folder, console)
+    if failures:
+        raise JobsFailedError(failures, folder)
+    return folder
+
+
+def plan(settings: Rerank, console: Console) -> None:
+    """Read the logs and print what :func:`run` would do and what it should take."""
+    settings.check()
+    processes = choose_processes(settings.jobs, settings.threads, console)
+    sessions, report = read_log(settings.data, settings.format, settings.on_error)
+    parts = _split(sessions, report, settings, console)
+    print_plan(settings.out, settings.config(sessions), _grid(settings, parts), processes, console)
+
+
+def _grid(settings: Rerank, parts: Parts) -> list[Job]:
+    names = (RANDOM, POPULARITY, *settings.agents)
+    return [
+        Job(EXPERIMENT, name, "logged", len(parts.training), seed) for seed in range(settings.seeds) for name in names
+    ]
+
+
+def _split(sessions: Sessions, report: str, settings: Rerank, console: Console) -> Parts:
+    """The parts of a log, and what there is to say about them."""
     console.print(report, markup=False, highlight=False, soft_wrap=True)
     parts = Parts(
         *sessions.split(settings.split, seed=settings.split_seed, by="session" if sessions.users is None else "user")
@@ -162,19 +255,7 @@ def run_on(sessions: Sessions, report: str, settings: Rerank, console: Console) 
         f"clicks of the test part: {known:.1%} on items clicked in training, "
         f"{repeated:.1%} on items that their own session has clicked before"
     )
-    folder = RunFolder(settings.out, settings.config(sessions))
-    folder.write_text("read_report.txt", f"{report}\n")
-    names = (RANDOM, POPULARITY, *settings.agents)
-    jobs = [
-        Job(EXPERIMENT, name, "logged", len(parts.training), seed) for seed in range(settings.seeds) for name in names
-    ]
-
-    def work(job: Job, recorder: Recorder) -> Mapping[str, float]:
-        return _measure(job, settings, parts, folder, recorder)
-
-    run_jobs(folder, jobs, work, console)
-    _report(settings, folder, console)
-    return folder
+    return parts
 
 
 def click_history(training: Sessions, test: Sessions) -> tuple[float, float]:
@@ -192,38 +273,6 @@ def click_history(training: Sessions, test: Sessions) -> tuple[float, float]:
     return float(known.mean()), float((~first[clicked]).mean())
 
 
-def _measure(job: Job, settings: Rerank, parts: Parts, folder: RunFolder, recorder: Recorder) -> dict[str, float]:
-    agent_seed, evaluation_seed = (int(word) for word in np.random.SeedSequence(job.seed).generate_state(2))
-    # The longest list is the slate that the agent would have to fill.
-    num_items, slate_size = parts.training.num_items, max(part.slate_size for part in parts)
-    agent: Agent
-    if job.agent == RANDOM:
-        agent = RandomPolicy(num_items, slate_size, seed=agent_seed)
-    elif job.agent == POPULARITY:
-        agent = PopularityPolicy(num_items, slate_size, seed=agent_seed).learn(parts.training)
-    else:
-        agent = make_agent(
-            job.agent,
-            num_items=num_items,
-            slate_size=slate_size,
-            config=agent_config(job.agent, settings.preset),
-            seed=agent_seed,
-            device=settings.device,
-        ).learn(parts.training, parts.validation, recorder=recorder)
-        agent.save(folder.checkpoint(job))
-    metrics: dict[str, float] = {}
-    for deployment, deterministic in DEPLOYMENTS.items():
-        result = evaluate_reranking(
-            agent,
-            parts.test,
-            deterministic=deterministic,
-            seed=evaluation_seed,
-            min_list_length=settings.min_list_length,
-        )
-        metrics |= result.as_metrics(deployment)
-    return metrics
-
-
 def _report(settings: Rerank, folder: RunFolder, console: Console) -> None:
     metrics = {
         "p@1/top-k": "p@1 (%),\ntop-k",
@@ -236,10 +285,13 @@ def _report(settings: Rerank, folder: RunFolder, console: Console) -> None:
         f"Clicks found by re-ranking the logged lists of at least {settings.min_list_length} items of the test part, "
         f"ties at random; seeds: {settings.seeds}. ± is half of a 95% interval over the test part's users."
     )
+    results = folder.results()
+    if not results:
+        return
     console.print()
     console.print(
         summary_table(
-            folder.results(),
+            results,
             metrics,
             title=f"re-ranking, {settings.format}",
             caption=caption,
@@ -256,7 +308,8 @@ def _report(settings: Rerank, folder: RunFolder, console: Console) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
     settings = tyro.cli(Rerank, args=arguments)
-    return run_command(lambda console: run(settings, console), threads=settings.threads)
+    command = plan if settings.dry_run else run
+    return run_command(lambda console: command(settings, console), threads=settings.threads)
 
 
 if __name__ == "__main__":

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.metadata
 import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measurements import Job, Measurement, TrainingRecord, read_rows, write_rows
+from benchmarks.measurements import Duration, Job, Measurement, read_rows
 from irecgan_gym.atomic_file import write_atomically
 
 _PACKAGES = ("irecgan-gym", "gymnasium", "numpy", "pyarrow", "torch", "safetensors", "matplotlib")
@@ -31,13 +33,15 @@ class RunFolder:
     | `versions.json`   | Python, platform, packages and commit of every sitting that worked on the run           |
     | `results.csv`     | one row a measurement; a job's rows appear all at once when it has finished             |
     | `training.csv`    | what training reported, of finished jobs                                               |
+    | `durations.csv`   | the seconds that finished jobs took                                                    |
+    | `failures/`       | a file a job that failed, until it has finished after all                              |
     | `checkpoints/`    | agents                                                                                 |
     | `plots/`          | figures, drawn from the two tables alone                                               |
     | `tensorboard/`    | the same as `training.csv`, live                                                       |
 
     A job is finished when its rows are in `results.csv`. Files are replaced whole, so a run that is killed at any
-    moment can be started again with the same command and goes on with the first unfinished job. One process writes to
-    a folder at a time.
+    moment can be started again with the same command and goes on with the jobs that are not finished. One process
+    writes to a folder at a time (:meth:`claim`); the tables are written by :class:`benchmarks.run_tables.RunTables`.
 
     Args:
         path: the folder.
@@ -50,15 +54,10 @@ class RunFolder:
 
     def __init__(self, path: str | Path, config: Mapping[str, Any]) -> None:
         self.path = Path(path)
-        # Through JSON and back, so that tuples and lists compare as equal.
-        resolved: dict[str, Any] = json.loads(json.dumps(config))
+        check_settings(self.path, config)
         file = self.path / "config.json"
-        if file.exists():
-            _refuse_changes(file, _read_json(file), resolved)
-        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise RunFolderError(f"{self.path} is not an empty folder and holds no config.json: choose another folder")
-        else:
-            write_atomically(file, _to_json(resolved))
+        if not file.exists():
+            write_atomically(file, _to_json(config))
         for folder in (self.checkpoints, self.plots, self.tensorboard):
             folder.mkdir(exist_ok=True)
         self._note_versions()
@@ -72,6 +71,16 @@ class RunFolder:
     def training_file(self) -> Path:
         """What training reported."""
         return self.path / "training.csv"
+
+    @property
+    def durations_file(self) -> Path:
+        """How long jobs took."""
+        return self.path / "durations.csv"
+
+    @property
+    def failures(self) -> Path:
+        """Folder of what went wrong."""
+        return self.path / "failures"
 
     @property
     def checkpoints(self) -> Path:
@@ -96,20 +105,30 @@ class RunFolder:
         """Measurements of all finished jobs."""
         return read_rows(Measurement, self.results_file)
 
-    def finish(self, job: Job, metrics: Mapping[str, float], training: Iterable[TrainingRecord] = ()) -> None:
-        """Write down all that a job has measured, and so mark it as finished.
+    def durations(self) -> dict[Job, float]:
+        """Seconds that finished jobs took."""
+        return {row.job: row.seconds for row in read_rows(Duration, self.durations_file)}
+
+    def failure(self, job: Job) -> Path:
+        """Where it is written why a job failed."""
+        return self.failures / f"{job.name}.txt"
+
+    @contextmanager
+    def claim(self) -> Iterator[None]:
+        """Keep other processes from writing to the folder meanwhile; a process that dies lets go of it.
 
         Raises:
-            ValueError: no metrics, so that the job could never count as finished.
+            RunFolderError: another process is at work in the folder.
         """
-        if not metrics:
-            raise ValueError(f"job {job.name} has measured nothing")
-        # The training table goes first: a job stopped between the two is run again and its rows are replaced.
-        records = [row for row in read_rows(TrainingRecord, self.training_file) if row.job != job]
-        write_atomically(self.training_file, write_rows(TrainingRecord, [*records, *training]).encode())
-        rows = [row for row in self.results() if row.job != job]
-        rows += [Measurement(job, name, float(value)) for name, value in metrics.items()]
-        write_atomically(self.results_file, write_rows(Measurement, rows).encode())
+        # The one file that is never replaced.
+        with (self.path / "config.json").open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunFolderError(f"another process is at work in {self.path}: wait for it, or stop it") from None
+            except OSError:
+                pass  # Some network file systems have no locks.
+            yield
 
     def write_text(self, name: str, text: str) -> None:
         """Add a file of text to the folder, e.g. a report of what was read."""
@@ -121,6 +140,24 @@ class RunFolder:
         now = versions()
         if not sittings or {**sittings[-1], "started": None} != {**now, "started": None}:
             write_atomically(file, _to_json([*sittings, now]))
+
+
+def check_settings(path: Path, config: Mapping[str, Any]) -> None:
+    """Refuse a folder that cannot take a run with these settings; nothing is written.
+
+    Args:
+        path: the folder, which need not exist.
+        config: JSON-compatible settings that measurements depend on.
+
+    Raises:
+        RunFolderError: see :class:`RunFolder`.
+    """
+    file = path / "config.json"
+    if file.exists():
+        # Through JSON and back, so that tuples and lists compare as equal.
+        _refuse_changes(file, _read_json(file), json.loads(json.dumps(config)))
+    elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise RunFolderError(f"{path} is not an empty folder and holds no config.json: choose another folder")
 
 
 def versions() -> dict[str, Any]:

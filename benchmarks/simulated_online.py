@@ -1,40 +1,45 @@
 """The simulated online test (§7.1, Figure 2): learn from logged sessions, deploy, count what is earned.
 
 python -m benchmarks.simulated_online --agents irecgan pg --logging-policy max --sessions 1000 --seeds 2 --out runs/demo
+python -m benchmarks.simulated_online --agents irecgan pg --logging-policy random max mix --sessions 200 1000 10000 \
+    --seeds 10 --out runs/figure2
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import gymnasium as gym
-import numpy as np
 import tyro
 from rich.console import Console
 
 import irecgan_gym  # noqa: F401 (registers the envs)
-from agents import AGENT_NAMES, Agent, make_agent, preset
-from agents.evaluation import evaluate_online
-from agents.reference import RandomPolicy
-from benchmarks.command import SettingsError, check_agents, check_positive, run_command
-from benchmarks.job_loop import run_jobs
-from benchmarks.measurements import Job, Measurement
+from agents import AGENT_NAMES, preset
+from benchmarks.command import (
+    SettingsError,
+    check_agents,
+    check_distinct,
+    check_positive,
+    choose_processes,
+    run_command,
+)
+from benchmarks.dry_run import print_plan
+from benchmarks.durations import DefaultSeconds, unknown
+from benchmarks.job_loop import JobsFailedError, run_jobs
+from benchmarks.measurements import Job, Measurement, by_cell
+from benchmarks.normalised import normalised_rows
+from benchmarks.online_costs import fast_preset_seconds
+from benchmarks.online_job import DEPLOYMENTS, LOGGING_POLICY, RANDOM, OnlineWork, Streams
 from benchmarks.plots import draw_run
 from benchmarks.run_folder import RunFolder
 from benchmarks.slate_view import show_session
 from benchmarks.tables import MIN_SEEDS, paired_difference, summarise, summary_table
-from irecgan_gym.metrics import coverage_at_r, mean_interval
-from irecgan_gym.recorder import Recorder
-from irecgan_gym.sessions import Sessions
 
 EXPERIMENT = "simulated_online"
-DEPLOYMENTS = {"top-k": True, "sampled": False}
-# Beside the agents in results.csv: a policy that shows random slates, and what the log itself earned.
-RANDOM, LOGGING_POLICY = "random", "logging-policy"
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,8 @@ class SimulatedOnline:
     """Train agents on logged sessions of a simulated environment, deploy them in it, and compare what they earn.
 
     Each seed is another environment (its tables are drawn anew), another log and other users; all agents share them.
-    The same command on the same folder goes on where it stopped.
+    Every logging policy is combined with every number of sessions. The same command on the same folder goes on where
+    it stopped, and tries again what failed.
     """
 
     out: Path
@@ -51,10 +57,10 @@ class SimulatedOnline:
     """Agents to train."""
     env: str = "RecSim-v0"
     """Environment: RecSim-v0, RecSim-Observable-v0 or RecSim-Planning-v0."""
-    logging_policy: Literal["random", "max", "mix"] = "max"
-    """Policy that makes the log."""
-    sessions: int = 1000
-    """Logged sessions to learn from."""
+    logging_policy: tuple[Literal["random", "max", "mix"], ...] = ("max",)
+    """Policies that make the logs."""
+    sessions: tuple[int, ...] = (1000,)
+    """Numbers of logged sessions to learn from."""
     seeds: int = 2
     """How many seeds; 0, 1, 2, ... are used."""
     preset: Literal["fast", "paper"] = "fast"
@@ -65,8 +71,12 @@ class SimulatedOnline:
     """Where agents are trained: auto, cpu, cuda."""
     show_slate: bool = False
     """Print, at the end, the slates that the first agent shows to one user."""
+    jobs: int | None = None
+    """Jobs at a time, each in a process of its own; as many as there are processors if left out."""
     threads: int = 1
-    """CPU threads for training. More than one makes small networks slower, and much slower on busy processors."""
+    """CPU threads of a job. More than one makes small networks slower, and much slower on busy processors."""
+    dry_run: bool = False
+    """Print what there is to do and what it should take, and do nothing."""
 
     def check(self) -> None:
         """Refuse settings that make no sense.
@@ -75,7 +85,12 @@ class SimulatedOnline:
             SettingsError: with the option and what it takes.
         """
         check_agents(self.agents)
-        check_positive(sessions=self.sessions, seeds=self.seeds, eval_sessions=self.eval_sessions, threads=self.threads)
+        check_distinct(logging_policy=self.logging_policy, sessions=self.sessions)
+        check_positive(
+            sessions=min(self.sessions), seeds=self.seeds, eval_sessions=self.eval_sessions, threads=self.threads
+        )
+        if self.jobs is not None:
+            check_positive(jobs=self.jobs)
         if self.env not in gym.registry:
             raise SettingsError(f"--env: no environment {self.env!r} is registered")
 
@@ -84,162 +99,132 @@ class SimulatedOnline:
         return {
             "experiment": EXPERIMENT,
             "env": self.env,
-            "logging_policy": self.logging_policy,
-            "sessions": self.sessions,
+            "logging_policy": list(self.logging_policy),
+            "sessions": list(self.sessions),
             "seeds": self.seeds,
             "preset": self.preset,
             "eval_sessions": self.eval_sessions,
             "agents": {name: asdict(preset(name, self.preset)) for name in self.agents},
         }
 
-    def jobs(self) -> list[Job]:
-        """What there is to do, seed by seed, so that a run stopped early still compares all agents."""
+    def grid(self) -> list[Job]:
+        """All jobs of the run, cell by cell, in the order of their rows."""
         names = (LOGGING_POLICY, RANDOM, *self.agents)
         return [
-            Job(EXPERIMENT, name, self.logging_policy, self.sessions, seed)
+            Job(EXPERIMENT, name, logging_policy, num_sessions, seed)
+            for logging_policy in self.logging_policy
+            for num_sessions in self.sessions
             for seed in range(self.seeds)
             for name in names
         ]
 
-
-@dataclass(frozen=True)
-class _Seeds:
-    """Streams that one seed of the run stands for; no two uses of randomness share one."""
-
-    log: int
-    agent: int
-    evaluation: int
-
-    @classmethod
-    def of(cls, seed: int) -> _Seeds:
-        return cls(*(int(word) for word in np.random.SeedSequence(seed).generate_state(3)))
+    def default_seconds(self) -> DefaultSeconds:
+        """What jobs take as long as none of their kind is done."""
+        return fast_preset_seconds if self.preset == "fast" else unknown
 
 
 def run(settings: SimulatedOnline, console: Console) -> RunFolder:
-    """Run or continue the experiment; the table, the plots and the slates come at the end."""
+    """Run or continue the experiment; tables, plots and slates come at the end.
+
+    Raises:
+        JobsFailedError: some jobs failed; the others are finished and reported.
+    """
     settings.check()
+    processes = choose_processes(settings.jobs, settings.threads, console)
     folder = RunFolder(settings.out, settings.config())
-
-    def work(job: Job, recorder: Recorder) -> Mapping[str, float]:
-        return _measure(job, settings, folder, recorder)
-
-    run_jobs(folder, settings.jobs(), work, console)
+    work = OnlineWork(settings.env, settings.preset, settings.eval_sessions, settings.device, folder)
+    failures = run_jobs(folder, settings.grid(), work, console, processes, settings.default_seconds())
     if settings.show_slate:
-        _show_slates(settings, folder, console)
+        _show_slates(settings, work, console)
     _report(settings, folder, console)
+    if failures:
+        raise JobsFailedError(failures, folder)
     return folder
 
 
-def _log(settings: SimulatedOnline, seed: int) -> tuple[Sessions, np.ndarray[Any, Any]]:
-    """The logged sessions of a seed, and the true rewards [m, n] of its environment."""
-    env = gym.make(settings.env, logging_policy=settings.logging_policy, mdp_seed=seed)
-    collect, mdp = env.get_wrapper_attr("collect"), env.get_wrapper_attr("mdp")
-    return collect(settings.sessions, seed=_Seeds.of(seed).log), mdp.rewards
-
-
-def _measure(job: Job, settings: SimulatedOnline, folder: RunFolder, recorder: Recorder) -> dict[str, float]:
-    log, rewards = _log(settings, job.seed)
-    if job.agent == LOGGING_POLICY:
-        return _measure_log(log, rewards)
-    seeds = _Seeds.of(job.seed)
-    policy: Agent
-    if job.agent == RANDOM:
-        policy = RandomPolicy(log.num_items, log.slate_size, seed=seeds.agent)
-    else:
-        policy = _new_agent(job.agent, settings, log, seeds.agent).learn(log, recorder=recorder)
-        policy.save(folder.checkpoint(job))
-    metrics: dict[str, float] = {}
-    for deployment, deterministic in DEPLOYMENTS.items():
-        result = evaluate_online(
-            policy,
-            settings.env,
-            settings.eval_sessions,
-            deterministic=deterministic,
-            seed=seeds.evaluation,
-            env_kwargs={"mdp_seed": job.seed},
-        )
-        metrics |= result.as_metrics(deployment)
-    return metrics
-
-
-def _new_agent(name: str, settings: SimulatedOnline, log: Sessions, seed: int) -> Agent:
-    return make_agent(
-        name,
-        num_items=log.num_items,
-        slate_size=log.slate_size,
-        config=preset(name, settings.preset),
-        seed=seed,
-        device=settings.device,
-    )
-
-
-def _measure_log(log: Sessions, rewards: np.ndarray[Any, Any]) -> dict[str, float]:
-    """What the logging policy earned in the very sessions that were logged (cut at 40 steps)."""
-    reward = mean_interval(np.add.reduceat(log.rewards.astype(np.float64), log.offsets[:-1]))
-    assert log.states is not None
-    slates = log.slate_items.reshape(log.num_steps, -1)
-    coverage = coverage_at_r(slates, log.states, rewards)
-    return {
-        "reward/logged": reward.mean,
-        "reward_low/logged": reward.low,
-        "reward_high/logged": reward.high,
-        "length/logged": float(log.lengths.mean()),
-        **{f"coverage@{r}/logged": float(share) for r, share in enumerate(coverage, start=1)},
-    }
+def plan(settings: SimulatedOnline, console: Console) -> None:
+    """Print what :func:`run` would do and what it should take."""
+    settings.check()
+    processes = choose_processes(settings.jobs, settings.threads, console)
+    print_plan(settings.out, settings.config(), settings.grid(), processes, console, settings.default_seconds())
 
 
 def _report(settings: SimulatedOnline, folder: RunFolder, console: Console) -> None:
     results = folder.results()
-    size = max(int(row.metric.split("@")[1].split("/")[0]) for row in results if row.metric.startswith("coverage@"))
-    metrics = {
-        "reward/top-k": "reward,\ntop-k",
-        "reward/sampled": "reward,\nsampled",
-        "length/top-k": "session length,\ntop-k",
-        "coverage@1/top-k": "coverage@1,\ntop-k",
-        f"coverage@{size}/top-k": f"coverage@{size},\ntop-k",
-    }
-    logged = summarise(results, between_seeds=True)[LOGGING_POLICY, "reward/logged"].mean
-    spread = "over seeds" if settings.seeds >= MIN_SEEDS else "over sessions, within these environments"
-    sees = "" if settings.logging_policy == "random" else ", which sees the user's state,"
-    caption = (
-        f"Environments (seeds): {settings.seeds}, with {settings.eval_sessions} sessions in each; ± is half of a 95% "
-        f"interval {spread}. The logging policy itself{sees} earned {logged:.2f} a session."
-    )
-    title = f"{settings.env}, {settings.sessions} logged sessions of the {settings.logging_policy} policy"
-    console.print()
-    console.print(summary_table(results, metrics, title=title, caption=caption, between_seeds=True))
-    _print_differences(settings, results, console)
+    if not results:
+        return
+    for (_, logging_policy, num_sessions), rows in by_cell(results).items():
+        title = f"{settings.env}, {num_sessions} logged sessions of the {logging_policy} policy"
+        console.print()
+        _print_cell(rows, title, settings.eval_sessions, console)
+        _print_differences(settings.agents, rows, console)
     console.print("measurements:", folder.results_file, soft_wrap=True)
     for path in draw_run(folder.path):
         console.print("plot:", path, soft_wrap=True)
 
 
-def _print_differences(settings: SimulatedOnline, results: Sequence[Measurement], console: Console) -> None:
+def _print_cell(rows: Sequence[Measurement], title: str, eval_sessions: int, console: Console) -> None:
+    """The table of one logging policy and number of sessions."""
+    rows = [*rows, *normalised_rows(rows)]
+    measured = {row.metric for row in rows}
+    size = max(int(metric.split("@")[1].split("/")[0]) for metric in measured if metric.startswith("coverage@"))
+    metrics = {
+        "reward/top-k": "reward,\ntop-k",
+        "reward/sampled": "reward,\nsampled",
+        "normalised/top-k": "random 0,\nbelief 1,\ntop-k",
+        "normalised/sampled": "random 0,\nbelief 1,\nsampled",
+        "of_optimum/top-k": "random 0,\noptimal 1,\ntop-k",
+        "of_optimum/sampled": "random 0,\noptimal 1,\nsampled",
+        "length/top-k": "session length,\ntop-k",
+        "coverage@1/top-k": "coverage@1,\ntop-k",
+        f"coverage@{size}/top-k": f"coverage@{size},\ntop-k",
+    }
+    # The scales of the references are there where the references are.
+    scales = {metric for metric in metrics if metric.startswith(("normalised/", "of_optimum/"))}
+    metrics = {metric: heading for metric, heading in metrics.items() if metric in measured or metric not in scales}
+    seeds = len({row.job.seed for row in rows})
+    spread = "over seeds" if seeds >= MIN_SEEDS else "over sessions, within these environments"
+    caption = (
+        f"Environments (seeds): {seeds}, with {eval_sessions} sessions in each; ± is half of a 95% interval {spread}."
+    )
+    logged = summarise(rows, between_seeds=True).get((LOGGING_POLICY, "reward/logged"))
+    if logged is not None:
+        sees = "" if rows[0].job.logging_policy == "random" else ", which sees the user's state,"
+        caption += f" The logging policy itself{sees} earned {logged.mean:.2f} a session."
+    console.print(summary_table(rows, metrics, title=title, caption=caption, between_seeds=True))
+
+
+def _print_differences(agents: Sequence[str], rows: Sequence[Measurement], console: Console) -> None:
     """What the first agent earns more than each other one in the same environments."""
-    if settings.seeds < MIN_SEEDS:
-        return
-    first = settings.agents[0]
-    for other in settings.agents[1:]:
+    seeds = {agent: {row.job.seed for row in rows if row.job.agent == agent} for agent in agents}
+    first = agents[0]
+    for other in agents[1:]:
+        if len(seeds[first] & seeds[other]) < MIN_SEEDS:
+            continue
         for deployment in DEPLOYMENTS:
-            mean, low, high = paired_difference(results, first, other, f"reward/{deployment}")
+            mean, low, high = paired_difference(rows, first, other, f"reward/{deployment}")
             console.print(
                 f"reward of {first} less that of {other}, {deployment}: {mean:+.2f} ({low:+.2f} to {high:+.2f}, paired)"
             )
 
 
-def _show_slates(settings: SimulatedOnline, folder: RunFolder, console: Console) -> None:
+def _show_slates(settings: SimulatedOnline, work: OnlineWork, console: Console) -> None:
     name, seed = settings.agents[0], 0
-    log, _ = _log(settings, seed)
-    checkpoint = folder.checkpoint(Job(EXPERIMENT, name, settings.logging_policy, settings.sessions, seed))
-    agent = type(_new_agent(name, settings, log, seed)).load(checkpoint, device=settings.device)
+    job = Job(EXPERIMENT, name, settings.logging_policy[0], settings.sessions[0], seed)
+    log, _ = work.log(job)
+    checkpoint = work.folder.checkpoint(job)
+    if not checkpoint.exists():  # Its job has failed.
+        return
+    agent = type(work.new_agent(name, log, seed)).load(checkpoint, device=settings.device)
     console.print(f"\n[bold]One user of {settings.env}, served by {name} with the top {log.slate_size} items[/bold]\n")
-    show_session(agent, settings.env, mdp_seed=seed, seed=_Seeds.of(seed).evaluation, console=console)
+    show_session(agent, settings.env, mdp_seed=seed, seed=Streams.of(seed).evaluation, console=console)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
     settings = tyro.cli(SimulatedOnline, args=arguments)
-    return run_command(lambda console: run(settings, console), threads=settings.threads)
+    command = plan if settings.dry_run else run
+    return run_command(lambda console: command(settings, console), threads=settings.threads)
 
 
 if __name__ == "__main__":

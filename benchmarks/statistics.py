@@ -1,4 +1,4 @@
-"""Statistics over seeds: paired bootstrap intervals, normalised scores, interquartile means."""
+"""Statistics over seeds: paired bootstrap intervals, interquartile means, probabilities of improvement."""
 
 from __future__ import annotations
 
@@ -61,32 +61,29 @@ def bootstrap_mean(values: NDArray[np.float64]) -> Interval:
     return Interval(mean, float(found.low), float(found.high))
 
 
-def normalised(
-    results: Sequence[Measurement], metric: str, *, zero: str = "random", one: str = "belief"
-) -> dict[str, dict[Cell, dict[int, float]]]:
-    """A metric by agent, cell and seed on the scale where one reference policy is 0 and another is 1.
+def score_matrices(results: Sequence[Measurement], metric: str) -> dict[str, NDArray[np.float64]]:
+    """A metric of every agent over the seeds and cells that all agents have, [seeds, cells], as rliable wants it.
 
-    The references are those of the same cell and seed, so that hard and easy MDPs count alike.
+    Args:
+        results: of one experiment, e.g. those of :func:`benchmarks.normalised.normalised_rows`.
+        metric: e.g. ``"normalised/top-k"``.
     """
-    cells = sorted({(row.job.logging_policy, row.job.num_sessions) for row in results})
-    scores: dict[str, dict[Cell, dict[int, float]]] = {}
-    for agent in dict.fromkeys(row.job.agent for row in results):
-        for cell in cells:
-            low, high = by_seed(results, cell, (zero, metric)), by_seed(results, cell, (one, metric))
-            values = {
-                seed: (value - low[seed]) / (high[seed] - low[seed])
-                for seed, value in by_seed(results, cell, (agent, metric)).items()
-                if seed in low and seed in high and high[seed] != low[seed]
-            }
-            if values:
-                scores.setdefault(agent, {})[cell] = values
-    return scores
-
-
-def score_matrix(scores: Mapping[Cell, Mapping[int, float]]) -> NDArray[np.float64]:
-    """Scores of one agent over the seeds that all its cells have, [seeds, cells], as rliable wants them."""
-    seeds = sorted(set.intersection(*(set(values) for values in scores.values())))
-    return np.array([[values[seed] for values in scores.values()] for seed in seeds])
+    values: dict[str, dict[tuple[Cell, int], float]] = {}
+    for row in results:
+        if row.metric == metric:
+            place = ((row.job.logging_policy, row.job.num_sessions), row.job.seed)
+            values.setdefault(row.job.agent, {})[place] = row.value
+    if not values:
+        return {}
+    cells = sorted({cell for of_agent in values.values() for cell, _ in of_agent})
+    seeds = sorted({seed for of_agent in values.values() for _, seed in of_agent})
+    complete = [
+        seed for seed in seeds if all((cell, seed) in of_agent for of_agent in values.values() for cell in cells)
+    ]
+    return {
+        agent: np.array([[of_agent[cell, seed] for cell in cells] for seed in complete])
+        for agent, of_agent in values.items()
+    }
 
 
 def interquartile_means(scores: Mapping[str, NDArray[np.float64]]) -> dict[str, Interval]:

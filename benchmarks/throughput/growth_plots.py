@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.plots import _COLOURS, _GREY, _MARKERS, _STYLE, _save
+from benchmarks.plot_style import COLOURS, GREY, MARKERS, STYLE, save_figure
 from benchmarks.throughput.growth import GrowthLaw, Series
 
 
@@ -39,11 +39,11 @@ def draw_growth(measured: Sequence[MeasuredSeries], folder: Path) -> list[Path]:
         The PNG files.
     """
     written = []
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         for axis in dict.fromkeys(part.series.axis for part in measured):
             parts = [part for part in measured if part.series.axis == axis]
             name = f"growth-{axis.replace(' ', '-')}"
-            written.append(_save(growth_figure(parts), folder / name))
+            written.append(save_figure(growth_figure(parts), folder / name))
     return written
 
 
@@ -56,7 +56,7 @@ def growth_figure(parts: Sequence[MeasuredSeries]) -> Figure:
     figure = Figure(figsize=(8, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
     for number, part in enumerate(parts):
-        colour, marker, sizes = _COLOURS[number], _MARKERS[number], part.series.sizes
+        colour, marker, sizes = COLOURS[number], MARKERS[number], part.series.sizes
         label = f"{part.series.phase}: {part.series.law}"
         left.plot(sizes, part.costs, color=colour, marker=marker, linestyle="", label=label)
         dense = np.geomspace(sizes[0], sizes[-1], 100)
@@ -83,6 +83,6 @@ def _guide(axes: Axes, parts: Sequence[MeasuredSeries], exponent: int) -> None:
     first = max(cheapest.series.sizes[0], last / 30)
     ends = np.array([first, last], dtype=float)
     line = cost * (ends / last) ** exponent
-    axes.plot(ends, line, color=_GREY, linestyle="--", linewidth=1)
+    axes.plot(ends, line, color=GREY, linestyle="--", linewidth=1)
     middle = (float(np.sqrt(ends.prod())), float(np.sqrt(line.prod())))
-    axes.annotate(f"slope {exponent}", middle, (4, -8), textcoords="offset points", ha="left", fontsize=7, color=_GREY)
+    axes.annotate(f"slope {exponent}", middle, (4, -8), textcoords="offset points", ha="left", fontsize=7, color=GREY)

@@ -1,16 +1,23 @@
 """The commands on tiny settings: what they write, how they go on, and what they refuse."""
 
 import csv
+import io
 import json
+import pickle
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.console import Console
 
-from benchmarks import rerank, simulated_online
-from benchmarks.command import SettingsError, run_command
+from benchmarks import command, online_job, rerank, simulated_online
+from benchmarks.command import SettingsError, choose_processes, run_command
+from benchmarks.measurements import Job
+from benchmarks.processors import Processes
 from benchmarks.rerank import agent_config
+from benchmarks.run_folder import RunFolder
 from irecgan_gym.models.fitting import FitConfig
+from irecgan_gym.recorder import silent
 from irecgan_gym.sessions import Sessions
 
 
@@ -26,6 +33,7 @@ def online(folder, *more):
         "--sessions": "30",
         "--seeds": "1",
         "--eval-sessions": "20",
+        "--jobs": "1",
     }
     return simulated_online.main([*(word for pair in settings.items() for word in pair), "--out", str(folder), *more])
 
@@ -58,7 +66,7 @@ def test_simulated_online(tmp_path, capsys):
     assert (tmp_path / "run" / "results.csv").read_bytes() == before
     assert "3 of 3 jobs are in" in capsys.readouterr().out
     assert online(tmp_path / "run", "--sessions", "31") == 1
-    assert "sessions is 30 there and 31 now" in " ".join(capsys.readouterr().err.split())
+    assert "sessions is [30] there and [31] now" in " ".join(capsys.readouterr().err.split())
 
     # Another folder, the same numbers.
     assert online(tmp_path / "again") == 0
@@ -67,9 +75,52 @@ def test_simulated_online(tmp_path, capsys):
 
 def test_agents_share_environment_log_and_users():
     settings = simulated_online.SimulatedOnline(out="unused", agents=("irecgan", "pg"), seeds=2)
-    jobs = settings.jobs()
+    jobs = settings.grid()
     assert [job.agent for job in jobs] == ["logging-policy", "random", "irecgan", "pg"] * 2
     assert [job.seed for job in jobs] == [0] * 4 + [1] * 4
+
+
+def test_the_grid_joins_every_policy_with_every_number_of_sessions():
+    settings = simulated_online.SimulatedOnline(
+        out="unused", agents=("pg",), logging_policy=("random", "mix"), sessions=(20, 10), seeds=1
+    )
+    cells = [(job.logging_policy, job.num_sessions) for job in settings.grid() if job.agent == "pg"]
+    assert cells == [("random", 20), ("random", 10), ("mix", 20), ("mix", 10)]
+    assert len(settings.grid()) == 3 * 4
+
+
+def test_a_grid_from_the_dry_run_to_the_figures(tmp_path, capsys, monkeypatch):
+    grid = ["--logging-policy", "random", "max", "--sessions", "20"]
+    assert online(tmp_path / "run", *grid, "--dry-run") == 0
+    output = capsys.readouterr().out
+    assert "jobs: 6 with 1 seeds; finished: 0" in output
+    assert "from default costs, measured once elsewhere" in output
+    assert not (tmp_path / "run").exists()
+
+    def fails(self, name, log, seed):
+        raise RuntimeError(f"no agent for {len(log)} sessions")
+
+    new_agent = online_job.OnlineWork.new_agent
+    monkeypatch.setattr(online_job.OnlineWork, "new_agent", fails)
+    assert online(tmp_path / "run", *grid) == 1
+    captured = capsys.readouterr()
+    assert "2 jobs have failed" in captured.err
+    assert "pg-max-20-seed0: RuntimeError: no agent for 20 sessions" in captured.err
+    assert "RecSim-v0, 20 logged sessions of the max policy" in captured.out
+    traceback = (tmp_path / "run" / "failures" / "pg-max-20-seed0.txt").read_text()
+    assert "in fails" in traceback
+    assert online(tmp_path / "run", *grid, "--dry-run") == 0
+    assert "jobs: 6 with 1 seeds; finished: 4" in capsys.readouterr().out
+
+    monkeypatch.setattr(online_job.OnlineWork, "new_agent", new_agent)
+    assert online(tmp_path / "run", *grid) == 0
+    output = capsys.readouterr().out
+    assert "4 of 6 jobs are in" in output
+    assert "random-max" not in output.split("measurements:")[0]  # What was finished is not done again.
+    assert {row["logging_policy"] for row in rows_of(tmp_path / "run") if row["agent"] == "pg"} == {"random", "max"}
+    assert not list((tmp_path / "run" / "failures").iterdir())
+    names = {path.name for path in (tmp_path / "run" / "plots").glob("figure2-*.svg")}
+    assert names == {"figure2-reward.svg", "figure2-coverage-top-k.svg", "figure2-coverage-sampled.svg"}
 
 
 @pytest.mark.parametrize(
@@ -79,6 +130,10 @@ def test_agents_share_environment_log_and_users():
         ({"agents": ()}, "--agents takes"),
         ({"agents": ("pg", "pg")}, "--agents takes"),
         ({"eval_sessions": 0}, "--eval-sessions must be at least 1, got 0"),
+        ({"sessions": (200, 0)}, "--sessions must be at least 1, got 0"),
+        ({"sessions": (200, 200)}, "--sessions takes one or more different values, got: 200 200"),
+        ({"logging_policy": ()}, "--logging-policy takes one or more different values, got: none"),
+        ({"jobs": 0}, "--jobs must be at least 1, got 0"),
         ({"env": "CartPole-v7"}, "no environment 'CartPole-v7'"),
     ],
 )
@@ -135,7 +190,10 @@ def test_rerank(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(rerank, "agent_config", short_training)
     logs(tmp_path / "log.parquet")
     arguments = ["--data", str(tmp_path / "log.parquet"), "--format", "sessions", "--agents", "irecgan", "pg"]
-    arguments += ["--split", "0.6", "0.2", "0.2", "--out", str(tmp_path / "run")]
+    arguments += ["--split", "0.6", "0.2", "0.2", "--out", str(tmp_path / "run"), "--jobs", "1"]
+    assert rerank.main([*arguments, "--dry-run"]) == 0
+    assert "jobs: 4 with 1 seeds; finished: 0" in capsys.readouterr().out
+    assert not (tmp_path / "run").exists()
     assert rerank.main(arguments) == 0
     output = capsys.readouterr().out
     assert "test: 8 sessions, 16 lists" in output
@@ -154,6 +212,29 @@ def test_other_data_in_the_same_folder_are_refused(tmp_path):
     first, second = logs(tmp_path / "a.parquet"), logs(tmp_path / "b.parquet", num_users=21)
     assert rerank.fingerprint(first) == rerank.fingerprint(first.select(slice(None)))
     assert rerank.fingerprint(first) != rerank.fingerprint(second)
+
+
+def test_the_work_of_both_commands_survives_the_way_to_a_worker(tmp_path):
+    folder = RunFolder(tmp_path / "run", {})
+    online_work = online_job.OnlineWork("RecSim-v0", "fast", 20, "cpu", folder)
+    job = Job("simulated_online", "random", "max", 10, 3)
+    assert pickle.loads(pickle.dumps(online_work))(job, silent) == online_work(job, silent)
+
+    parts = rerank.Parts(*logs(tmp_path / "log.parquet").split((0.6, 0.2, 0.2), seed=0, by="user"))
+    settings = rerank.Rerank(data=tmp_path, out=tmp_path / "run")
+    rerank_work = rerank.RerankWork(settings, parts, folder)
+    job = Job("rerank", "popularity", "logged", 24, 0)
+    assert pickle.loads(pickle.dumps(rerank_work))(job, silent) == rerank_work(job, silent)
+
+
+def test_more_jobs_than_processors_are_reduced_with_a_word(monkeypatch):
+    monkeypatch.setattr(command, "available_processors", lambda: 4)
+    console = Console(file=io.StringIO(), width=200)
+    assert choose_processes(3, 2, console) == Processes(2, 2)
+    assert "--jobs 3 with 2 threads each are too many for 4 processors: 2 at a time" in console.file.getvalue()
+    console = Console(file=io.StringIO())
+    assert choose_processes(None, 1, console) == Processes(4, 1)
+    assert console.file.getvalue() == ""
 
 
 def test_errors_that_a_user_can_mend_are_one_line(tmp_path, capsys):

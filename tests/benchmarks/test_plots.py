@@ -1,26 +1,32 @@
 """Figures and tables come from the rows alone."""
 
 import io
+import itertools
 
 import numpy as np
 import pytest
 from rich.console import Console
 
 from benchmarks.measurements import Job, Measurement, TrainingRecord, write_rows
+from benchmarks.normalised import normalised_rows
+from benchmarks.online_plots import coverage_grid_figure, online_figure, reward_grid_figure
+from benchmarks.plot_style import looks
 from benchmarks.plots import draw_run, main
 from benchmarks.tables import summarise, summary_table
 
+TWELVE = tuple(f"agent{number}" for number in range(12))
 
-def online_rows(seeds, agents=("logging-policy", "random", "irecgan", "pg"), policies=("max",)):
+
+def online_rows(seeds, agents=("logging-policy", "random", "irecgan", "pg"), policies=("max",), sizes=(200,)):
     rng = np.random.default_rng(0)
     rows = []
-    for policy in policies:
+    for policy, size in itertools.product(policies, sizes):
         for seed in range(seeds):
             for agent in agents:
-                job = Job("simulated_online", agent, policy, 200, seed)
+                job = Job("simulated_online", agent, policy, size, seed)
                 kinds = ("logged",) if agent == "logging-policy" else ("top-k", "sampled")
                 for kind in kinds:
-                    reward = rng.uniform(2, 4)
+                    reward = {"random": 1.0, "belief": 5.0, "optimal": 9.0}.get(agent, rng.uniform(2, 4))
                     values = {"reward": reward, "reward_low": reward - 0.1, "reward_high": reward + 0.1, "length": 3.0}
                     values |= {f"coverage@{r}": rng.uniform() for r in range(1, 11)}
                     rows += [Measurement(job, f"{name}/{kind}", value) for name, value in values.items()]
@@ -71,7 +77,75 @@ def test_a_figure_a_cell_and_the_training(tmp_path):
         "simulated_online-max-200.png",
         "simulated_online-mix-200.png",
         "training-max-200.png",
+        "figure2-reward.png",
+        "figure2-coverage-top-k.png",
+        "figure2-coverage-sampled.png",
     }
+
+
+def panels(figure):
+    return {axes.get_title(): axes for axes in figure.get_axes()}
+
+
+@pytest.mark.parametrize(("agents", "seeds"), [(("pg",), 1), (TWELVE, 2), (TWELVE, 6)])
+def test_a_grid_has_a_panel_a_cell_and_a_row_an_agent(agents, seeds):
+    rows = online_rows(seeds, ("logging-policy", "random", *agents), ("random", "mix"), (1000, 200))
+    found = panels(reward_grid_figure(rows, "reward", "mean reward"))
+    assert list(found) == [
+        "random, 200 sessions",
+        "random, 1,000 sessions",
+        "mix, 200 sessions",
+        "mix, 1,000 sessions",
+    ]
+    labels = [label.get_text() for label in found["mix, 200 sessions"].get_yticklabels()]
+    assert labels == ["random", *agents]
+    for axes in found.values():
+        # Two deployments of each, with an interval.
+        assert len(axes.containers) == 2 * (1 + len(agents))
+    for deployment in ("top-k", "sampled"):
+        figure = coverage_grid_figure(rows, deployment)
+        assert set(panels(figure)) == set(found)
+        assert len(figure.legends[0].get_texts()) == 2 + len(agents)
+
+
+def test_points_are_the_means_over_seeds():
+    rows = online_rows(6, ("random", "pg"), ("max",), (200, 1000))
+    axes = panels(reward_grid_figure(rows, "reward", "mean reward"))["max, 1,000 sessions"]
+    rewards = [
+        row.value for row in rows if (row.job.agent, row.job.num_sessions, row.metric) == ("pg", 1000, "reward/top-k")
+    ]
+    [point] = axes.containers[2].lines[0].get_xdata()
+    assert point == pytest.approx(np.mean(rewards))
+
+
+def test_a_grid_that_is_not_finished():
+    rows = [*online_rows(1, ("random", "pg"), ("max",), (200,)), *online_rows(1, ("random",), ("mix",), (1000,))]
+    found = panels(reward_grid_figure(rows, "reward", "mean reward"))
+    assert len(found["max, 200 sessions"].containers) == 4
+    assert len(found["mix, 1,000 sessions"].containers) == 2
+    assert len(found["mix, 200 sessions"].containers) == 0
+    assert len(coverage_grid_figure(rows, "top-k").get_axes()) == 4
+
+
+def test_scales_of_the_references(tmp_path):
+    names = ("random", "belief", "optimal", "pg")
+    (tmp_path / "results.csv").write_text(write_rows(Measurement, online_rows(2, names, ("max", "mix"))))
+    assert {path.name for path in draw_run(tmp_path)} >= {"figure2-reward-belief.png", "figure2-reward-optimal.png"}
+    rows = normalised_rows(online_rows(2, names, ("max", "mix")))
+    axes = panels(reward_grid_figure(rows, "normalised", "reward"))["max, 200 sessions (optimal: 2.00)"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["random", "belief", "pg"]
+    points = [container.lines[0].get_xdata()[0] for container in axes.containers]
+    assert points[:4] == [0, 0, 1, 1]
+    assert 0.25 <= points[4] <= 0.75
+
+
+def test_twelve_agents_look_different():
+    found = looks(["random", "belief", *TWELVE])
+    assert len({(look.colour, look.marker) for agent, look in found.items() if agent in TWELVE}) == 12
+    figure = online_figure(online_rows(2, ("logging-policy", "random", *TWELVE)))
+    assert len(figure.legends[0].get_texts()) == 14
+    bars = figure.get_axes()[2].containers
+    assert len([bar for bar in bars if bar.get_label() in TWELVE]) == 12
 
 
 def test_rerank_figure(tmp_path):

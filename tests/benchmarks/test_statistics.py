@@ -10,10 +10,9 @@ from benchmarks.measurements import Job, Measurement
 from benchmarks.statistics import (
     bootstrap_mean,
     interquartile_means,
-    normalised,
     paired_interval,
     probabilities_of_improvement,
-    score_matrix,
+    score_matrices,
 )
 
 CELL = ("max", 200)
@@ -53,18 +52,13 @@ def test_intervals_hold_the_truth_nearly_as_often_as_they_say():
     assert 85 <= hits <= 100
 
 
-def test_scores_are_normalised_within_each_seed_and_cell():
-    results = rows("random", {0: 1.0, 1: 2.0}) + rows("belief", {0: 3.0, 1: 10.0})
-    results += rows("a", {0: 2.0, 1: 2.0, 2: 5.0})
-    scores = normalised(results, "reward/top-k")
-    assert scores["a"] == {CELL: {0: 0.5, 1: 0.0}}
-    assert scores["random"][CELL] == {0: 0.0, 1: 0.0}
-    assert scores["belief"][CELL] == {0: 1.0, 1: 1.0}
-
-
-def test_matrices_keep_the_seeds_that_all_cells_have():
-    matrix = score_matrix({("max", 200): {0: 1.0, 1: 2.0, 2: 3.0}, ("mix", 200): {1: 5.0, 2: 6.0}})
-    np.testing.assert_array_equal(matrix, [[2.0, 5.0], [3.0, 6.0]])
+def test_matrices_keep_the_seeds_that_all_agents_and_cells_have():
+    results = rows("a", {0: 1.0, 1: 2.0, 2: 3.0}) + rows("a", {1: 5.0, 2: 6.0}, cell=("mix", 200))
+    results += rows("b", {0: 7.0, 1: 8.0, 2: 9.0}) + rows("b", {0: 0.0, 2: 4.0}, cell=("mix", 200))
+    matrices = score_matrices(results, "reward/top-k")
+    np.testing.assert_array_equal(matrices["a"], [[3.0, 6.0]])
+    np.testing.assert_array_equal(matrices["b"], [[9.0, 4.0]])
+    assert score_matrices(results, "reward/sampled") == {}
 
 
 def test_aggregates_over_cells():

@@ -1,0 +1,125 @@
+"""One job of the simulated online test: log sessions of an environment, learn from them, deploy in the environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+import irecgan_gym  # noqa: F401 (registers the envs)
+from agents import Agent, make_agent, preset
+from agents.evaluation import evaluate_online
+from agents.reference import RandomPolicy
+from benchmarks.measurements import Job
+from benchmarks.run_folder import RunFolder
+from irecgan_gym.metrics import coverage_at_r, mean_interval
+from irecgan_gym.recorder import Recorder
+from irecgan_gym.sessions import Sessions
+
+DEPLOYMENTS = {"top-k": True, "sampled": False}
+# Beside the agents in results.csv: a policy that shows random slates, and what the log itself earned.
+RANDOM, LOGGING_POLICY = "random", "logging-policy"
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Seeds that one seed of the run stands for; no two uses of randomness share one.
+
+    Attributes:
+        log: of the logged sessions.
+        agent: of the agent's parameters and training.
+        evaluation: of the users and slates when it is deployed.
+    """
+
+    log: int
+    agent: int
+    evaluation: int
+
+    @classmethod
+    def of(cls, seed: int) -> Streams:
+        """The streams of a seed."""
+        return cls(*(int(word) for word in np.random.SeedSequence(seed).generate_state(3)))
+
+
+@dataclass(frozen=True)
+class OnlineWork:
+    """Does jobs of the simulated online test; all that is random in a job comes from the job's seed.
+
+    Attributes:
+        env: id of the environment.
+        preset: settings of the agents.
+        eval_sessions: sessions that each trained agent is deployed for.
+        device: where agents are trained.
+        folder: takes their checkpoints.
+    """
+
+    env: str
+    preset: str
+    eval_sessions: int
+    device: str
+    folder: RunFolder
+
+    def __call__(self, job: Job, recorder: Recorder) -> dict[str, float]:
+        """Do a job.
+
+        Returns:
+            Measurements such as ``reward/top-k``, ``coverage@1/sampled`` and ``length/top-k``; of the logging policy
+            ``reward/logged`` and the like.
+        """
+        log, rewards = self.log(job)
+        if job.agent == LOGGING_POLICY:
+            return _measure_log(log, rewards)
+        streams = Streams.of(job.seed)
+        policy: Agent
+        if job.agent == RANDOM:
+            policy = RandomPolicy(log.num_items, log.slate_size, seed=streams.agent)
+        else:
+            policy = self.new_agent(job.agent, log, streams.agent).learn(log, recorder=recorder)
+            policy.save(self.folder.checkpoint(job))
+        metrics: dict[str, float] = {}
+        for deployment, deterministic in DEPLOYMENTS.items():
+            result = evaluate_online(
+                policy,
+                self.env,
+                self.eval_sessions,
+                deterministic=deterministic,
+                seed=streams.evaluation,
+                env_kwargs={"mdp_seed": job.seed},
+            )
+            metrics |= result.as_metrics(deployment)
+        return metrics
+
+    def log(self, job: Job) -> tuple[Sessions, NDArray[np.float64]]:
+        """The logged sessions that a job learns from, and the true rewards [m, n] of its environment."""
+        env = gym.make(self.env, logging_policy=job.logging_policy, mdp_seed=job.seed)
+        collect, mdp = env.get_wrapper_attr("collect"), env.get_wrapper_attr("mdp")
+        return collect(job.num_sessions, seed=Streams.of(job.seed).log), mdp.rewards
+
+    def new_agent(self, name: str, log: Sessions, seed: int) -> Agent:
+        """An agent that has learnt nothing yet."""
+        return make_agent(
+            name,
+            num_items=log.num_items,
+            slate_size=log.slate_size,
+            config=preset(name, self.preset),
+            seed=seed,
+            device=self.device,
+        )
+
+
+def _measure_log(log: Sessions, rewards: NDArray[Any]) -> dict[str, float]:
+    """What the logging policy earned in the very sessions that were logged (cut at 40 steps)."""
+    reward = mean_interval(np.add.reduceat(log.rewards.astype(np.float64), log.offsets[:-1]))
+    assert log.states is not None
+    slates = log.slate_items.reshape(log.num_steps, -1)
+    coverage = coverage_at_r(slates, log.states, rewards)
+    return {
+        "reward/logged": reward.mean,
+        "reward_low/logged": reward.low,
+        "reward_high/logged": reward.high,
+        "length/logged": float(log.lengths.mean()),
+        **{f"coverage@{r}/logged": float(share) for r, share in enumerate(coverage, start=1)},
+    }

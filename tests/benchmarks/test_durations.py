@@ -1,0 +1,101 @@
+"""Estimates: what is expected of a job, and how long a whole run takes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.durations import Durations, as_text, longest_first, time_left
+from benchmarks.measurements import Job
+from benchmarks.online_costs import fast_preset_seconds
+
+
+def job(agent="pg", policy="max", sessions=1000, seed=0):
+    return Job("e", agent, policy, sessions, seed)
+
+
+def test_jobs_of_the_same_kind_tell_what_a_job_takes():
+    durations = Durations({job(seed=0): 4.0, job(seed=1): 8.0, job("irecgan"): 30.0})
+    assert durations.expected(job(seed=5)) == 6
+    assert durations.expected(job("irecgan", seed=3)) == 30
+    assert durations.expected(job(sessions=200)) is None
+    durations.add(job(seed=2), 9.0)
+    assert durations.expected(job(seed=5)) == 7
+    assert durations.is_measured(job(seed=7))
+    assert not durations.is_measured(job(policy="mix"))
+
+
+def test_other_jobs_tell_how_fast_this_machine_is():
+    default = {"pg": 2.0, "irecgan": 20.0}.get
+    durations = Durations({}, lambda job: default(job.agent))
+    assert durations.expected(job("irecgan")) == 20
+    durations.add(job(), 5.0)
+    durations.add(job(seed=1), 7.0)
+    # 12 seconds for what should take 4.
+    assert durations.expected(job("irecgan")) == pytest.approx(60)
+    assert durations.expected(job("unheard of")) is None
+
+
+def test_unknown_jobs_count_as_the_mean_of_the_known_ones():
+    durations = Durations({job(): 4.0, job("irecgan"): 20.0})
+    assert durations.filled([job(seed=1), job("new"), job("irecgan", seed=1)]) == [4, 12, 20]
+    assert durations.filled([job("new")]) is None
+    assert durations.filled([]) == []
+
+
+def test_time_left():
+    assert time_left([], [], 2) == 0
+    assert time_left([], [5.0, 3.0, 4.0], 1) == 12
+    # 5 | 3 4
+    assert time_left([], [5.0, 3.0, 4.0], 2) == 7
+    # Running ones go first: 1 6 | 10
+    assert time_left([1.0, 10.0], [6.0], 2) == 10
+    # What has taken longer than expected is about to end.
+    assert time_left([-3.0, 2.0], [4.0], 2) == 4
+    assert time_left([3.0], [], 4) == 3
+
+
+@given(st.lists(st.floats(0, 100), max_size=12), st.integers(1, 4))
+def test_time_left_lies_between_its_bounds(waiting, slots):
+    left = time_left([], waiting, slots)
+    least = max(max(waiting, default=0.0), sum(waiting) / slots)
+    assert least - 1e-9 <= left <= sum(waiting) + 1e-9
+    # Graham's bound for taking jobs as they come.
+    assert left <= 2 * least + 1e-9
+
+
+def test_long_jobs_start_first_within_a_seed():
+    seconds = {"a": 1.0, "b": 3.0, "c": 2.0}
+    jobs = [job(agent, seed=seed) for seed in (0, 1) for agent in "abc"]
+    durations = Durations({job(agent, seed=9): value for agent, value in seconds.items()})
+    assert [(one.agent, one.seed) for one in longest_first(jobs, durations)] == [
+        ("b", 0), ("c", 0), ("a", 0), ("b", 1), ("c", 1), ("a", 1),
+    ]  # fmt: skip
+    assert longest_first(jobs, Durations({})) == jobs
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.04, "0.0 s"),
+        (9.94, "9.9 s"),
+        (9.96, "10 s"),
+        (99.4, "99 s"),
+        (100, "2 min"),
+        (5940, "99 min"),
+        (6000, "1 h 40 min"),
+    ],
+)
+def test_durations_for_people(seconds, text):
+    assert as_text(seconds) == text
+
+
+def test_default_costs_grow_with_the_sessions_and_their_lengths():
+    def seconds(policy, sessions):
+        return fast_preset_seconds(job("irecgan", policy, sessions))
+
+    for policy in ("random", "max", "mix"):
+        assert seconds(policy, 200) <= seconds(policy, 1000) < seconds(policy, 10_000) < seconds(policy, 100_000)
+    assert seconds("random", 1000) < seconds("mix", 1000) < seconds("max", 1000)
+    assert seconds("max", 20_000) == pytest.approx(2 * seconds("max", 10_000))
+    assert fast_preset_seconds(job("unheard of")) is None
+    assert fast_preset_seconds(job("pg", "logged")) is None
