@@ -27,7 +27,11 @@ DEFAULT_NUM_ENVS = 100
 
 
 class SlatePredictor(Protocol):
-    """Anything that chooses slates as Stable-Baselines3's algorithms choose actions."""
+    """Anything that chooses slates as Stable-Baselines3's algorithms choose actions.
+
+    A policy with an attribute ``observes = "state"`` is handed the true states of the users, from the env's ``info``,
+    in place of the observations.
+    """
 
     def predict(
         self,
@@ -105,7 +109,8 @@ def evaluate_online(
         env_kwargs: arguments of an env made from its id.
 
     Raises:
-        ValueError: ``num_sessions`` below 1, another autoreset mode, or an option of a made env with a given env.
+        ValueError: ``num_sessions`` below 1, another autoreset mode, an option of a made env with a given env, or a
+            policy that observes states in an env whose users have none.
     """
     if num_sessions < 1:
         raise ValueError(f"num_sessions must be at least 1, got {num_sessions}")
@@ -141,12 +146,14 @@ def _play(
     states: list[NDArray[Any]] = []
 
     mdp = getattr(env.unwrapped, "mdp", None)
+    observes_states = getattr(policy, "observes", "click") == "state"
     observation, info = env.reset(seed=seed)
     policy_state = None
     episode_start = np.ones(slots, dtype=bool)
     ended = np.zeros(slots, dtype=bool)
     while remaining.any():
-        action, policy_state = policy.predict(observation, policy_state, episode_start, deterministic)
+        seen = _true_states(info) if observes_states else observation
+        action, policy_state = policy.predict(seen, policy_state, episode_start, deterministic)
         before = info
         observation, step_reward, terminated, truncated, info = env.step(action)
         # A slot whose session had ended was reset by this step: its action was ignored.
@@ -174,6 +181,13 @@ def _play(
         reward=mean_interval(all_rewards),
         length=mean_interval(all_lengths),
     )
+
+
+def _true_states(info: Mapping[str, Any]) -> NDArray[np.int64]:
+    if "state" not in info:
+        raise ValueError(f"the policy observes true states, but the env's info holds only {sorted(info)}")
+    states: NDArray[np.int64] = info["state"]
+    return states
 
 
 @dataclass(frozen=True)

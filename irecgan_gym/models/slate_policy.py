@@ -15,6 +15,8 @@ from irecgan_gym.models.sampling import sample_without_replacement
 
 _BLOCK_ELEMENTS = 2**22
 """Logits held at a time while slates are drawn (16 MB of float32: they stay in the cache)."""
+_BLOCK_ROWS = 64
+"""States served at a time at least: with fewer, reading the weights of a huge catalogue takes all the time."""
 
 
 class CataloguePolicy(nn.Module, ABC):
@@ -70,7 +72,7 @@ class CataloguePolicy(nn.Module, ABC):
         return torch.cat([logits.topk(self.slate_size, dim=-1).indices for logits in self._logits_in_blocks(state)])
 
     def _logits_in_blocks(self, state: Tensor) -> Iterator[Tensor]:
-        rows = max(1, _BLOCK_ELEMENTS // self.num_items)
+        rows = max(_BLOCK_ROWS, _BLOCK_ELEMENTS // self.num_items)
         for hidden in torch.split(self.encoder.output(state), rows):
             yield self.logits(hidden)
 
