@@ -19,6 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from benchmarks.bars import grouped_bars
 from benchmarks.measurements import Measurement, TrainingRecord, by_cell, read_rows
 from benchmarks.normalised import ONES, ZERO, normalised_rows
+from benchmarks.online_learning_plots import rounds_figure
 from benchmarks.online_plots import coverage_grid_figure, online_figure, reward_grid_figure
 from benchmarks.plot_style import (
     REFERENCES,
@@ -49,7 +50,7 @@ def draw_run(folder: Path) -> list[Path]:
     results, training = read_rows(Measurement, file), read_rows(TrainingRecord, folder / "training.csv")
     records = by_cell(training)
     figures: dict[str, Callable[[], Figure]] = {}
-    draw_cell = {"simulated_online": online_figure, "rerank": rerank_figure}
+    draw_cell = {"simulated_online": online_figure, "online_learning": rounds_figure, "rerank": rerank_figure}
     for cell, rows in by_cell(results).items():
         experiment, logging_policy, num_sessions = cell
         if experiment in draw_cell:

@@ -1,0 +1,282 @@
+"""Learning while acting: rounds of an online and an offline stage (§7.1, "Online Learning", and Figure 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from agents.base import Agent
+from agents.irecgan import IRecGANConfig
+from agents.model_based import ModelBasedConfig
+from agents.on_policy import OnPolicyUpdates, collect_sessions
+from agents.pg import OfflinePolicyGradient
+from agents.presets import make_agent, preset
+from irecgan_gym.recorder import Recorder, silent
+from irecgan_gym.sessions import Sessions, concatenate
+
+
+class _Method(NamedTuple):
+    """A method of Figure 3: the agent that it trains, and the stages in which the agent learns."""
+
+    agent: str
+    learns_online: bool
+    learns_offline: bool
+
+
+_METHODS = {
+    "pg-online": _Method("pg", True, False),
+    "pg-online&offline": _Method("pg", True, True),
+    "lstm-offline": _Method("lstm", False, True),
+    "irecgan": _Method("irecgan", True, True),
+}
+ONLINE_METHODS = tuple(_METHODS)
+"""What Figure 3 compares."""
+
+
+@dataclass(frozen=True)
+class OnlineConfig:
+    """Settings of learning in rounds.
+
+    Attributes:
+        agent: settings of the agent; its ``fit``, ``user_model_fit`` and ``rounds`` are those of one offline stage.
+        learning_rate: of the policy in the online stage.
+        sessions_per_update: fresh sessions that each update of the online stage learns from.
+        validation_fraction: share of each round's sessions that the offline stages hold out for early stopping. They
+            stay held out for good, while the online stage learns from every session once.
+    """
+
+    agent: Any
+    learning_rate: float = 1e-2
+    sessions_per_update: int = 20
+    validation_fraction: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
+        if self.sessions_per_update < 1:
+            raise ValueError(f"sessions_per_update must be at least 1, got {self.sessions_per_update}")
+        if not 0 < self.validation_fraction < 1:
+            raise ValueError(f"validation_fraction must be between 0 and 1, got {self.validation_fraction}")
+
+
+def online_preset(method: str, name: str) -> OnlineConfig:
+    """Settings of a method, from those of its agent (:func:`agents.presets.preset`).
+
+    The networks go on from round to round, so an offline stage needs only a few passes over the data: at most five,
+    stopped after the first without a better held-out loss; and at most three adversarial rounds, with one epoch for
+    each update of the discriminator, which goes on from round to round too.
+
+    Raises:
+        ValueError: an unknown method or preset.
+    """
+    config = preset(_method(method).agent, name)
+    config = replace(config, fit=replace(config.fit, max_epochs=5, patience=1))
+    if isinstance(config, ModelBasedConfig):
+        config = replace(
+            config, user_model_fit=replace(config.user_model_fit, max_epochs=5, patience=1), rounds=3, patience=2
+        )
+    if isinstance(config, IRecGANConfig):
+        config = replace(config, discriminator_fit=replace(config.discriminator_fit, max_epochs=1))
+    return OnlineConfig(config)
+
+
+class SessionPool:
+    """All sessions so far, each in the training or in the held-out part for good.
+
+    Args:
+        validation_fraction: share of the sessions of each addition that is held out, but one session at least.
+    """
+
+    def __init__(self, validation_fraction: float) -> None:
+        self._fraction = validation_fraction
+        self._training: list[Sessions] = []
+        self._held_out: list[Sessions] = []
+
+    def add(self, sessions: Sessions, *, seed: int) -> None:
+        """Divide more sessions among the parts.
+
+        Raises:
+            ValueError: fewer than two sessions.
+        """
+        if len(sessions) < 2:
+            raise ValueError(
+                f"a round must have at least 2 sessions, to learn from and to hold out, got {len(sessions)}"
+            )
+        held_out = min(max(1, round(self._fraction * len(sessions))), len(sessions) - 1)
+        order = np.random.default_rng(seed).permutation(len(sessions))
+        self._held_out.append(sessions.select(np.sort(order[:held_out])))
+        self._training.append(sessions.select(np.sort(order[held_out:])))
+
+    @property
+    def training(self) -> Sessions:
+        """Sessions to learn from."""
+        return concatenate(self._training)
+
+    @property
+    def held_out(self) -> Sessions:
+        """Sessions to stop early by."""
+        return concatenate(self._held_out)
+
+
+class OnlineLearner:
+    """An agent and how it learns in rounds.
+
+    With neither updates nor a pool, it is a fixed policy, for comparison.
+
+    Args:
+        agent: acts, by slates sampled from its policy.
+        sessions_per_update: sessions played between two updates of the online stage.
+        online: the updates; None for an agent that does not learn while it acts.
+        pool: what the offline stage learns from; None for an agent without that stage, whose sessions are forgotten.
+    """
+
+    def __init__(
+        self,
+        agent: Agent,
+        sessions_per_update: int,
+        online: OnPolicyUpdates | None = None,
+        pool: SessionPool | None = None,
+    ) -> None:
+        self.agent = agent
+        self._sessions_per_update = sessions_per_update
+        self._online = online
+        self._pool = pool
+
+    def online_stage(
+        self,
+        env: str,
+        num_sessions: int,
+        *,
+        seed: int,
+        env_kwargs: Mapping[str, Any] | None = None,
+        recorder: Recorder = silent,
+        round_number: int = 0,
+    ) -> Sessions:
+        """Act for a number of sessions in the true environment, learning on the way.
+
+        Args:
+            env: id of a registered env.
+            num_sessions: S.
+            seed: of the users and of the sampled slates.
+            env_kwargs: arguments of the env.
+            recorder: receives the mean loss of the updates.
+            round_number: for the recorder.
+
+        Returns:
+            The sessions played, those before the first update first.
+        """
+        sizes = [self._sessions_per_update] * (num_sessions // self._sessions_per_update)
+        if num_sessions % self._sessions_per_update:
+            sizes.append(num_sessions % self._sessions_per_update)
+        played, losses = [], []
+        for size, batch_seed in zip(sizes, np.random.SeedSequence(seed).generate_state(len(sizes)), strict=True):
+            sessions = collect_sessions(self.agent, env, size, seed=int(batch_seed), env_kwargs=env_kwargs)
+            played.append(sessions)
+            if self._online is not None:
+                losses.append(self._online.update(sessions))
+        if losses:
+            recorder.record({"online/policy_loss": float(np.mean(losses))}, round_number)
+        return concatenate(played)
+
+    def offline_stage(self, sessions: Sessions, *, seed: int, recorder: Recorder = silent) -> None:
+        """Learn from all sessions so far, going on from the present networks; nothing without this stage.
+
+        Args:
+            sessions: of the last online stage.
+            seed: of the held-out part.
+            recorder: receives what the agent's ``learn`` reports.
+        """
+        if self._pool is not None:
+            self._pool.add(sessions, seed=seed)
+            self.agent.learn(self._pool.training, self._pool.held_out, recorder=recorder)
+
+
+class OnlineRound(NamedTuple):
+    """A round when both of its stages are over.
+
+    Attributes:
+        number: from 1.
+        sessions: played in the online stage.
+    """
+
+    number: int
+    sessions: Sessions
+
+
+def learn_in_rounds(
+    learner: OnlineLearner,
+    env: str,
+    *,
+    rounds: int,
+    sessions_per_round: int,
+    seed: int,
+    env_kwargs: Mapping[str, Any] | None = None,
+    recorder: Recorder = silent,
+) -> Iterator[OnlineRound]:
+    """Go through rounds of an online and an offline stage, and yield each round when it is over.
+
+    Args:
+        learner: learns in place.
+        env: id of a registered env.
+        rounds: how many.
+        sessions_per_round: sessions of each online stage.
+        seed: of the users, of the sampled slates and of the held-out parts; methods share their users by sharing it.
+        env_kwargs: arguments of the env.
+        recorder: receives the last number of each kind that a round reports, with the round as its step.
+    """
+    for number, stream in enumerate(np.random.SeedSequence(seed).spawn(rounds), start=1):
+        online_seed, offline_seed = (int(word) for word in stream.generate_state(2))
+        last = _LastValues()
+        sessions = learner.online_stage(
+            env, sessions_per_round, seed=online_seed, env_kwargs=env_kwargs, recorder=last, round_number=number
+        )
+        learner.offline_stage(sessions, seed=offline_seed, recorder=last)
+        if last.values:
+            recorder.record(last.values, number)
+        yield OnlineRound(number, sessions)
+
+
+class _LastValues:
+    """Keeps the last value of every name: what an agent reports in each round starts at step 0 again."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, float] = {}
+
+    def record(self, values: Mapping[str, float], step: int) -> None:
+        self.values |= values
+
+
+def make_learner(
+    method: str, *, num_items: int, slate_size: int, config: OnlineConfig, seed: int, device: str = "auto"
+) -> OnlineLearner:
+    """A method of Figure 3, from scratch.
+
+    Args:
+        method: one of :data:`ONLINE_METHODS`.
+        num_items: size of the catalogue, n.
+        slate_size: items to show at a time, k.
+        config: e.g. from :func:`online_preset`.
+        seed: of the agent's parameters and training.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``...
+
+    Raises:
+        ValueError: an unknown method.
+    """
+    kind, learns_online, learns_offline = _method(method)
+    agent = make_agent(kind, num_items=num_items, slate_size=slate_size, config=config.agent, seed=seed, device=device)
+    online = None
+    if learns_online:
+        assert isinstance(agent, OfflinePolicyGradient)
+        fit = replace(agent.config.fit, learning_rate=config.learning_rate)
+        online = OnPolicyUpdates(agent.policy, fit, gamma=agent.config.gamma, lambda_r=agent.config.lambda_r)
+    pool = SessionPool(config.validation_fraction) if learns_offline else None
+    return OnlineLearner(agent, config.sessions_per_update, online, pool)
+
+
+def _method(name: str) -> _Method:
+    if name not in _METHODS:
+        raise ValueError(f"method must be one of {ONLINE_METHODS}, got {name!r}")
+    return _METHODS[name]

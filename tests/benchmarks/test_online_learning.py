@@ -1,0 +1,203 @@
+"""The command of online learning on tiny settings, and its figure."""
+
+import csv
+import json
+from dataclasses import replace
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from agents import online
+from agents.on_policy import collect_sessions
+from agents.reference import RandomPolicy
+from benchmarks import online_learning, online_learning_job
+from benchmarks.claims import CLAIMS, judge
+from benchmarks.command import SettingsError
+from benchmarks.measurements import Job, Measurement, read_rows, write_rows
+from benchmarks.online_learning import OnlineLearning
+from benchmarks.online_learning_job import OnlineLearningWork, round_metrics, summaries
+from benchmarks.plots import draw_run
+from irecgan_gym.metrics import coverage_at_r
+from irecgan_gym.models.encoder import EncoderConfig
+from irecgan_gym.models.fitting import FitConfig
+from irecgan_gym.recorder import silent
+
+METHODS = ("pg-online", "pg-online&offline", "lstm-offline", "irecgan")
+
+
+@pytest.fixture
+def short_training(monkeypatch):
+    """All methods with every phase of theirs, each short."""
+    preset = online.online_preset
+
+    def short(method, name):
+        config = preset(method, name)
+        changes = {"encoder": EncoderConfig(hidden_size=8, embedding_size=4), "fit": FitConfig(max_epochs=1)}
+        if method == "irecgan":
+            changes |= {"user_model_fit": FitConfig(max_epochs=1), "rounds": 1, "num_rollouts": 2}
+        return replace(config, agent=replace(config.agent, **changes))
+
+    monkeypatch.setattr(online_learning, "online_preset", short)
+    monkeypatch.setattr(online_learning_job, "online_preset", short)
+
+
+def command(folder, *more):
+    settings = {"--rounds": "2", "--sessions": "12", "--seeds": "1", "--eval-sessions": "10", "--jobs": "1"}
+    return online_learning.main([*(word for pair in settings.items() for word in pair), "--out", str(folder), *more])
+
+
+def rows_of(folder):
+    with (folder / "results.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_command_goes_on_where_it_stopped(tmp_path, capsys, monkeypatch, short_training):
+    work = OnlineLearningWork.__call__
+    done = []
+
+    def stopped_after_two(self, job, recorder):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(job.agent)
+        return work(self, job, recorder)
+
+    monkeypatch.setattr(OnlineLearningWork, "__call__", stopped_after_two)
+    assert command(tmp_path / "run") == 130
+    assert len({row["agent"] for row in rows_of(tmp_path / "run")}) == 2
+
+    def counted(self, job, recorder):
+        done.append(job.agent)
+        return work(self, job, recorder)
+
+    monkeypatch.setattr(OnlineLearningWork, "__call__", counted)
+    assert command(tmp_path / "run") == 0
+    assert sorted(done) == sorted(["random", *METHODS])
+    output = capsys.readouterr().out
+    assert "RecSim-v0, 2 rounds of 12 sessions" in output
+
+    rows = rows_of(tmp_path / "run")
+    assert list(dict.fromkeys(row["agent"] for row in rows)) == ["random", *METHODS]
+    assert {(row["experiment"], row["logging_policy"], row["num_sessions"]) for row in rows} == {
+        ("online_learning", "online", "12")
+    }
+    measured = {(row["agent"], row["metric"]): float(row["value"]) for row in rows}
+    for agent in ("random", *METHODS):
+        for measure in ("coverage@1", "coverage@10", "reward"):
+            by_round = [measured[agent, f"{measure}/round-{number:02}"] for number in (1, 2)]
+            assert measured[agent, f"{measure}/last"] == pytest.approx(np.mean(by_round))
+            assert measured[agent, f"{measure}/mean"] == pytest.approx(np.mean(by_round))
+        assert measured[agent, "reward/top-k"] >= 0
+    names = {str(path.relative_to(tmp_path / "run")) for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    assert {"plots/online_learning-online-12.png", "plots/online_learning-online-12.svg"} <= names
+    assert "checkpoints/pg-online-offline-online-12-seed0.safetensors" in names
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["methods"]["irecgan"]["agent"]["num_rollouts"] == 2
+    assert config["methods"]["irecgan"]["learning_rate"] == 1e-2
+
+    # Another folder in one go, the same numbers.
+    assert command(tmp_path / "again") == 0
+    assert (tmp_path / "again" / "results.csv").read_bytes() == (tmp_path / "run" / "results.csv").read_bytes()
+    assert command(tmp_path / "run", "--rounds", "3") == 1
+    assert "rounds is 2 there and 3 now" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_plan_writes_nothing(tmp_path, capsys):
+    assert command(tmp_path / "run", "--dry-run") == 0
+    assert "pg-online&offline" in capsys.readouterr().out
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_job_depends_on_its_seed_alone(tmp_path, short_training):
+    work = OnlineLearningWork("RecSim-v0", 2, "fast", 5, "cpu", None)
+    random = [work(Job("online_learning", "random", "online", 10, seed), silent) for seed in (0, 0, 1)]
+    assert random[0] == random[1]
+    assert random[0] != random[2]
+
+
+def test_numbers_of_a_round():
+    rewards = gym.make("RecSim-v0", mdp_seed=3).get_wrapper_attr("mdp").rewards
+    sessions = collect_sessions(RandomPolicy(50, 10), "RecSim-v0", 100, seed=0, env_kwargs={"mdp_seed": 3})
+    measured = round_metrics(sessions, rewards)
+    slates = sessions.slate_items.reshape(-1, 10)
+    coverage = coverage_at_r(slates, sessions.states, rewards)
+    assert measured["coverage@1"] == coverage[0]
+    assert measured["coverage@10"] == coverage[9]
+    # The plain way: step by step.
+    ranked = np.argsort(-rewards, axis=1)
+    shares = [len(set(slates[t]) & set(ranked[state, :10])) / 10 for t, state in enumerate(sessions.states)]
+    assert measured["coverage@10"] == pytest.approx(np.mean(shares))
+    assert measured["reward"] == pytest.approx(np.mean([session.rewards.sum() for session in sessions]))
+
+
+def test_coverage_needs_the_true_states():
+    sessions = collect_sessions(RandomPolicy(50, 10), "RecSim-v0", 3, seed=0)
+    with pytest.raises(ValueError, match="true states"):
+        round_metrics(replace(sessions, states=None), np.ones((10, 50)))
+
+
+def test_summaries_of_rounds():
+    found = summaries([{"reward": float(number)} for number in range(1, 9)])
+    assert found == {"reward/last": 6.0, "reward/mean": 4.5}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"methods": ("pg",)}, "--methods takes one or more of pg-online, pg-online&offline"),
+        ({"methods": ()}, "--methods takes one or more different values"),
+        ({"rounds": 0}, "--rounds must be at least 1, got 0"),
+        ({"sessions": 1}, "--sessions must be at least 2"),
+        ({"jobs": 0}, "--jobs must be at least 1"),
+        ({"env": "CartPole-v7"}, "no environment 'CartPole-v7'"),
+    ],
+)
+def test_senseless_settings(tmp_path, changes, message):
+    with pytest.raises(SettingsError, match=message):
+        OnlineLearning(out=tmp_path, **changes).check()
+
+
+def made_up(seeds, rounds=6, agents=("random", *METHODS)):
+    rng = np.random.default_rng(0)
+    rows = []
+    for seed in range(seeds):
+        for place, agent in enumerate(agents):
+            job = Job("online_learning", agent, "online", 200, seed)
+            for measure in ("coverage@1", "coverage@10", "reward"):
+                for number in range(1, rounds + 1):
+                    value = place / 10 + 0.01 * number + 0.01 * rng.uniform()
+                    rows.append(Measurement(job, f"{measure}/round-{number:02}", value))
+                rows += [
+                    Measurement(job, f"{measure}/{end}", place / 10 + 0.01 * rng.uniform()) for end in ("last", "mean")
+                ]
+    return rows
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 6])
+def test_the_figure_from_results_alone(tmp_path, seeds):
+    (tmp_path / "results.csv").write_text(write_rows(Measurement, made_up(seeds)))
+    [path] = draw_run(tmp_path)
+    assert path.name == "online_learning-online-200.png"
+    assert path.read_bytes().startswith(b"\x89PNG")
+    svg = path.with_suffix(".svg").read_text()
+    for label in ("random", "pg-online", "irecgan", "coverage@1", "coverage@10", "reward of a session"):
+        assert f">{label}<" in svg
+    before = path.read_bytes()
+    draw_run(tmp_path)
+    assert path.read_bytes() == before
+
+
+def test_no_results_no_figure(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"results\.csv"):
+        draw_run(tmp_path)
+
+
+def test_the_claims_read_these_results(tmp_path):
+    (tmp_path / "results.csv").write_text(write_rows(Measurement, made_up(3)))
+    results = read_rows(Measurement, tmp_path / "results.csv")
+    judgements = {claim.name: judge(claim, results) for claim in CLAIMS if claim.experiment == "online_learning"}
+    # Made up so that IRecGAN is best and LSTM beats both PGs.
+    assert judgements["IRecGAN converges best online"].verdict.value == "holds"
+    assert len(judgements["IRecGAN converges best online"].evidence) == 2
+    assert judgements["LSTM offline is worst online"].verdict.value == "does not hold"
+    assert len(judgements["LSTM offline is worst online"].evidence) == 3
