@@ -1,0 +1,1 @@
+"""Exact values and best slates of an MDP whose tables are known: what agents are measured against."""
