@@ -3,6 +3,8 @@
 from agents.ac import AC, ACConfig
 from agents.acu import ACU, ACUConfig
 from agents.base import Agent
+from agents.belief import Belief
+from agents.blind import Blind
 from agents.irecgan import IRecGAN, IRecGANConfig
 from agents.lstm import LSTM, LSTMD, LSTMConfig, LSTMDConfig
 from agents.model_based import ModelBasedConfig
@@ -11,7 +13,9 @@ from agents.pgc import PGC
 from agents.pgis import PGIS, PGISConfig
 from agents.pgu import PGU
 from agents.policy_rounds import RoundsConfig
-from agents.presets import AGENT_NAMES, agent_class, make_agent, preset
+from agents.presets import AGENT_NAMES, agent_class, make_agent, preset, with_ending
+from agents.reference import PopularityPolicy, RandomPolicy
+from agents.state_policies import MaxReward, Myopic, Optimal
 
 __all__ = [
     "AC",
@@ -26,15 +30,23 @@ __all__ = [
     "ACConfig",
     "ACUConfig",
     "Agent",
+    "Belief",
+    "Blind",
     "IRecGAN",
     "IRecGANConfig",
     "LSTMConfig",
     "LSTMDConfig",
+    "MaxReward",
     "ModelBasedConfig",
+    "Myopic",
+    "Optimal",
     "PGConfig",
     "PGISConfig",
+    "PopularityPolicy",
+    "RandomPolicy",
     "RoundsConfig",
     "agent_class",
     "make_agent",
     "preset",
+    "with_ending",
 ]

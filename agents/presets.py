@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from agents.ac import AC, ACConfig
 from agents.acu import ACU, ACUConfig
@@ -79,6 +79,13 @@ def preset(agent: str, name: str) -> Any:
         raise ValueError(f"preset must be 'fast' or 'paper', got {name!r}")
     agent_class(agent)
     return _PRESETS[name][agent]
+
+
+def with_ending(config: Any, ending: Literal["reward", "leave"]) -> Any:
+    """The same settings of an agent, for users whose sessions end in this way; unchanged where it has no user model."""
+    if isinstance(config, LSTMDConfig):
+        return replace(config, irecgan=replace(config.irecgan, ending=ending))
+    return replace(config, ending=ending) if isinstance(config, (LSTMConfig, ModelBasedConfig)) else config
 
 
 def agent_class(name: str) -> type[PolicyAgent[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,17 +12,28 @@ from numpy.typing import NDArray
 
 import irecgan_gym  # noqa: F401 (registers the envs)
 from agents import Agent, make_agent, preset
+from agents.belief import Belief
 from agents.evaluation import evaluate_online
-from agents.reference import RandomPolicy
+from agents.reference import PopularityPolicy, RandomPolicy
+from agents.state_policies import MaxReward, Optimal
 from benchmarks.measurements import Job
 from benchmarks.run_folder import RunFolder
+from irecgan_gym.mdp import RecommendationMDP
 from irecgan_gym.metrics import coverage_at_r, mean_interval
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
 
 DEPLOYMENTS = {"top-k": True, "sampled": False}
-# Beside the agents in results.csv: a policy that shows random slates, and what the log itself earned.
-RANDOM, LOGGING_POLICY = "random", "logging-policy"
+# Beside the agents in results.csv: what the log itself earned, and what reference policies earn.
+LOGGING_POLICY = "logging-policy"
+REFERENCES: dict[str, Callable[[Sessions, RecommendationMDP, int], Agent]] = {
+    "random": lambda log, mdp, seed: RandomPolicy(log.num_items, log.slate_size, seed=seed),
+    "popularity": lambda log, mdp, seed: PopularityPolicy(log.num_items, log.slate_size, seed=seed).learn(log),
+    "max-reward": lambda log, mdp, seed: MaxReward(mdp, log.slate_size),
+    "belief": lambda log, mdp, seed: Belief(mdp, log.slate_size),
+    "optimal": lambda log, mdp, seed: Optimal(mdp, log.slate_size),
+}
+"""Policies that are not learnt by gradient, made from a log, the true tables and a seed."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +81,13 @@ class OnlineWork:
             Measurements such as ``reward/top-k``, ``coverage@1/sampled`` and ``length/top-k``; of the logging policy
             ``reward/logged`` and the like.
         """
-        log, rewards = self.log(job)
+        log, mdp = self.log(job)
         if job.agent == LOGGING_POLICY:
-            return _measure_log(log, rewards)
+            return _measure_log(log, mdp.rewards)
         streams = Streams.of(job.seed)
         policy: Agent
-        if job.agent == RANDOM:
-            policy = RandomPolicy(log.num_items, log.slate_size, seed=streams.agent)
+        if job.agent in REFERENCES:
+            policy = REFERENCES[job.agent](log, mdp, streams.agent)
         else:
             policy = self.new_agent(job.agent, log, streams.agent).learn(log, recorder=recorder)
             policy.save(self.folder.checkpoint(job))
@@ -92,11 +104,11 @@ class OnlineWork:
             metrics |= result.as_metrics(deployment)
         return metrics
 
-    def log(self, job: Job) -> tuple[Sessions, NDArray[np.float64]]:
-        """The logged sessions that a job learns from, and the true rewards [m, n] of its environment."""
+    def log(self, job: Job) -> tuple[Sessions, RecommendationMDP]:
+        """The logged sessions that a job learns from, and the true tables of its environment."""
         env = gym.make(self.env, logging_policy=job.logging_policy, mdp_seed=job.seed)
         collect, mdp = env.get_wrapper_attr("collect"), env.get_wrapper_attr("mdp")
-        return collect(job.num_sessions, seed=Streams.of(job.seed).log), mdp.rewards
+        return collect(job.num_sessions, seed=Streams.of(job.seed).log), mdp
 
     def new_agent(self, name: str, log: Sessions, seed: int) -> Agent:
         """An agent that has learnt nothing yet."""

@@ -25,6 +25,7 @@ REFERENCES: dict[str, Any] = {
     "random": ":",
     "popularity": "-.",
     "logging-policy": "--",
+    "max-reward": (0, (4, 1, 1, 1, 1, 1)),
     "belief": (0, (6, 1.5)),
     OPTIMAL: (0, (1, 1)),
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -16,7 +16,7 @@ import numpy as np
 import tyro
 from rich.console import Console
 
-from agents import AGENT_NAMES, Agent, IRecGANConfig, PGConfig, make_agent, preset
+from agents import AGENT_NAMES, Agent, make_agent, preset, with_ending
 from agents.evaluation import evaluate_reranking
 from agents.reference import PopularityPolicy, RandomPolicy
 from benchmarks.command import SettingsError, check_agents, check_positive, choose_processes, run_command
@@ -111,10 +111,9 @@ class Parts(NamedTuple):
     test: Sessions
 
 
-def agent_config(name: str, preset_name: str) -> PGConfig | IRecGANConfig:
+def agent_config(name: str, preset_name: str) -> Any:
     """Settings of an agent for real logs, whose users leave when they like: the user model's sessions end so too."""
-    config = preset(name, preset_name)
-    return replace(config, ending="leave") if isinstance(config, IRecGANConfig) else config
+    return with_ending(preset(name, preset_name), "leave")
 
 
 def fingerprint(sessions: Sessions) -> str:

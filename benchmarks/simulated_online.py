@@ -33,7 +33,7 @@ from benchmarks.job_loop import JobsFailedError, run_jobs
 from benchmarks.measurements import Job, Measurement, by_cell
 from benchmarks.normalised import normalised_rows
 from benchmarks.online_costs import fast_preset_seconds
-from benchmarks.online_job import DEPLOYMENTS, LOGGING_POLICY, RANDOM, OnlineWork, Streams
+from benchmarks.online_job import DEPLOYMENTS, LOGGING_POLICY, REFERENCES, OnlineWork, Streams
 from benchmarks.plots import draw_run
 from benchmarks.run_folder import RunFolder
 from benchmarks.slate_view import show_session
@@ -109,7 +109,7 @@ class SimulatedOnline:
 
     def grid(self) -> list[Job]:
         """All jobs of the run, cell by cell, in the order of their rows."""
-        names = (LOGGING_POLICY, RANDOM, *self.agents)
+        names = (LOGGING_POLICY, *REFERENCES, *self.agents)
         return [
             Job(EXPERIMENT, name, logging_policy, num_sessions, seed)
             for logging_policy in self.logging_policy
@@ -171,13 +171,11 @@ def _print_cell(rows: Sequence[Measurement], title: str, eval_sessions: int, con
     metrics = {
         "reward/top-k": "reward,\ntop-k",
         "reward/sampled": "reward,\nsampled",
-        "normalised/top-k": "random 0,\nbelief 1,\ntop-k",
-        "normalised/sampled": "random 0,\nbelief 1,\nsampled",
-        "of_optimum/top-k": "random 0,\noptimal 1,\ntop-k",
-        "of_optimum/sampled": "random 0,\noptimal 1,\nsampled",
-        "length/top-k": "session length,\ntop-k",
-        "coverage@1/top-k": "coverage@1,\ntop-k",
-        f"coverage@{size}/top-k": f"coverage@{size},\ntop-k",
+        "normalised/top-k": "random 0,\nbelief 1",
+        "of_optimum/top-k": "random 0,\noptimal 1",
+        "length/top-k": "length,\ntop-k",
+        "coverage@1/top-k": "cover-\nage@1",
+        f"coverage@{size}/top-k": f"cover-\nage@{size}",
     }
     # The scales of the references are there where the references are.
     scales = {metric for metric in metrics if metric.startswith(("normalised/", "of_optimum/"))}

@@ -112,19 +112,8 @@ class Discriminator(nn.Module):
 
     def observe(self, partial: PartialScore, candidates: Tensor, clicks: Tensor, rewards: Tensor) -> PartialScore:
         """Partial scores after one more step of every session; candidates [B, K], clicks and rewards [B]."""
-        return self.advance(self.add_step(partial, candidates, clicks, rewards), clicks)
-
-    def add_step(self, partial: PartialScore, candidates: Tensor, clicks: Tensor, rewards: Tensor) -> PartialScore:
-        """The first half of :meth:`observe`: the step is scored, the recurrent state is still the one before it.
-
-        That is all that a session needs at its last step.
-        """
         scores = self.step_scores(self.encoder.output(partial.state), candidates, None, clicks, rewards)
-        return PartialScore(partial.state, partial.total + scores, partial.steps + 1)
-
-    def advance(self, partial: PartialScore, clicks: Tensor) -> PartialScore:
-        """The second half of :meth:`observe`: the recurrent state takes in the clicks."""
-        return partial._replace(state=self.encoder.step(clicks, partial.state))
+        return PartialScore(self.encoder.step(clicks, partial.state), partial.total + scores, partial.steps + 1)
 
     def probabilities(self, partial: PartialScore) -> Tensor:
         """D of sessions that are over, in [0, 1]; [B]."""

@@ -176,27 +176,29 @@ class SequenceScore:
 
     def _complete(self, prefixes: Prefixes, generator: torch.Generator) -> Tensor:
         """Mean score of N completions of each session, [B]; completions that end leave the batch."""
-        sessions = torch.arange(len(prefixes.length), device=prefixes.length.device)
-        branches = sessions.repeat_interleave(self.num_rollouts)
-        user, partial, length = prefixes.user[branches], prefixes.partial.select(branches), prefixes.length[branches]
-        scores = torch.empty_like(partial.total)
-        rows = torch.arange(len(scores), device=scores.device)
+        judge, user_model = self.discriminator, self.user_model
+        # Completions begin as N references to one state; states are copied when a completion takes its first step.
+        origin = torch.arange(len(prefixes.length), device=prefixes.length.device).repeat_interleave(self.num_rollouts)
+        user, acting, judging = prefixes.user, prefixes.policy, prefixes.partial.state
+        total, length = prefixes.partial.total[origin], prefixes.length[origin]
+        scores, rows = torch.empty_like(total), torch.arange(len(origin), device=origin.device)
         # The completions of a session draw their first slates from one state, so its logits are computed once.
-        slates = self.policy.sample(prefixes.policy, generator, draws=self.num_rollouts)
-        acting = prefixes.policy[branches]
+        slates = self.policy.sample(acting, generator, draws=self.num_rollouts)
         while True:
-            clicks, rewards, ended = self.user_model.respond(user, slates, generator)
-            partial = self.discriminator.add_step(partial, self.user_model.candidates(slates), clicks, rewards)
+            clicks, rewards, ended = user_model.respond_from(user_model.encoder.output(user)[origin], slates, generator)
+            hidden = judge.encoder.output(judging)[origin]
+            total = total + judge.step_scores(hidden, user_model.candidates(slates), None, clicks, rewards)
             length = length + 1
             ended = ended | (length >= self.max_session_steps)
-            scores[rows[ended]] = self.discriminator.probabilities(partial.select(ended))
+            scores[rows[ended]] = judge.probabilities(PartialScore(hidden[ended], total[ended], length[ended]))
             going = (~ended).nonzero().squeeze(1)
             if len(going) == 0:
                 return scores.view(-1, self.num_rollouts).mean(1)
-            rows, length, clicks = rows[going], length[going], clicks[going]
-            user = self.user_model.encoder.step(clicks, user[going])
-            partial = self.discriminator.advance(partial.select(going), clicks)
-            acting = self.policy.observe(clicks, acting[going])
+            rows, total, length, clicks, origin = (column[going] for column in (rows, total, length, clicks, origin))
+            user = user_model.encoder.step(clicks, user[origin])
+            judging = judge.encoder.step(clicks, judging[origin])
+            acting = self.policy.observe(clicks, acting[origin])
+            origin = torch.arange(len(rows), device=rows.device)
             slates = self.policy.sample(acting, generator)
 
 

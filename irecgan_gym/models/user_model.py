@@ -158,8 +158,12 @@ class UserModel(nn.Module):
             slates: item ids [B, k], different items in a row.
             generator: on the model's device.
         """
+        return self.respond_from(self.encoder.output(state), slates, generator)
+
+    @torch.no_grad()
+    def respond_from(self, hidden: Tensor, slates: Tensor, generator: torch.Generator) -> Response:
+        """The same from the encoder's outputs, [B, H]."""
         candidates = self.candidates(slates)
-        hidden = self.encoder.output(state)
         choice = categorical(self.click_logits(hidden, candidates), generator)
         clicks = candidates.gather(1, choice.unsqueeze(1)).squeeze(1)
         rewards = bernoulli(self.reward_logits(hidden, clicks).sigmoid(), generator)
