@@ -116,7 +116,7 @@ def test_a_grid_from_the_dry_run_to_the_figures(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(online_job.OnlineWork, "new_agent", new_agent)
     assert online(tmp_path / "run", *grid) == 0
     output = capsys.readouterr().out
-    assert "4 of 6 jobs are in" in output
+    assert "12 of 14 jobs are in" in output
     assert "random-max" not in output.split("measurements:")[0]  # What was finished is not done again.
     assert {row["logging_policy"] for row in rows_of(tmp_path / "run") if row["agent"] == "pg"} == {"random", "max"}
     assert not list((tmp_path / "run" / "failures").iterdir())
