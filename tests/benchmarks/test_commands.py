@@ -121,7 +121,13 @@ def test_a_grid_from_the_dry_run_to_the_figures(tmp_path, capsys, monkeypatch):
     assert {row["logging_policy"] for row in rows_of(tmp_path / "run") if row["agent"] == "pg"} == {"random", "max"}
     assert not list((tmp_path / "run" / "failures").iterdir())
     names = {path.name for path in (tmp_path / "run" / "plots").glob("figure2-*.svg")}
-    assert names == {"figure2-reward.svg", "figure2-coverage-top-k.svg", "figure2-coverage-sampled.svg"}
+    assert names == {
+        "figure2-reward.svg",
+        "figure2-reward-belief.svg",
+        "figure2-reward-optimal.svg",
+        "figure2-coverage-top-k.svg",
+        "figure2-coverage-sampled.svg",
+    }
 
 
 @pytest.mark.parametrize(
