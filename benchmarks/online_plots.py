@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.bars import grouped_bars
 from benchmarks.measurements import Measurement, by_cell
-from benchmarks.plot_style import GREY, OPTIMAL, Look, legend_below, legend_entries, looks
+from benchmarks.plot_style import GREY, SEEING, Look, legend_below, legend_entries, looks
 from benchmarks.tables import MIN_SEEDS, Summary, agents_of, summarise
 
 _DEPLOYMENTS = ("top-k", "sampled")
@@ -55,16 +55,17 @@ def reward_grid_figure(rows: Sequence[Measurement], measure: str, label: str) ->
         label: of the axis.
     """
     metrics = {f"{measure}/{deployment}" for deployment in _DEPLOYMENTS}
-    # What the optimal policy earns, which sees the state, is text: as points it would leave the others no room.
-    agents = [agent for agent in agents_of([row for row in rows if row.metric in metrics]) if agent != OPTIMAL]
+    # What policies earn that see the state is text: as points they would leave the others no room.
+    agents = [agent for agent in agents_of([row for row in rows if row.metric in metrics]) if agent not in SEEING]
     look_of, cells = looks(agents), by_cell(rows)
     figure, panels = _panels(rows, panel_height=0.7 + 0.19 * len(agents), share_x=True)
     places = {agent: -place for place, agent in enumerate(agents)}
     for (_, logging_policy, num_sessions), of_cell in cells.items():
         axes, summary = panels[logging_policy, num_sessions], summarise(of_cell, between_seeds=True)
-        optimal = summary.get((OPTIMAL, f"{measure}/top-k"))
-        if optimal is not None:
-            axes.set_title(f"{axes.get_title()} ({OPTIMAL}: {optimal.mean:.2f})")
+        seeing = {agent: summary.get((agent, f"{measure}/top-k")) for agent in SEEING}
+        texts = [f"{agent}: {interval.mean:.1f}" for agent, interval in seeing.items() if interval is not None]
+        if texts:
+            axes.set_title(f"{axes.get_title()}\n({', '.join(texts)})", fontsize=9)
         for agent, place in places.items():
             for deployment, shift, filled in (("top-k", 0.15, True), ("sampled", -0.15, False)):
                 interval = summary.get((agent, f"{measure}/{deployment}"))

@@ -19,7 +19,8 @@ from irecgan_gym.atomic_file import write_atomically
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "#8c8c8c"
-OPTIMAL = "optimal"
+SEEING = ("max-reward", "optimal")
+"""References that see the user's state, and earn far more than any agent that does not."""
 # What agents are compared with, and the lines that stand for it.
 REFERENCES: dict[str, Any] = {
     "random": ":",
@@ -27,7 +28,7 @@ REFERENCES: dict[str, Any] = {
     "logging-policy": "--",
     "max-reward": (0, (4, 1, 1, 1, 1, 1)),
     "belief": (0, (6, 1.5)),
-    OPTIMAL: (0, (1, 1)),
+    "optimal": (0, (1, 1)),
 }
 STYLE: dict[Any, Any] = {
     "axes.spines.top": False,

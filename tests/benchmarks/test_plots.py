@@ -132,7 +132,7 @@ def test_scales_of_the_references(tmp_path):
     (tmp_path / "results.csv").write_text(write_rows(Measurement, online_rows(2, names, ("max", "mix"))))
     assert {path.name for path in draw_run(tmp_path)} >= {"figure2-reward-belief.png", "figure2-reward-optimal.png"}
     rows = normalised_rows(online_rows(2, names, ("max", "mix")))
-    axes = panels(reward_grid_figure(rows, "normalised", "reward"))["max, 200 sessions (optimal: 2.00)"]
+    axes = panels(reward_grid_figure(rows, "normalised", "reward"))["max, 200 sessions\n(optimal: 2.0)"]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["random", "belief", "pg"]
     points = [container.lines[0].get_xdata()[0] for container in axes.containers]
     assert points[:4] == [0, 0, 1, 1]
