@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from benchmarks.measurements import Measurement
+from benchmarks.tables import MIN_SEEDS
 from irecgan_gym.metrics import Interval
 
 CONFIDENCE = 0.95
@@ -37,11 +38,12 @@ def paired_interval(results: Sequence[Measurement], cell: Cell, side: Side, othe
     methods differ from each other.
 
     Returns:
-        None with fewer than two common seeds; the ends are the mean itself where all differences are equal.
+        None with fewer than ``MIN_SEEDS`` common seeds: the bootstrap of three numbers that happen to have one sign
+        never contains 0.
     """
     first, second = by_seed(results, cell, side), by_seed(results, cell, other)
     common = sorted(first.keys() & second.keys())
-    if len(common) < 2:
+    if len(common) < MIN_SEEDS:
         return None
     return bootstrap_mean(np.array([first[seed] - second[seed] for seed in common]))
 

@@ -193,7 +193,7 @@ def test_no_results_no_figure(tmp_path):
 
 
 def test_the_claims_read_these_results(tmp_path):
-    (tmp_path / "results.csv").write_text(write_rows(Measurement, made_up(3)))
+    (tmp_path / "results.csv").write_text(write_rows(Measurement, made_up(5)))
     results = read_rows(Measurement, tmp_path / "results.csv")
     judgements = {claim.name: judge(claim, results) for claim in CLAIMS if claim.experiment == "online_learning"}
     # Made up so that IRecGAN is best and LSTM beats both PGs.

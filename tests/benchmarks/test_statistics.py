@@ -34,8 +34,8 @@ def test_differences_are_paired_by_seed():
     assert 1 < interval.low < interval.mean < interval.high < 1.1
 
 
-def test_one_seed_is_no_evidence():
-    results = [*rows("a", {0: 1.0}), *rows("b", {0: 2.0})]
+def test_a_few_seeds_are_no_evidence():
+    results = [*rows("a", dict.fromkeys(range(4), 1.0)), *rows("b", dict.fromkeys(range(9), 2.0))]
     assert paired_interval(results, CELL, ("a", "reward/top-k"), ("b", "reward/top-k")) is None
 
 
