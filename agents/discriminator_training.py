@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from agents.mixed_sessions import both_kinds
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.discriminator import Discriminator
 from irecgan_gym.models.fitting import FitConfig, Optimizer, matrix_precision
@@ -50,19 +51,18 @@ def fit_discriminator(
         step: number of the call, for the recorder.
     """
     device = discriminator.preference.weight.device
-    real_data, generated_data = (
-        SessionTensors(part, leave_option=leave_option, device=device) for part in (real, generated)
-    )
+    # Both kinds go through the network in one batch: its steps are few and want many rows.
+    data = SessionTensors(both_kinds(real, generated), leave_option=leave_option, device=device)
     losses, real_right, generated_right = [], [], []
     for _ in range(config.max_epochs):
-        for real_batch, generated_batch in zip(
-            real_data.shuffled(config.batch_size, generator),
-            generated_data.shuffled(config.batch_size, generator),
-            strict=False,
-        ):
+        orders = generator.permutation(len(real)), len(real) + generator.permutation(len(generated))
+        for first in range(0, min(len(real), len(generated)), config.batch_size):
+            batch = data.batch(np.concatenate([order[first : first + config.batch_size] for order in orders]))
             with matrix_precision(config.precision, device):
-                real_logits = discriminator.logits_real_is_high(real_batch)
-                generated_logits = discriminator.logits_real_is_high(generated_batch)
+                logits = discriminator.logits_real_is_high(batch)
+            # The first steps of a batch are those of its sessions, in their order.
+            is_real = batch.steps[: batch.num_sessions] < real.num_steps
+            real_logits, generated_logits = logits[is_real], logits[~is_real]
             loss = discriminator_loss(real_logits, generated_logits)
             optimizer.step(loss)
             losses.append(loss.detach())

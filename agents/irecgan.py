@@ -10,7 +10,8 @@ from torch import nn
 
 from agents.discriminator_training import fit_discriminator
 from agents.generation import Generated, generate_adversarial_sessions, generate_sessions
-from agents.model_based import ModelBasedAgent, ModelBasedConfig, both_kinds
+from agents.mixed_sessions import both_kinds
+from agents.model_based import ModelBasedAgent, ModelBasedConfig
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.discriminator import Discriminator, DiscriminatorConfig
 from irecgan_gym.models.fitting import (

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
 import numpy as np
 from torch import nn
 
 from agents.generation import Generated, generate_sessions
+from agents.mixed_sessions import both_kinds
 from agents.policy_gradient import ReturnsData, offline_rewards
 from agents.policy_rounds import PolicyRounds, RoundsConfig
 from irecgan_gym.fidelity import fidelity
 from irecgan_gym.models.fitting import FitConfig, fit_user_model
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
 from irecgan_gym.recorder import Recorder
-from irecgan_gym.sessions import Sessions, concatenate
+from irecgan_gym.sessions import Sessions
 
 ModelBasedConfigT = TypeVar("ModelBasedConfigT", bound="ModelBasedConfig")
 
@@ -92,21 +93,3 @@ class ModelBasedAgent(PolicyRounds[ModelBasedConfigT]):
 
     def _modules(self) -> dict[str, nn.Module]:
         return {**super()._modules(), "user_model": self.user_model}
-
-
-def both_kinds(offline: Sessions, generated: Sessions) -> Sessions:
-    """Offline and generated sessions in one, with the columns that both kinds have."""
-    return concatenate([_bare(offline), _bare(generated)])
-
-
-def _bare(sessions: Sessions) -> Sessions:
-    return replace(
-        sessions,
-        propensities=None,
-        states=None,
-        users=None,
-        event_offsets=None,
-        event_items=None,
-        item_names=None,
-        provenance={},
-    )
