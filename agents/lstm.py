@@ -109,5 +109,9 @@ class LSTMD(PolicyAgent[LSTMDConfig]):
         self._irecgan.learn(sessions, validation, recorder=recorder)
         return self
 
+    def adopt(self, irecgan: IRecGAN) -> None:
+        """Take the user model of an IRecGAN that has learnt already, in place of learning."""
+        self.user_model.load_state_dict(irecgan.user_model.state_dict())
+
     def _modules(self) -> dict[str, nn.Module]:
         return {"user_model": self.user_model}

@@ -20,7 +20,7 @@ from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig
 
 _CLASSES: dict[str, type[PolicyAgent[Any]]] = {
-    agent.kind: agent for agent in (IRecGAN, PG, PGIS, AC, LSTM, LSTMD, PGU, ACU, PGC)
+    agent.kind: agent for agent in (IRecGAN, PG, PGIS, AC, LSTM, PGU, ACU, PGC, LSTMD)
 }
 AGENT_NAMES = tuple(_CLASSES)
 

@@ -14,10 +14,12 @@ import irecgan_gym  # noqa: F401 (registers the envs)
 from agents import Agent, make_agent, preset
 from agents.belief import Belief
 from agents.evaluation import evaluate_online
+from agents.policy_agent import PolicyAgent
 from agents.reference import PopularityPolicy, RandomPolicy
 from agents.state_policies import MaxReward, Optimal
 from benchmarks.measurements import Job
 from benchmarks.run_folder import RunFolder
+from benchmarks.shared_training import learn_job
 from irecgan_gym.mdp import RecommendationMDP
 from irecgan_gym.metrics import coverage_at_r, mean_interval
 from irecgan_gym.recorder import Recorder
@@ -89,8 +91,8 @@ class OnlineWork:
         if job.agent in REFERENCES:
             policy = REFERENCES[job.agent](log, mdp, streams.agent)
         else:
-            policy = self.new_agent(job.agent, log, streams.agent).learn(log, recorder=recorder)
-            policy.save(self.folder.checkpoint(job))
+            policy = agent = self.new_agent(job.agent, log, streams.agent)
+            learn_job(agent, job, self.folder, log, recorder=recorder)
         metrics: dict[str, float] = {}
         for deployment, deterministic in DEPLOYMENTS.items():
             result = evaluate_online(
@@ -110,7 +112,7 @@ class OnlineWork:
         collect, mdp = env.get_wrapper_attr("collect"), env.get_wrapper_attr("mdp")
         return collect(job.num_sessions, seed=Streams.of(job.seed).log), mdp
 
-    def new_agent(self, name: str, log: Sessions, seed: int) -> Agent:
+    def new_agent(self, name: str, log: Sessions, seed: int) -> PolicyAgent[Any]:
         """An agent that has learnt nothing yet."""
         return make_agent(
             name,

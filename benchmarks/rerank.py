@@ -26,6 +26,7 @@ from benchmarks.log_data import FORMATS, read_log
 from benchmarks.measurements import Job
 from benchmarks.plots import draw_run
 from benchmarks.run_folder import RunFolder
+from benchmarks.shared_training import learn_job
 from benchmarks.tables import summary_table
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
@@ -180,8 +181,8 @@ class RerankWork:
             config=agent_config(job.agent, self.settings.preset),
             seed=seed,
             device=self.settings.device,
-        ).learn(self.parts.training, self.parts.validation, recorder=recorder)
-        agent.save(self.folder.checkpoint(job))
+        )
+        learn_job(agent, job, self.folder, self.parts.training, self.parts.validation, recorder=recorder)
         return agent
 
 
