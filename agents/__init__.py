@@ -13,7 +13,7 @@ from agents.pgc import PGC
 from agents.pgis import PGIS, PGISConfig
 from agents.pgu import PGU
 from agents.policy_rounds import RoundsConfig
-from agents.presets import AGENT_NAMES, agent_class, make_agent, preset, with_ending
+from agents.presets import AGENT_NAMES, PRESET_NAMES, PresetName, agent_class, make_agent, preset, with_ending
 from agents.reference import PopularityPolicy, RandomPolicy
 from agents.state_policies import MaxReward, Myopic, Optimal
 
@@ -27,6 +27,7 @@ __all__ = [
     "PGC",
     "PGIS",
     "PGU",
+    "PRESET_NAMES",
     "ACConfig",
     "ACUConfig",
     "Agent",
@@ -43,6 +44,7 @@ __all__ = [
     "PGConfig",
     "PGISConfig",
     "PopularityPolicy",
+    "PresetName",
     "RandomPolicy",
     "RoundsConfig",
     "agent_class",

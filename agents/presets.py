@@ -3,64 +3,48 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, get_args
 
-from agents.ac import AC, ACConfig
-from agents.acu import ACU, ACUConfig
-from agents.irecgan import IRecGAN, IRecGANConfig
+from agents.ac import AC
+from agents.acu import ACU
+from agents.irecgan import IRecGAN
 from agents.lstm import LSTM, LSTMD, LSTMConfig, LSTMDConfig
 from agents.model_based import ModelBasedConfig
-from agents.pg import PG, PGConfig
+from agents.pg import PG
 from agents.pgc import PGC
-from agents.pgis import PGIS, PGISConfig
+from agents.pgis import PGIS
 from agents.pgu import PGU
 from agents.policy_agent import PolicyAgent
-from agents.policy_rounds import RoundsConfig
-from irecgan_gym.models.encoder import EncoderConfig
-from irecgan_gym.models.fitting import FitConfig
+from agents.preset_file import PresetEntry, read_preset_file
 
 _CLASSES: dict[str, type[PolicyAgent[Any]]] = {
     agent.kind: agent for agent in (IRecGAN, PG, PGIS, AC, LSTM, PGU, ACU, PGC, LSTMD)
 }
 AGENT_NAMES = tuple(_CLASSES)
 
-_PAPER_ENCODER = EncoderConfig(cell="lstm", num_layers=2, hidden_size=512, embedding_size=50, embedding_std=1.0)
-# 50 epochs of pre-training at the learning rates of the authors' code, and its batches of 32 sessions.
-_PAPER_FIT = FitConfig(learning_rate=1e-4, batch_size=32, max_epochs=50, patience=5, weight_decay=0.0)
-_PAPER_USER_MODEL_FIT = replace(_PAPER_FIT, learning_rate=5e-4)
-_PAPER_POLICY: dict[str, Any] = {"encoder": _PAPER_ENCODER, "fit": _PAPER_FIT}
-_PAPER_MODEL_BASED: dict[str, Any] = {**_PAPER_POLICY, "user_model_fit": _PAPER_USER_MODEL_FIT, "r_steps": 3}
-_PAPER_IRECGAN = IRecGANConfig(
-    **_PAPER_MODEL_BASED,
-    discriminator_fit=replace(_PAPER_FIT, max_epochs=3, patience=None),
-    user_model_learning_rate=5e-4,
-    discriminator_sessions=1000,
-)
+PresetName = Literal["fast", "paper", "tuned"]
+PRESET_NAMES: tuple[PresetName, ...] = get_args(PresetName)
 
-_PRESETS: dict[str, dict[str, Any]] = {
-    "fast": {
-        "irecgan": IRecGANConfig(),
-        "pg": PGConfig(),
-        "pgis": PGISConfig(),
-        "ac": ACConfig(),
-        "lstm": LSTMConfig(),
-        "lstmd": LSTMDConfig(),
-        "pgu": ModelBasedConfig(),
-        "acu": ACUConfig(),
-        "pgc": RoundsConfig(),
-    },
-    "paper": {
-        "irecgan": _PAPER_IRECGAN,
-        "pg": PGConfig(**_PAPER_POLICY),
-        "pgis": PGISConfig(**_PAPER_POLICY),
-        "ac": ACConfig(**_PAPER_POLICY),
-        "lstm": LSTMConfig(encoder=_PAPER_ENCODER, fit=_PAPER_USER_MODEL_FIT),
-        "lstmd": LSTMDConfig(irecgan=_PAPER_IRECGAN),
-        "pgu": ModelBasedConfig(**_PAPER_MODEL_BASED),
-        "acu": ACUConfig(**_PAPER_MODEL_BASED),
-        "pgc": RoundsConfig(**_PAPER_POLICY, r_steps=3),
-    },
-}
+
+def preset_file(name: str) -> Path:
+    """Where a preset is stored.
+
+    Raises:
+        ValueError: an unknown preset.
+    """
+    if name not in PRESET_NAMES:
+        raise ValueError(f"preset must be one of {PRESET_NAMES}, got {name!r}")
+    return Path(__file__).parent / "preset_files" / f"{name}.json"
+
+
+def preset_entries(name: str) -> dict[str, PresetEntry]:
+    """A preset of all agents, with its provenance.
+
+    Raises:
+        ValueError: an unknown preset.
+    """
+    return read_preset_file(preset_file(name), {kind: agent.config_type for kind, agent in _CLASSES.items()})
 
 
 def preset(agent: str, name: str) -> Any:
@@ -68,17 +52,16 @@ def preset(agent: str, name: str) -> Any:
 
     Args:
         agent: one of :data:`AGENT_NAMES`.
-        name: ``"fast"``, 1x64 LSTM and early stopping, for two CPU cores; or ``"paper"``, §7.1's sizes (2x512 LSTM,
-            embeddings of 50, gamma 0.9, lambda_r 3, lambda_p 1, one generated to ten offline sessions, N = 5)
-            with the learning rates of the authors' code.
+        name: ``"fast"``, 1x64 LSTM and early stopping, for two CPU cores; ``"paper"``, §7.1's sizes (2x512 LSTM,
+            embeddings of 50, gamma 0.9, lambda_r 3, lambda_p 1, one generated to ten offline sessions) with the
+            learning rates of the authors' code; or ``"tuned"``, chosen by ``python -m benchmarks.tune``.
 
     Raises:
         ValueError: an unknown agent or preset.
     """
-    if name not in _PRESETS:
-        raise ValueError(f"preset must be 'fast' or 'paper', got {name!r}")
+    entries = preset_entries(name)
     agent_class(agent)
-    return _PRESETS[name][agent]
+    return entries[agent].settings
 
 
 def with_ending(config: Any, ending: Literal["reward", "leave"]) -> Any:

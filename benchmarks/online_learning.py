@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import gymnasium as gym
 import tyro
@@ -17,6 +17,7 @@ from rich.console import Console
 
 import irecgan_gym  # noqa: F401 (registers the envs)
 from agents.online import ONLINE_METHODS, online_preset
+from agents.presets import PresetName
 from benchmarks.claims import CLAIMS, claims_table, judge
 from benchmarks.command import SettingsError, check_distinct, check_positive, choose_processes, run_command
 from benchmarks.dry_run import print_plan
@@ -55,8 +56,8 @@ class OnlineLearning:
     """Sessions of each online stage."""
     seeds: int = 5
     """How many seeds; 0, 1, 2, ... are used."""
-    preset: Literal["fast", "paper"] = "fast"
-    """Settings of the agents: fast (1x64 LSTM) or paper (2x512 LSTM, for a GPU or patience)."""
+    preset: PresetName = "fast"
+    """Settings of the agents: fast (1x64 LSTM), tuned (by benchmarks.tune), or paper (2x512 LSTM, for a GPU)."""
     eval_sessions: int = 1000
     """Sessions that each method's last policy is deployed for, with its top items."""
     device: str = "auto"
@@ -113,7 +114,7 @@ class OnlineLearning:
 
         Measured on one core of a two-core virtual machine, with one thread, 20 rounds of 200 sessions.
         """
-        if self.preset != "fast":
+        if self.preset == "paper":
             return unknown
         online = self.rounds * self.sessions / 4000
         # Each offline stage goes over all sessions so far.

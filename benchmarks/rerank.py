@@ -16,7 +16,7 @@ import numpy as np
 import tyro
 from rich.console import Console
 
-from agents import AGENT_NAMES, Agent, make_agent, preset, with_ending
+from agents import AGENT_NAMES, Agent, PresetName, make_agent, preset, with_ending
 from agents.evaluation import evaluate_reranking
 from agents.reference import PopularityPolicy, RandomPolicy
 from benchmarks.command import SettingsError, check_agents, check_positive, choose_processes, run_command
@@ -54,8 +54,8 @@ class Rerank:
     """Agents to train."""
     seeds: int = 1
     """How many seeds; 0, 1, 2, ... are used."""
-    preset: Literal["fast", "paper"] = "fast"
-    """Settings of the agents: fast (1x64 LSTM) or paper (2x512 LSTM, for a GPU or patience)."""
+    preset: PresetName = "fast"
+    """Settings of the agents: fast (1x64 LSTM), tuned (by benchmarks.tune), or paper (2x512 LSTM, for a GPU)."""
     split: tuple[float, float, float] = (0.8, 0.1, 0.1)
     """Shares of training, validation and test, by user where users are known."""
     split_seed: int = 0

@@ -18,7 +18,7 @@ import tyro
 from rich.console import Console
 
 import irecgan_gym  # noqa: F401 (registers the envs)
-from agents import AGENT_NAMES, preset
+from agents import AGENT_NAMES, PresetName, preset
 from benchmarks.command import (
     SettingsError,
     check_agents,
@@ -63,8 +63,8 @@ class SimulatedOnline:
     """Numbers of logged sessions to learn from."""
     seeds: int = 2
     """How many seeds; 0, 1, 2, ... are used."""
-    preset: Literal["fast", "paper"] = "fast"
-    """Settings of the agents: fast (1x64 LSTM) or paper (2x512 LSTM, for a GPU or patience)."""
+    preset: PresetName = "fast"
+    """Settings of the agents: fast (1x64 LSTM), tuned (by benchmarks.tune), or paper (2x512 LSTM, for a GPU)."""
     eval_sessions: int = 1000
     """Sessions that each trained agent is deployed for."""
     device: str = "auto"
@@ -120,7 +120,7 @@ class SimulatedOnline:
 
     def default_seconds(self) -> DefaultSeconds:
         """What jobs take as long as none of their kind is done."""
-        return fast_preset_seconds if self.preset == "fast" else unknown
+        return unknown if self.preset == "paper" else fast_preset_seconds
 
 
 def run(settings: SimulatedOnline, console: Console) -> RunFolder:

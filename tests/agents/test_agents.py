@@ -217,7 +217,7 @@ def test_presets_hold_the_papers_numbers(name):
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(ValueError, match="preset must be 'fast' or 'paper', got 'slow'"):
+    with pytest.raises(ValueError, match=r"preset must be one of \('fast', 'paper', 'tuned'\), got 'slow'"):
         preset("pg", "slow")
     with pytest.raises(ValueError, match="agent must be one of"):
         make_agent("dqn", num_items=5, slate_size=2, config=None, seed=0)
