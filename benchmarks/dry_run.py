@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ def print_plan(
     processes: Processes,
     console: Console,
     default_seconds: DefaultSeconds = unknown,
+    method: Callable[[Job], str] = attrgetter("agent"),
 ) -> None:
     """Print the grid of a run, how many of its jobs are finished, and an estimate of what the others will take.
 
@@ -32,6 +34,7 @@ def print_plan(
         processes: how many jobs at a time.
         console: prints.
         default_seconds: what jobs take as long as none of their kind is done.
+        method: the row of the first table that a job belongs to.
 
     Raises:
         RunFolderError: the folder belongs to another run.
@@ -40,7 +43,7 @@ def print_plan(
     finished = {row.job for row in read_rows(Measurement, path / "results.csv")}
     spent = {row.job: row.seconds for row in read_rows(Duration, path / "durations.csv")}
     durations = Durations(spent, default_seconds)
-    console.print(_table("agent", jobs, finished, durations, lambda job: job.agent))
+    console.print(_table("agent", jobs, finished, durations, method))
     cells = _table(
         "logging policy, sessions",
         jobs,

@@ -1,0 +1,106 @@
+"""The rule by which settings are chosen: scores of candidates, who goes on to more seeds, and who replaces the default.
+
+The rule is the same for all agents (successive halving in one step, Jamieson & Talwalkar, 2016): all candidates on the
+first seed; the default and the best of the others on all seeds; the best of these replaces the default only when it is
+better by more than the standard error of the difference, paired by seed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.measurements import Measurement
+from benchmarks.normalised import normalised_rows
+from benchmarks.search_space import Candidate
+from irecgan_gym.metrics import Interval, mean_interval
+
+METRIC = "normalised/top-k"
+SeedScores = Mapping[int, float]
+
+
+def scores_by_seed(results: Sequence[Measurement]) -> dict[str, dict[int, float]]:
+    """Scores of all candidates, by name and seed: reward with random slates as 0 and belief as 1, mean over cells.
+
+    Seeds for which a candidate lacks a cell that others have are left out.
+    """
+    rows = [row for row in normalised_rows(results) if row.metric == METRIC]
+    cells = {(row.job.logging_policy, row.job.num_sessions) for row in rows}
+    values: dict[str, dict[int, list[float]]] = {}
+    for row in rows:
+        values.setdefault(row.job.agent, {}).setdefault(row.job.seed, []).append(row.value)
+    return {
+        name: {seed: float(np.mean(of_seed)) for seed, of_seed in of_name.items() if len(of_seed) == len(cells)}
+        for name, of_name in values.items()
+    }
+
+
+def number_of_finalists(number: int) -> int:
+    """How many of so many candidates go on to all seeds, the default among them: a third, but two at least."""
+    return max(2, math.ceil(number / 3))
+
+
+def finalists(candidates: Sequence[Candidate], scores: Mapping[str, SeedScores], seed: int) -> list[Candidate]:
+    """The default and the best of the other candidates on one seed, the better ones first.
+
+    Args:
+        candidates: of one agent, the default first.
+        scores: of all of them on the seed, see :func:`scores_by_seed`.
+        seed: which.
+    """
+    default, *others = candidates
+    others.sort(key=lambda candidate: scores[candidate.name][seed], reverse=True)
+    return [default, *others[: number_of_finalists(len(candidates)) - 1]]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How a finalist did.
+
+    Attributes:
+        candidate: which.
+        score: mean over seeds.
+        gain: over the default, with its 95% t interval over seeds.
+        standard_error: of the gain.
+    """
+
+    candidate: Candidate
+    score: float
+    gain: Interval
+    standard_error: float
+
+    @property
+    def beats_default(self) -> bool:
+        """Whether the gain is more than its standard error."""
+        return self.gain.mean > self.standard_error
+
+
+def try_finalists(finalists: Sequence[Candidate], scores: Mapping[str, SeedScores]) -> list[Trial]:
+    """All finalists of an agent, in their order.
+
+    Args:
+        finalists: the default first.
+        scores: of all of them on the same seeds, two at least.
+    """
+    default = scores[finalists[0].name]
+    trials = []
+    for candidate in finalists:
+        of_seed = scores[candidate.name]
+        gains = np.array([of_seed[seed] - default[seed] for seed in sorted(default)])
+        standard_error = float(gains.std(ddof=1)) / math.sqrt(len(gains))
+        score = float(np.mean([of_seed[seed] for seed in default]))
+        trials.append(Trial(candidate, score, mean_interval(gains), standard_error))
+    return trials
+
+
+def choose(trials: Sequence[Trial]) -> Trial:
+    """The best finalist, or the default where that is no better by more than its standard error.
+
+    Args:
+        trials: of one agent, the default first.
+    """
+    best = max(trials, key=lambda trial: trial.score)
+    return best if best.beats_default else trials[0]
