@@ -52,8 +52,8 @@ class ActorCriticPolicy(SlatePolicy):
         self.value_head = nn.Linear(encoder.hidden_size, 1)
 
     def values(self, hidden: Tensor) -> Tensor:
-        """V(s_t); ``hidden`` [M, H] to [M]."""
-        values: Tensor = self.value_head(hidden).squeeze(-1)
+        """V(s_t); ``hidden`` outputs of the encoder, [M, H] or [M, H + E], to [M]."""
+        values: Tensor = self.value_head(hidden[:, : self.value_head.in_features]).squeeze(-1)
         return values.to(hidden.dtype)
 
 

@@ -59,7 +59,7 @@ def generate_sessions(
         autoreset_mode=AutoresetMode.DISABLED,
     )
     assert isinstance(env, UserModelVectorEnv)
-    device = policy.head.weight.device
+    device = policy.device
     env_seed, slate_seed = np.random.SeedSequence(seed).generate_state(2)
     generator = torch.Generator(device).manual_seed(int(slate_seed))
     env.reset(seed=int(env_seed))

@@ -72,8 +72,10 @@ class IRecGAN(ModelBasedAgent[IRecGANConfig]):
         device: str = "auto",
     ) -> None:
         super().__init__(num_items, slate_size, config, seed=seed, device=device)
+        # Generated sessions hold no events, by which they could be told from real ones; D judges clicks alone.
+        clicks_alone = replace(self.config.encoder, events=False, recall=False)
         discriminator_config = DiscriminatorConfig(
-            num_items, self.config.encoder, self.config.temperature, self.config.discriminator_uses_reward
+            num_items, clicks_alone, self.config.temperature, self.config.discriminator_uses_reward
         )
         self.discriminator = self._module(lambda: Discriminator(discriminator_config))
 

@@ -28,6 +28,7 @@ class LSTMConfig:
         ending: how sessions of the user model end, see :class:`~irecgan_gym.models.user_model.UserModelConfig`.
         fit: training of the user model (Eq 3).
         ranking: items are ranked by p(click) p(reward), or as in the authors' code by ``"click"`` alone.
+        position_term: whether the user model has one, see :class:`~irecgan_gym.models.user_model.UserModelConfig`.
         validation_fraction: share of the sessions held out for early stopping when no validation is given.
     """
 
@@ -35,6 +36,7 @@ class LSTMConfig:
     ending: Literal["reward", "leave"] = "reward"
     fit: FitConfig = field(default_factory=FitConfig)
     ranking: Ranking = "click_and_reward"
+    position_term: bool = False
     validation_fraction: float = 0.1
 
 
@@ -54,7 +56,9 @@ class LSTM(PolicyAgent[LSTMConfig]):
         device: str = "auto",
     ) -> None:
         super().__init__(num_items, slate_size, config, seed=seed, device=device)
-        model_config = UserModelConfig(num_items, slate_size, self.config.ending, self.config.encoder)
+        model_config = UserModelConfig(
+            num_items, slate_size, self.config.ending, self.config.encoder, self.config.position_term
+        )
         self.user_model = self._module(lambda: UserModel(model_config))
         self.policy = UserModelPolicy(self.user_model, slate_size, self.config.ranking)
 

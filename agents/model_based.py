@@ -30,11 +30,13 @@ class ModelBasedConfig(RoundsConfig):
         ending: how sessions of the user model end, see :class:`~irecgan_gym.models.user_model.UserModelConfig`.
         user_model_fit: training of the user model (Eq 3).
         generated_share: generated sessions of an r-step, as a share of the offline sessions (paper: 1:10).
+        position_term: whether the user model has one, see there; simulated users do without it.
     """
 
     ending: Literal["reward", "leave"] = "reward"
     user_model_fit: FitConfig = field(default_factory=FitConfig)
     generated_share: float = 0.1
+    position_term: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -55,7 +57,9 @@ class ModelBasedAgent(PolicyRounds[ModelBasedConfigT]):
         device: str = "auto",
     ) -> None:
         super().__init__(num_items, slate_size, config, seed=seed, device=device)
-        model_config = UserModelConfig(num_items, slate_size, self.config.ending, self.config.encoder)
+        model_config = UserModelConfig(
+            num_items, slate_size, self.config.ending, self.config.encoder, self.config.position_term
+        )
         self.user_model = self._module(lambda: UserModel(model_config))
 
     def _fit_models(self, training: Sessions, held_out: Sessions, recorder: Recorder) -> None:

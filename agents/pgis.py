@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -120,7 +120,8 @@ class PGIS(OfflinePolicyGradient[PGISConfig]):
         if config.propensities == "logged":
             which = "have none" if logged is None else "do not have them for all clicks"
             raise ValueError(f"propensities='logged', but the sessions {which}: use 'estimated'")
-        model = self._module(lambda: SlatePolicy(self.num_items, self.slate_size, config.encoder))
+        encoder = replace(config.encoder, events=False, recall=False)
+        model = self._module(lambda: SlatePolicy(self.num_items, self.slate_size, encoder))
         generator = np.random.default_rng(self._next_seed())
         fit_logging_policy(model, training, held_out, config.fit, generator=generator, recorder=recorder)
         return estimated_propensities(model, training, config.fit.batch_size * 4)

@@ -1,13 +1,13 @@
 """Re-ranking of real logs (§7.2, Table 1): is the item that was clicked ranked first, or among the first ten?
 
-python -m benchmarks.rerank --data FILE --format recsys-challenge-2019 --agents irecgan pg --out runs/rerank
+python -m benchmarks.rerank --data FILE --format recsys-challenge-2019 --features none all --out runs/rerank
 """
 
 from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -16,32 +16,52 @@ import numpy as np
 import tyro
 from rich.console import Console
 
-from agents import AGENT_NAMES, Agent, PresetName, make_agent, preset, with_ending
-from agents.evaluation import evaluate_reranking
+from agents import AGENT_NAMES, PresetName, make_agent
+from agents.evaluation import SlateScorer, evaluate_reranking
+from agents.examination import ExaminedScorer
 from agents.reference import PopularityPolicy, RandomPolicy
-from benchmarks.command import SettingsError, check_agents, check_positive, choose_processes, run_command
+from agents.rerank_baselines import CoClick, LastInteraction, LoggedOrder
+from benchmarks.command import (
+    SettingsError,
+    check_agents,
+    check_distinct,
+    check_positive,
+    choose_processes,
+    run_command,
+)
 from benchmarks.dry_run import print_plan
 from benchmarks.job_loop import JobsFailedError, run_jobs
 from benchmarks.log_data import FORMATS, read_log
 from benchmarks.measurements import Job
 from benchmarks.plots import draw_run
+from benchmarks.rerank_features import FEATURES, Features, agent_config, label, of_label
 from benchmarks.run_folder import RunFolder
 from benchmarks.shared_training import learn_job
-from benchmarks.tables import summary_table
+from benchmarks.tables import MIN_SEEDS, summary_table
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
 
 EXPERIMENT = "rerank"
 DEPLOYMENTS = {"top-k": True, "sampled": False}
-RANDOM, POPULARITY = "random", "popularity"
+BASELINES: dict[str, Callable[[Sessions, int, int], SlateScorer]] = {
+    "random": lambda training, slate_size, seed: RandomPolicy(training.num_items, slate_size, seed=seed),
+    "popularity": lambda training, slate_size, seed: PopularityPolicy(training.num_items, slate_size, seed=seed).learn(
+        training
+    ),
+    "co-click": lambda training, slate_size, seed: CoClick().learn(training),
+    "logged-order": lambda training, slate_size, seed: LoggedOrder(),
+    "last-interaction": lambda training, slate_size, seed: LastInteraction(),
+}
+"""Rankings without learning by gradient, made from the training part, the longest list and a seed."""
 
 
 @dataclass(frozen=True)
 class Rerank:
     """Train agents on a part of real logs and let them re-rank the lists of the rest.
 
-    All sessions of a user are in one part where users are known. The split is the same for all seeds, which differ in
-    the agents' own randomness. The same command on the same folder goes on where it stopped.
+    Each seed is another split, which all methods share; all sessions of a user are in one part where users are known.
+    The validation part decides when training stops and what the places of a list are worth; the test part is looked at
+    once by each job. The same command on the same folder goes on where it stopped.
     """
 
     data: Path
@@ -52,14 +72,17 @@ class Rerank:
     """Format of the logs: recsys-challenge-2019, cikm-cup-2016, irecgan-text, table, or sessions (saved ones)."""
     agents: tuple[str, ...] = AGENT_NAMES
     """Agents to train."""
-    seeds: int = 1
+    features: tuple[str, ...] = ("none", "all")
+    """What agents use beside clicks: none, events, recall, positions, events-recall, all. Each agent is trained with
+    each."""
+    seeds: int = 5
     """How many seeds; 0, 1, 2, ... are used."""
     preset: PresetName = "fast"
     """Settings of the agents: fast (1x64 LSTM), tuned (by benchmarks.tune), or paper (2x512 LSTM, for a GPU)."""
     split: tuple[float, float, float] = (0.8, 0.1, 0.1)
     """Shares of training, validation and test, by user where users are known."""
     split_seed: int = 0
-    """Seed of the split."""
+    """Seed of the split of seed 0; the others count on from it."""
     min_list_length: int = 11
     """Shorter lists do not count in p@k; the paper's authors count lists of more than 10 items."""
     on_error: Literal["raise", "skip"] = "skip"
@@ -80,6 +103,11 @@ class Rerank:
             SettingsError: with the option and what it takes.
         """
         check_agents(self.agents)
+        check_distinct(features=self.features)
+        if not set(self.features) <= set(FEATURES):
+            raise SettingsError(
+                f"--features takes one or more of {', '.join(FEATURES)}, got: {' '.join(self.features)}"
+            )
         check_positive(seeds=self.seeds, min_list_length=self.min_list_length, threads=self.threads)
         if self.jobs is not None:
             check_positive(jobs=self.jobs)
@@ -100,8 +128,13 @@ class Rerank:
             "split_seed": self.split_seed,
             "min_list_length": self.min_list_length,
             "on_error": self.on_error,
-            "agents": {name: asdict(agent_config(name, self.preset)) for name in self.agents},
+            "agents": {name: asdict(agent_config(agent, self.preset, used)) for name, agent, used in self.methods()},
         }
+
+    def methods(self) -> list[tuple[str, str, Features]]:
+        """Name in ``results.csv``, agent and features of everything that is trained."""
+        names = [label(agent, features) for features in self.features for agent in self.agents]
+        return [(name, *of_label(name)) for name in names]
 
 
 class Parts(NamedTuple):
@@ -110,11 +143,6 @@ class Parts(NamedTuple):
     training: Sessions
     validation: Sessions
     test: Sessions
-
-
-def agent_config(name: str, preset_name: str) -> Any:
-    """Settings of an agent for real logs, whose users leave when they like: the user model's sessions end so too."""
-    return with_ending(preset(name, preset_name), "leave")
 
 
 def fingerprint(sessions: Sessions) -> str:
@@ -142,23 +170,24 @@ class RerankWork:
 
     Attributes:
         settings: of the run.
-        parts: the log.
+        sessions: all of the log.
         folder: takes the agents' checkpoints.
     """
 
     settings: Rerank
-    parts: Parts
+    sessions: Sessions
     folder: RunFolder
 
     def __call__(self, job: Job, recorder: Recorder) -> dict[str, float]:
         """Do a job; returns measurements such as ``p@1/top-k``."""
-        agent = self._trained(job, recorder)
+        parts = split(self.sessions, self.settings, job.seed)
+        scorer = self._scorer(job, parts, recorder)
         evaluation_seed = _seeds(job)[1]
         metrics: dict[str, float] = {}
         for deployment, deterministic in DEPLOYMENTS.items():
             result = evaluate_reranking(
-                agent,
-                self.parts.test,
+                scorer,
+                parts.test,
                 deterministic=deterministic,
                 seed=evaluation_seed,
                 min_list_length=self.settings.min_list_length,
@@ -166,24 +195,23 @@ class RerankWork:
             metrics |= result.as_metrics(deployment)
         return metrics
 
-    def _trained(self, job: Job, recorder: Recorder) -> Agent:
+    def _scorer(self, job: Job, parts: Parts, recorder: Recorder) -> SlateScorer:
         seed = _seeds(job)[0]
         # The longest list is the slate that the agent would have to fill.
-        num_items, slate_size = self.parts.training.num_items, max(part.slate_size for part in self.parts)
-        if job.agent == RANDOM:
-            return RandomPolicy(num_items, slate_size, seed=seed)
-        if job.agent == POPULARITY:
-            return PopularityPolicy(num_items, slate_size, seed=seed).learn(self.parts.training)
+        num_items, slate_size = self.sessions.num_items, self.sessions.slate_size
+        if job.agent in BASELINES:
+            return BASELINES[job.agent](parts.training, slate_size, seed)
+        name, features = of_label(job.agent)
         agent = make_agent(
-            job.agent,
+            name,
             num_items=num_items,
             slate_size=slate_size,
-            config=agent_config(job.agent, self.settings.preset),
+            config=agent_config(name, self.settings.preset, features),
             seed=seed,
             device=self.settings.device,
         )
-        learn_job(agent, job, self.folder, self.parts.training, self.parts.validation, recorder=recorder)
-        return agent
+        learn_job(agent, job, self.folder, parts.training, parts.validation, recorder=recorder)
+        return ExaminedScorer.fit(agent, parts.validation) if features.positions else agent
 
 
 def _seeds(job: Job) -> tuple[int, int]:
@@ -214,10 +242,10 @@ def run_on(sessions: Sessions, report: str, settings: Rerank, console: Console) 
         JobsFailedError: some jobs failed; the others are finished and reported.
     """
     processes = choose_processes(settings.jobs, settings.threads, console)
-    parts = _split(sessions, report, settings, console)
+    _describe(sessions, report, settings, console)
     folder = RunFolder(settings.out, settings.config(sessions))
     folder.write_text("read_report.txt", f"{report}\n")
-    failures = run_jobs(folder, _grid(settings, parts), RerankWork(settings, parts, folder), console, processes)
+    failures = run_jobs(folder, _grid(settings, sessions), RerankWork(settings, sessions, folder), console, processes)
     _report(settings, folder, console)
     if failures:
         raise JobsFailedError(failures, folder)
@@ -229,33 +257,40 @@ def plan(settings: Rerank, console: Console) -> None:
     settings.check()
     processes = choose_processes(settings.jobs, settings.threads, console)
     sessions, report = read_log(settings.data, settings.format, settings.on_error)
-    parts = _split(sessions, report, settings, console)
-    print_plan(settings.out, settings.config(sessions), _grid(settings, parts), processes, console)
+    _describe(sessions, report, settings, console)
+    print_plan(settings.out, settings.config(sessions), _grid(settings, sessions), processes, console)
 
 
-def _grid(settings: Rerank, parts: Parts) -> list[Job]:
-    names = (RANDOM, POPULARITY, *settings.agents)
-    return [
-        Job(EXPERIMENT, name, "logged", len(parts.training), seed) for seed in range(settings.seeds) for name in names
-    ]
+def _grid(settings: Rerank, sessions: Sessions) -> list[Job]:
+    names = (*BASELINES, *(name for name, _, _ in settings.methods()))
+    return [Job(EXPERIMENT, name, "logged", len(sessions), seed) for seed in range(settings.seeds) for name in names]
 
 
-def _split(sessions: Sessions, report: str, settings: Rerank, console: Console) -> Parts:
-    """The parts of a log, and what there is to say about them."""
-    console.print(report, markup=False, highlight=False, soft_wrap=True)
-    parts = Parts(
-        *sessions.split(settings.split, seed=settings.split_seed, by="session" if sessions.users is None else "user")
-    )
+def split(sessions: Sessions, settings: Rerank, seed: int) -> Parts:
+    """The parts of a log for a seed of the run.
+
+    Raises:
+        SettingsError: a part without sessions.
+    """
+    by = "session" if sessions.users is None else "user"
+    parts = Parts(*sessions.split(settings.split, seed=settings.split_seed + seed, by=by))
     for name, part in parts._asdict().items():
         if len(part) == 0:
             raise SettingsError(f"--split {settings.split} of {len(sessions)} sessions leaves none for {name}")
-        console.print(f"{name}: {len(part):,} sessions, {part.num_steps:,} lists")
+    return parts
+
+
+def _describe(sessions: Sessions, report: str, settings: Rerank, console: Console) -> None:
+    """Print what was read and what there is to say about the split of the first seed."""
+    console.print(report, markup=False, highlight=False, soft_wrap=True)
+    parts = split(sessions, settings, 0)
+    for name, part in parts._asdict().items():
+        console.print(f"{name}, seed 0: {len(part):,} sessions, {part.num_steps:,} lists")
     known, repeated = click_history(parts.training, parts.test)
     console.print(
         f"clicks of the test part: {known:.1%} on items clicked in training, "
         f"{repeated:.1%} on items that their own session has clicked before"
     )
-    return parts
 
 
 def click_history(training: Sessions, test: Sessions) -> tuple[float, float]:
@@ -281,9 +316,11 @@ def _report(settings: Rerank, folder: RunFolder, console: Console) -> None:
         "p@1/sampled": "p@1 (%),\nsampled",
         "p@10/sampled": "p@10 (%),\nsampled",
     }
+    between_seeds = settings.seeds >= MIN_SEEDS
+    spread = "seeds" if between_seeds else "the test part's users"
     caption = (
         f"Clicks found by re-ranking the logged lists of at least {settings.min_list_length} items of the test part, "
-        f"ties at random; seeds: {settings.seeds}. ± is half of a 95% interval over the test part's users."
+        f"ties at random; seeds (splits): {settings.seeds}. ± is half of a 95% interval over {spread}."
     )
     results = folder.results()
     if not results:
@@ -295,7 +332,7 @@ def _report(settings: Rerank, folder: RunFolder, console: Console) -> None:
             metrics,
             title=f"re-ranking, {settings.format}",
             caption=caption,
-            between_seeds=False,
+            between_seeds=between_seeds,
             scale=100,
             digits=1,
         )

@@ -7,10 +7,32 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from irecgan_gym.sessions import Sessions
+
+
+@dataclass(frozen=True)
+class StepEvents:
+    """Other items that users touched before the clicks of a batch's steps, V events of M steps, in the order of time.
+
+    Attributes:
+        items: int64 [V].
+        ages: how many events of the same step came later; int64 [V].
+        offsets: first event of each step; int64 [M].
+        counts: events of each step; int64 [M].
+    """
+
+    items: Tensor
+    ages: Tensor
+    offsets: Tensor
+    counts: Tensor
+
+    def sums(self, table: Tensor, weights: Tensor) -> Tensor:
+        """Weighted sum of the embeddings of each step's items; ``table`` [R, E], ``weights`` [V] to [M, E]."""
+        return F.embedding_bag(self.items, table, self.offsets, mode="sum", per_sample_weights=weights)
 
 
 @dataclass(frozen=True)
@@ -30,6 +52,7 @@ class StepBatch:
         slates: int64 [M, K].
         slate_mask: bool [M, K].
         num_sessions: B.
+        events: what else users touched; None where the sessions do not say.
     """
 
     steps: Tensor
@@ -41,6 +64,7 @@ class StepBatch:
     slates: Tensor
     slate_mask: Tensor
     num_sessions: int
+    events: StepEvents | None = None
 
     @property
     def next_rows(self) -> Tensor:
@@ -81,6 +105,11 @@ class SessionTensors:
         self._slate_items = tensor(sessions.slate_items, torch.int64)
         self._slate_starts = tensor(sessions.slate_offsets[:-1], torch.int64)
         self._slate_lengths = tensor(sessions.slate_lengths, torch.int64)
+        self._event_items: Tensor | None = None
+        if sessions.event_offsets is not None and sessions.event_items is not None:
+            self._event_items = tensor(sessions.event_items, torch.int64)
+            self._event_starts = tensor(sessions.event_offsets[:-1], torch.int64)
+            self._event_counts = tensor(np.diff(sessions.event_offsets), torch.int64)
 
     def batch(self, numbers: NDArray[np.int64]) -> StepBatch:
         """The sessions with the given numbers as one batch."""
@@ -101,6 +130,7 @@ class SessionTensors:
             slates=slates,
             slate_mask=slate_mask,
             num_sessions=len(ordered),
+            events=self._events(steps),
         )
 
     def _slates(self, steps: Tensor) -> tuple[Tensor, Tensor]:
@@ -113,6 +143,16 @@ class SessionTensors:
             # The place behind a slate's last item is the alternative "no click", whose id padding holds already.
             mask = places < lengths[:, None] + 1
         return slates, mask
+
+    def _events(self, steps: Tensor) -> StepEvents | None:
+        if self._event_items is None:
+            return None
+        counts = self._event_counts[steps]
+        ends = torch.cumsum(counts, 0)
+        # The events of the steps, one step's behind the other's, counted from their end.
+        ages = (ends - 1).repeat_interleave(counts) - torch.arange(int(counts.sum()), device=self.device)
+        last = (self._event_starts[steps] + counts - 1).repeat_interleave(counts)
+        return StepEvents(self._event_items[last - ages], ages, ends - counts, counts)
 
     def all(self, batch_size: int) -> Iterator[StepBatch]:
         """Every session once, in the order of the columns."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from irecgan_gym.models.batches import StepBatch
 from irecgan_gym.models.catalogue_softmax import chosen_log_probabilities
 from irecgan_gym.models.encoder import EncoderConfig, RecurrentEncoder
+from irecgan_gym.models.query_head import QueryHead
 from irecgan_gym.models.sampling import sample_without_replacement
 
 _BLOCK_ELEMENTS = 2**22
@@ -80,6 +83,9 @@ class CataloguePolicy(nn.Module, ABC):
 class SlatePolicy(CataloguePolicy):
     """pi(i in a_t | s_t) = softmax(W^a s_t + b^a).
 
+    With an encoder that recalls touched items, the rows of W^a are the embeddings of the history and s_t is a query for
+    them, so that items are recognised which training has never seen clicked.
+
     Args:
         num_items: size of the catalogue, n.
         slate_size: items shown at a time, k.
@@ -89,12 +95,16 @@ class SlatePolicy(CataloguePolicy):
     def __init__(self, num_items: int, slate_size: int, encoder: EncoderConfig) -> None:
         super().__init__(num_items, slate_size)
         self.encoder = RecurrentEncoder(num_items, encoder)
-        self.head = nn.Linear(encoder.hidden_size, num_items)  # W^a, b^a
+        self.head: nn.Linear | SharedHead
+        if encoder.recall:
+            self.head = SharedHead(self.encoder)
+        else:
+            self.head = nn.Linear(encoder.hidden_size, num_items)  # W^a, b^a
 
     @property
     def device(self) -> torch.device:
         """Where the parameters are."""
-        return self.head.weight.device
+        return self.encoder.embedding.weight.device
 
     def logits(self, hidden: Tensor) -> Tensor:
         """See :meth:`CataloguePolicy.logits`."""
@@ -109,5 +119,41 @@ class SlatePolicy(CataloguePolicy):
         """The same from what :meth:`RecurrentEncoder.distinct` gives."""
         clicked = batch.clicks < self.num_items
         items = batch.clicks.where(clicked, 0)
+        if isinstance(self.head, SharedHead):
+            hidden = self.head.queries(hidden)
         chosen = chosen_log_probabilities(hidden, self.head.weight, self.head.bias, items, rows)
         return torch.where(clicked, chosen, 0.0)
+
+
+class SharedHead(nn.Module):
+    """Logits of all items by the embeddings that the history is read with: q(s_t)^T e(i) / sqrt(E) + b_i.
+
+    Args:
+        encoder: its embeddings are shared, not copied.
+    """
+
+    def __init__(self, encoder: RecurrentEncoder) -> None:
+        super().__init__()
+        self.query = QueryHead(encoder)
+        self.bias = nn.Parameter(torch.empty(encoder.num_items))
+        # In a tuple, for a module would be a child, and its parameters would be counted twice.
+        self._encoder = (encoder,)
+
+    def draw_parameters(self, generator: torch.Generator) -> None:
+        """All items are alike at first; nothing is random."""
+        self.bias.zero_()
+
+    @property
+    def weight(self) -> Tensor:
+        """Embeddings of all items, [n, E]."""
+        encoder = self._encoder[0]
+        return encoder.embedding.weight[: encoder.num_items]
+
+    def queries(self, hidden: Tensor) -> Tensor:
+        """Scaled queries for outputs of the encoder; [M, H + E] to [M, E]."""
+        query: Tensor = self.query(hidden)
+        return query / math.sqrt(query.shape[-1])
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Logits of all items; [M, H + E] to [M, n]."""
+        return F.linear(self.queries(hidden), self.weight, self.bias)

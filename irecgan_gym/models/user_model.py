@@ -16,6 +16,8 @@ from irecgan_gym.models.batches import StepBatch
 from irecgan_gym.models.building import build, resolve_device
 from irecgan_gym.models.candidates import candidate_scores
 from irecgan_gym.models.encoder import EncoderConfig, RecurrentEncoder
+from irecgan_gym.models.position_term import PositionTerm
+from irecgan_gym.models.query_head import QueryHead
 from irecgan_gym.models.sampling import bernoulli, categorical
 from irecgan_gym.models.storage import load_weights, save_weights
 
@@ -30,12 +32,16 @@ class UserModelConfig:
         ending: how sessions end. ``"reward"``: a sampled reward of 0 ends the session (the simulator's users).
             ``"leave"``: the user may choose "no click" beside the slate's items, c_end of §5 (real logs).
         encoder: shape of the recurrent state.
+        position_term: whether click logits have a term for the place of an item in the slate
+            (:class:`~irecgan_gym.models.position_term.PositionTerm`). It takes part in the likelihood of logs, and in
+            simulated choices only when it is asked for: a policy that learns from the model chooses the places.
     """
 
     num_items: int
     slate_size: int
     ending: Literal["reward", "leave"] = "reward"
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    position_term: bool = False
 
     def __post_init__(self) -> None:
         if self.ending not in ("reward", "leave"):
@@ -80,10 +86,11 @@ class UserModel(nn.Module):
     def __init__(self, config: UserModelConfig) -> None:
         super().__init__()
         self.config = config
-        hidden, embedding = config.encoder.hidden_size, config.encoder.embedding_size
         self.encoder = RecurrentEncoder(config.num_items, config.encoder)
-        self.click_head = nn.Linear(hidden, embedding)  # W^c, b^c
-        self.reward_head = nn.Linear(hidden, embedding)  # W^r, b^r
+        self.click_head = QueryHead(self.encoder)  # W^c, b^c
+        # What is recalled raises the chance of a click alone.
+        self.reward_head = nn.Linear(config.encoder.hidden_size, config.encoder.embedding_size)  # W^r, b^r
+        self.positions = PositionTerm(config.slate_size) if config.position_term else None
 
     @classmethod
     def create(cls, config: UserModelConfig, *, seed: int, device: str | torch.device = "auto") -> UserModel:
@@ -95,14 +102,27 @@ class UserModel(nn.Module):
         """Where the parameters are."""
         return self.click_head.weight.device
 
-    def click_logits(self, hidden: Tensor, candidates: Tensor) -> Tensor:
-        """V^c of Eq 1 for each candidate; ``hidden`` [M, H], ``candidates`` [M, K] to [M, K]."""
-        return candidate_scores(self.click_head(hidden), self.encoder.embedding.weight, candidates)
+    def click_logits(self, hidden: Tensor, candidates: Tensor, *, position_bias: bool = False) -> Tensor:
+        """V^c of Eq 1 for each candidate.
+
+        Args:
+            hidden: outputs of the encoder, [M, H].
+            candidates: item ids in the order shown, [M, K]; ``num_items`` for "no click".
+            position_bias: whether the place of an item counts, in a model that has a position term.
+
+        Returns:
+            [M, K].
+        """
+        logits = candidate_scores(self.click_head(hidden), self.encoder.embedding.weight, candidates)
+        if self.positions is None or not position_bias:
+            return logits
+        term: Tensor = self.positions(candidates.shape[1])
+        return logits + term * (candidates < self.config.num_items)
 
     def reward_logits(self, hidden: Tensor, clicks: Tensor) -> Tensor:
         """Log-odds of a reward of 1 for the clicked item (Eq 2); ``clicks`` [M] to [M]."""
         vectors = self.encoder.embedding(clicks)
-        products: Tensor = self.reward_head(hidden) * vectors
+        products: Tensor = self._reward_queries(hidden) * vectors
         return products.sum(-1) / math.sqrt(vectors.shape[-1])
 
     def catalogue_click_logits(self, hidden: Tensor) -> Tensor:
@@ -111,7 +131,11 @@ class UserModel(nn.Module):
 
     def catalogue_reward_logits(self, hidden: Tensor) -> Tensor:
         """Log-odds of a reward of 1 for every item, were it clicked (Eq 2); ``hidden`` [M, H] to [M, n]."""
-        return self._catalogue_scores(self.reward_head(hidden))
+        return self._catalogue_scores(self._reward_queries(hidden))
+
+    def _reward_queries(self, hidden: Tensor) -> Tensor:
+        queries: Tensor = self.reward_head(hidden[:, : self.reward_head.in_features])
+        return queries
 
     def _catalogue_scores(self, queries: Tensor) -> Tensor:
         items = self.encoder.embedding.weight[: self.config.num_items]
@@ -123,7 +147,7 @@ class UserModel(nn.Module):
         The batch must offer "no click" if and only if sessions end by leaving (see :attr:`leave_option`).
         """
         hidden = self.encoder(batch)
-        logits = self.click_logits(hidden, batch.slates).masked_fill(~batch.slate_mask, -torch.inf)
+        logits = self.click_logits(hidden, batch.slates, position_bias=True).masked_fill(~batch.slate_mask, -torch.inf)
         clicked = logit_of_click(logits, batch)
         click = clicked - logits.logsumexp(-1)
         odds = self.reward_logits(hidden, batch.clicks)
@@ -142,7 +166,7 @@ class UserModel(nn.Module):
         return F.pad(slates, (0, 1), value=self.config.num_items)
 
     def click_probabilities(self, state: Tensor, slates: Tensor) -> Tensor:
-        """p(c | s, a) of Eq 1 over :meth:`candidates`; ``state`` [B, S], ``slates`` [B, k]."""
+        """p(c | s, a) of Eq 1 over :meth:`candidates`, whatever their places; ``state`` [B, S], ``slates`` [B, k]."""
         return self.click_logits(self.encoder.output(state), self.candidates(slates)).softmax(-1)
 
     def reward_probabilities(self, state: Tensor, clicks: Tensor) -> Tensor:
@@ -150,21 +174,26 @@ class UserModel(nn.Module):
         return self.reward_logits(self.encoder.output(state), clicks).sigmoid()
 
     @torch.no_grad()
-    def respond(self, state: Tensor, slates: Tensor, generator: torch.Generator) -> Response:
+    def respond(
+        self, state: Tensor, slates: Tensor, generator: torch.Generator, *, position_bias: bool = False
+    ) -> Response:
         """Sample what users in the given states do with the given slates (Eq 1, then Eq 2).
 
         Args:
             state: [B, S], after everything before this step.
             slates: item ids [B, k], different items in a row.
             generator: on the model's device.
+            position_bias: see :meth:`click_logits`.
         """
-        return self.respond_from(self.encoder.output(state), slates, generator)
+        return self.respond_from(self.encoder.output(state), slates, generator, position_bias=position_bias)
 
     @torch.no_grad()
-    def respond_from(self, hidden: Tensor, slates: Tensor, generator: torch.Generator) -> Response:
+    def respond_from(
+        self, hidden: Tensor, slates: Tensor, generator: torch.Generator, *, position_bias: bool = False
+    ) -> Response:
         """The same from the encoder's outputs, [B, H]."""
         candidates = self.candidates(slates)
-        choice = categorical(self.click_logits(hidden, candidates), generator)
+        choice = categorical(self.click_logits(hidden, candidates, position_bias=position_bias), generator)
         clicks = candidates.gather(1, choice.unsqueeze(1)).squeeze(1)
         rewards = bernoulli(self.reward_logits(hidden, clicks).sigmoid(), generator)
         if self.leave_option:

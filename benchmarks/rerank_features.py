@@ -1,0 +1,65 @@
+"""What agents may use of real logs beside clicks: each method is measured with and without."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from agents import preset, with_ending
+from agents.lstm import LSTMConfig, LSTMDConfig
+from agents.model_based import ModelBasedConfig
+
+SEPARATOR = "+"
+"""Between the name of an agent and that of its features in ``results.csv``, e.g. ``pg+all``."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """What an agent uses of a log.
+
+    Attributes:
+        events: other events than clicks are part of the history (:attr:`EncoderConfig.events`).
+        recall: history and candidates share embeddings, and touched items are remembered
+            (:attr:`EncoderConfig.recall`).
+        positions: the user model has a position term, and re-ranking knows the places at which items were shown
+            (:class:`~agents.examination.Examination`, fitted to the validation part).
+    """
+
+    events: bool = False
+    recall: bool = False
+    positions: bool = False
+
+
+FEATURES = {
+    "none": Features(),
+    "events": Features(events=True),
+    "recall": Features(recall=True),
+    "positions": Features(positions=True),
+    "events-recall": Features(events=True, recall=True),
+    "all": Features(events=True, recall=True, positions=True),
+}
+
+
+def label(agent: str, features: str) -> str:
+    """Name of an agent with features in ``results.csv``; ``"none"`` leaves the agent's own."""
+    return agent if features == "none" else f"{agent}{SEPARATOR}{features}"
+
+
+def of_label(name: str) -> tuple[str, Features]:
+    """Agent and features of such a name."""
+    agent, _, features = name.partition(SEPARATOR)
+    return agent, FEATURES[features or "none"]
+
+
+def agent_config(agent: str, preset_name: str, features: Features) -> Any:
+    """Settings of an agent for real logs, whose users leave when they like: the user model's sessions end so too."""
+    return _with_features(with_ending(preset(agent, preset_name), "leave"), features)
+
+
+def _with_features(config: Any, features: Features) -> Any:
+    if isinstance(config, LSTMDConfig):
+        return replace(config, irecgan=_with_features(config.irecgan, features))
+    encoder = replace(config.encoder, events=features.events, recall=features.recall)
+    if isinstance(config, (LSTMConfig, ModelBasedConfig)):
+        return replace(config, encoder=encoder, position_term=features.positions)
+    return replace(config, encoder=encoder)
