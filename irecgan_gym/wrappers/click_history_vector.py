@@ -44,12 +44,17 @@ class VectorClickHistory(VectorWrapper[Any, Any, Any, Any, Any]):
         """Step the envs and move their windows on."""
         clicks, rewards, terminated, truncated, info = self.env.step(actions)
         ended = terminated | truncated
-        before = self._windows[:, 1:]
-        windows = np.concatenate([before, clicks[:, None]], axis=1)
+        windows = np.concatenate([self._windows[:, 1:], clicks[:, None]], axis=1)
         if self._autoreset_mode == AutoresetMode.NEXT_STEP:
             windows[self._done] = clicks[self._done, None]
         elif self._autoreset_mode == AutoresetMode.SAME_STEP:
+            last_windows = windows.copy()
+
+            def last_window(row: int, last: np.int64) -> Any:
+                last_windows[row, -1] = last
+                return last_windows[row]
+
+            info = with_final_observations(info, last_window)
             windows[ended] = clicks[ended, None]
-            info = with_final_observations(info, lambda row, last: np.append(before[row], last))
         self._windows, self._done = windows, ended
         return windows.copy(), rewards, terminated, truncated, info
