@@ -105,6 +105,25 @@ def test_rewards_of_wrappers_come_with_their_infos():
     assert ended > 10
 
 
+def test_rewards_of_wrappers_under_slates_built_item_by_item():
+    envs = gym.make_vec("UserModel-v0", num_envs=6, max_episode_steps=5, user_model=user_model(), **SAME_STEP)
+    envs = VectorAdversarialReward(envs, score=make_score(constant=0.5), mode="generation", lambda_r=3.0)
+    envs = NativeVecEnv(VectorSequentialSlate(VectorClickHistory(envs, 3)))
+    envs.reset()
+    for _ in range(10):
+        for pick in range(4):
+            _, rewards, dones, infos = envs.step(np.full(6, pick))
+            if pick < 3:
+                assert not rewards.any()
+                assert not dones.any()
+                assert all(set(info) == {"action_mask", "TimeLimit.truncated"} for info in infos)
+        assert rewards.tolist() == [0.5 * (1 + 3 * info["raw_reward"]) for info in infos]
+        assert all(info["slate"].tolist() == [0, 1, 2, 3] for info in infos)
+        for info in (infos[row] for row in np.flatnonzero(dones)):
+            assert info["terminal_observation"]["observation"][-1] == info["click"]
+            assert (info["terminal_observation"]["slate"] == 12).all()
+
+
 def test_statistics_of_sessions():
     """Gymnasium's statistics in the vector env and Stable-Baselines3's around it say the same."""
     envs = VecMonitor(native(8, RecordEpisodeStatistics))

@@ -105,6 +105,18 @@ def test_pickles_go_on_alike(wrap):
     assert_same_play(env, copy)
 
 
+@pytest.mark.parametrize("name", ADAPTORS)
+def test_pickles_of_twins_go_on_alike(name):
+    envs = ADAPTORS[name][1](gym.make_vec("RecSim-v0", num_envs=4, autoreset_mode="SameStep", **SMALL))
+    envs.reset(seed=0)
+    for _ in range(6):
+        envs.step(envs.action_space.sample())
+    copy = pickle.loads(pickle.dumps(envs))
+    for _ in range(20):
+        actions = envs.action_space.sample()
+        assert_same_results(copy.step(actions), envs.step(actions))
+
+
 @pytest.mark.parametrize("wrap", SINGLE.values(), ids=SINGLE)
 def test_specs_make_the_env_again(wrap):
     env = wrap(gym.make("RecSim-v0", **SMALL))
