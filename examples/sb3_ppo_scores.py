@@ -1,13 +1,12 @@
 """Stable-Baselines3's PPO on RecSim-v0: it scores items, and the ten with the highest scores are shown.
 
-Run: python examples/sb3_ppo_scores.py --timesteps 100000   (needs: pip install 'irecgan-gym[sb3]')
+python examples/sb3_ppo_scores.py --timesteps 100000
 """
 
-from __future__ import annotations
-
-import argparse
+from dataclasses import dataclass
 
 import gymnasium as gym
+import tyro
 from gymnasium.vector import AutoresetMode
 from stable_baselines3 import PPO
 from stable_baselines3.common.evaluation import evaluate_policy
@@ -15,6 +14,16 @@ from stable_baselines3.common.evaluation import evaluate_policy
 import irecgan_gym  # noqa: F401 (registers the envs)
 from irecgan_gym.sb3 import ItemHistoryExtractor, NativeVecEnv
 from irecgan_gym.wrappers import VectorClickHistory, VectorSlateScores
+
+
+@dataclass
+class Args:
+    """Settings."""
+
+    timesteps: int = 100_000
+    """Slates to learn from."""
+    seed: int = 0
+    """Of everything that is random."""
 
 
 def make_envs(num_envs: int, seed: int) -> NativeVecEnv:
@@ -61,20 +70,15 @@ def mean_reward(agent: PPO) -> float:
     return float(mean)
 
 
-def main(arguments: list[str] | None = None) -> tuple[float, float]:
-    """Train and deploy; the reward before and after."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--timesteps", type=int, default=100_000)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(arguments)
-
-    agent = make_agent(make_envs(64, options.seed), options.seed)
+def main(args: Args) -> tuple[float, float]:
+    """Train and deploy; the mean reward of a session before and after."""
+    agent = make_agent(make_envs(64, args.seed), args.seed)
     before = mean_reward(agent)
-    agent.learn(options.timesteps)
+    agent.learn(args.timesteps)
     after = mean_reward(agent)
-    print(f"mean reward of a session: {before:.2f} before, {after:.2f} after {agent.num_timesteps} steps")
+    print(f"a session earns {before:.2f} before training, {after:.2f} after {agent.num_timesteps} steps")
     return before, after
 
 
 if __name__ == "__main__":
-    main()
+    main(tyro.cli(Args))

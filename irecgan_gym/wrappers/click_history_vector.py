@@ -13,7 +13,7 @@ from irecgan_gym.wrappers.click_history import history_space
 from irecgan_gym.wrappers.vector_sessions import StepResult, autoreset_mode, rows_to_reset, with_final_observations
 
 
-class VectorClickHistory(VectorWrapper[Any, Any, Any, Any, Any]):
+class VectorClickHistory(VectorWrapper):
     """Observe the last H clicks of every env as item ids, int64 [B, H], oldest first.
 
     All three autoreset modes are understood: the window of a new session holds "no click", n, throughout, and

@@ -38,7 +38,7 @@ class OneHotHistory(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs
         return _one_hot(observation, self._num_ids)
 
 
-class VectorOneHotHistory(VectorWrapper[Any, Any, Any, Any, Any]):
+class VectorOneHotHistory(VectorWrapper):
     """The vector twin of :class:`OneHotHistory`: float32 [B, H (n + 1)], in any autoreset mode.
 
     Args:

@@ -17,7 +17,7 @@ from irecgan_gym.wrappers.slate_space import check_items, slate_shape
 from irecgan_gym.wrappers.vector_sessions import StepResult, autoreset_mode, rows_to_reset, with_final_observations
 
 
-class VectorSequentialSlate(VectorWrapper[Any, Any, Any, Any, Any]):
+class VectorSequentialSlate(VectorWrapper):
     """Pick the slates of all envs item by item, one pick an env a step: actions [B].
 
     See :class:`~irecgan_gym.wrappers.sequential_slate.SequentialSlate` for observations, masks, rewards and infos. All

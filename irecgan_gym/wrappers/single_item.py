@@ -45,7 +45,7 @@ class SingleItem(gym.ActionWrapper[Any, Any, Any], RecordConstructorArgs):
         return slate
 
 
-class VectorSingleItem(VectorActionWrapper[Any, Any, Any, Any]):
+class VectorSingleItem(VectorActionWrapper):
     """The vector twin of :class:`SingleItem`: actions [B].
 
     Args:

@@ -50,7 +50,7 @@ class SlateScores(gym.ActionWrapper[Any, Any, Any], RecordConstructorArgs):
         return slate
 
 
-class VectorSlateScores(VectorActionWrapper[Any, Any, Any, Any]):
+class VectorSlateScores(VectorActionWrapper):
     """The vector twin of :class:`SlateScores`: actions [B, n] or [B, d].
 
     Args:
