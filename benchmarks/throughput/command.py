@@ -26,6 +26,7 @@ from benchmarks.throughput.measuring import (
     measure_environments,
     measure_generation_phases,
     measure_growth_series,
+    measure_sb3_rollouts,
     measure_training_phases,
 )
 from benchmarks.throughput.phases import GenerationPhase
@@ -137,6 +138,7 @@ def _measure(settings: Throughput, measuring: Measuring) -> None:
     smoke = settings.scale == "smoke"
     if "env" in settings.only:
         measure_environments(measuring, (1, 4) if smoke else (1, 64, 1_024, 65_536))
+        measure_sb3_rollouts(measuring, 4 if smoke else 64)
     for name in settings.shapes:
         if "training" in settings.only:
             measure_training_phases(measuring, settings.shape(name), settings.batch_sizes, settings.precisions)

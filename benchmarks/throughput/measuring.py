@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -123,6 +124,37 @@ def measure_environments(measuring: Measuring, vector_sizes: Sequence[int]) -> N
         _compare_environments(measuring, num_envs, others)
     if not sardine_is_installed():
         measuring.notes.append("SARDINE is not installed (`pip install sardine-rec`), so nothing stands beside it.")
+
+
+def measure_sb3_rollouts(measuring: Measuring, num_envs: int) -> None:
+    """Steps a second under Stable-Baselines3's PPO: the native vector env against as many single envs."""
+    if importlib.util.find_spec("stable_baselines3") is None:
+        measuring.notes.append("Stable-Baselines3 is not installed (`pip install 'irecgan-gym[sb3]'`): no roll-outs.")
+        return
+    # The module imports that library.
+    from benchmarks.throughput.sb3_rollouts import RolloutTask, measure_rollouts
+
+    native, singles = (RolloutTask(kind, num_envs, measuring.seconds / 2) for kind in (True, False))
+    rounds = [
+        {task: measuring.isolated("roll-outs of PPO", measure_rollouts, task, threads=1) for task in (native, singles)}
+        for _ in range(_ENV_ROUNDS)
+    ]
+    measuring.add(
+        Row(
+            group="environments",
+            name=f"{RECSIM}, scores, roll-outs of SB3's PPO",
+            shape="NativeVecEnv",
+            batch=num_envs,
+            precision="",
+            threads=1,
+            value=median(results[native].value for results in rounds),
+            unit="steps/s",
+            compared_with="DummyVecEnv",
+            baseline=median(results[singles].value for results in rounds),
+            ratio=median(results[native].value / results[singles].value for results in rounds),
+            peak_memory_mb=max(results[native].peak_memory_mb for results in rounds),
+        )
+    )
 
 
 def _compare_environments(measuring: Measuring, num_envs: int | None, others: Sequence[EnvTask]) -> None:

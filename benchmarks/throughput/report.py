@@ -16,7 +16,8 @@ _HUNDRED_MILLION, _MILLION = 100_000_000, 1_000_000
 _EXPLAINED = {
     "environments": (
         "Environment steps a second, actions drawn beforehand; medians of three rounds in turn. Distinct slates are "
-        "what policies show; uniform ones are samples of the action space, whose repeats the env replaces."
+        "what policies show; uniform ones are samples of the action space, whose repeats the env replaces. "
+        "Roll-outs of PPO take the agent's own time too: a window of 5 clicks, embedded, and 50 scores, on one thread."
     ),
     "training": (
         "One pass over the log by the code that agents use (a session of the discriminator is a real one and a "

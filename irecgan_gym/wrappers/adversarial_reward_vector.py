@@ -18,8 +18,7 @@ from irecgan_gym.wrappers.adversarial_reward import (
     check_same_catalogue,
     seed_generator,
 )
-
-StepResult = tuple[Any, NDArray[Any], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]
+from irecgan_gym.wrappers.vector_sessions import StepResult, autoreset_mode, rows_to_reset
 
 
 class VectorAdversarialReward(VectorWrapper):
@@ -49,14 +48,13 @@ class VectorAdversarialReward(VectorWrapper):
         self._score = score
         self._rule = RewardRule(mode, lambda_r)
         self._generator = torch.Generator(score.user_model.device)
-        self._autoreset_mode = AutoresetMode(env.metadata["autoreset_mode"])
+        self._autoreset_mode = autoreset_mode(env)
         self._prefixes: Prefixes | None = None
         self._done = np.zeros(self.num_envs, dtype=bool)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Reset the envs (those of ``options["reset_mask"]``); a seed also starts the roll-outs' generator afresh."""
-        mask = None if options is None else options.get("reset_mask")
-        rows = np.ones(self.num_envs, dtype=bool) if mask is None else np.array(mask, dtype=bool)
+        rows = rows_to_reset(options, self.num_envs)
         observations, info = self.env.reset(seed=seed, options=options)
         if seed is not None or self._prefixes is None:
             seed_generator(self._generator, seed)

@@ -36,6 +36,9 @@ def test_smoke_run_writes_everything(tmp_path, capsys, monkeypatch):
         assert row["compared_with"] == "CartPole-v1"
         assert float(row["ratio"]) > 0
         assert float(found["environments", "CartPole-v1", mode, batch]["value"]) == float(row["baseline"])
+    row = found["environments", "RecSim-v0, scores, roll-outs of SB3's PPO", "NativeVecEnv", "4"]
+    assert float(row["value"]) > 0
+    assert row["compared_with"] == "DummyVecEnv"
     phases = [("training", phase, batch) for phase in ("agent", "user model", "discriminator") for batch in ("4", "6")]
     for group, phase, batch in [*phases, ("generation", "generation", "6"), ("generation", "adversarial", "3")]:
         row = found[group, phase, "cikm", batch]

@@ -1,0 +1,87 @@
+"""Slates that are built item by item, for agents with ``Discrete`` actions and masks."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, SupportsFloat
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.error import ResetNeeded
+from gymnasium.spaces import Box, Dict, Discrete
+from gymnasium.utils import RecordConstructorArgs
+from numpy.typing import NDArray
+
+from irecgan_gym.wrappers.slate_space import check_items, slate_shape
+
+
+class SequentialSlate(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
+    """Pick the slate item by item: an action is one item, ``Discrete(n)``, and k of them make one step of the env.
+
+    *Observations* are ``{"observation": the env's own, "slate": the items picked so far}``. The slate is int64 [k],
+    ``Box(0, n, (k,))``; n fills the places that are still free. Put :class:`ClickHistory` inside for a history.
+
+    *Masks.* Items in the slate cannot be picked again. ``action_masks()`` is what sb3-contrib's MaskablePPO asks for,
+    bool [n]; ``info["action_mask"]`` is Gymnasium's convention, int8 [n], for ``action_space.sample(mask)``. An agent
+    that takes no notice of masks may repeat an item; the env then does what it does with any slate that repeats one.
+
+    *Rewards* are 0 until the k-th pick, which shows the slate to the user and earns the env's reward. An agent's
+    discount applies to every pick: gamma ** (1 / k) a pick discounts the env's steps by gamma. A limit on steps inside
+    this wrapper, as ``gymnasium.make`` sets it, counts slates.
+
+    *Infos* are the env's own after ``reset`` and the k-th pick; between, they hold the mask alone.
+
+    The vector twin is :class:`~irecgan_gym.wrappers.sequential_slate_vector.VectorSequentialSlate`.
+
+    Args:
+        env: a slate env.
+    """
+
+    def __init__(self, env: gym.Env[Any, Any]) -> None:
+        RecordConstructorArgs.__init__(self)
+        super().__init__(env)
+        self._num_items, self._slate_size = slate_shape(env.action_space)
+        self.action_space = Discrete(self._num_items)
+        self.observation_space = partial_slate_space(env.observation_space, self._num_items, self._slate_size)
+        self._picks: list[int] = []
+        self._observation: Any = None
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """The items that may be picked next, bool [n]."""
+        mask = np.ones(self._num_items, dtype=np.bool_)
+        mask[self._picks] = False
+        return mask
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Reset the env; the slate is empty."""
+        self._observation, info = self.env.reset(seed=seed, options=options)
+        self._picks = []
+        return self._observe(), self._with_mask(info)
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Pick an item; the k-th shows the slate to the user."""
+        if self._observation is None:
+            raise ResetNeeded("no session is going on: call reset before the first step and after the end of a session")
+        self._picks.append(int(check_items(np.asarray(action)[None], 1, self._num_items)[0]))
+        if len(self._picks) < self._slate_size:
+            return self._observe(), 0.0, False, False, self._with_mask({})
+        slate = np.array(self._picks, dtype=np.int64)
+        self._picks = []
+        self._observation, reward, terminated, truncated, info = self.env.step(slate)
+        observation = self._observe()
+        if terminated or truncated:
+            self._observation = None
+        return observation, reward, terminated, truncated, self._with_mask(info)
+
+    def _observe(self) -> dict[str, Any]:
+        slate = np.full(self._slate_size, self._num_items, dtype=np.int64)
+        slate[: len(self._picks)] = self._picks
+        return {"observation": copy.deepcopy(self._observation), "slate": slate}
+
+    def _with_mask(self, info: dict[str, Any]) -> dict[str, Any]:
+        return {**info, "action_mask": self.action_masks().astype(np.int8)}
+
+
+def partial_slate_space(observation_space: gym.Space[Any], num_items: int, slate_size: int) -> Dict:
+    """Space of what an agent sees while it builds a slate."""
+    return Dict({"observation": observation_space, "slate": Box(0, num_items, (slate_size,), np.int64)})
