@@ -148,10 +148,10 @@ def assert_happened(sessions, seen, ends):
     assert list(zip(sessions.lengths, sessions.truncated, strict=True)) == ends
 
 
-@pytest.mark.parametrize("observation", ["click", "state"])
-def test_what_a_collector_saw_of_recsim(observation):
+@pytest.mark.parametrize(("observation", "data_format"), [("click", "hdf5"), ("state", "parquet")])
+def test_what_a_collector_saw_of_recsim(observation, data_format):
     env = gym.make("RecSim-v0", num_items=8, slate_size=4, max_episode_steps=3, observation=observation)
-    collector = minari.DataCollector(env, record_infos=True)
+    collector = minari.DataCollector(env, record_infos=True, data_format=data_format)
     # Actions repeat items: the env shows others instead.
     env.action_space.seed(0)
     seen, ends = play(collector, 20, env.action_space.sample)
