@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from irecgan_gym.column_checks import IntArray
 
@@ -22,3 +23,17 @@ def gather(offsets: IntArray, rows: IntArray) -> tuple[IntArray, IntArray]:
     np.cumsum(lengths, out=new_offsets[1:])
     entries = np.arange(new_offsets[-1]) + np.repeat(starts - new_offsets[:-1], lengths)
     return entries, new_offsets
+
+
+def padded(lengths: IntArray, values: IntArray, width: int, fill: int) -> NDArray[np.int64]:
+    """Ragged rows as one table, int64 [R, width].
+
+    Args:
+        lengths: of the rows, none above ``width``; [R].
+        values: of all rows, one behind the other.
+        width: of the table.
+        fill: what stands behind a row's last value.
+    """
+    table = np.full((len(lengths), width), fill, dtype=np.int64)
+    table[np.arange(width) < lengths[:, None]] = values
+    return table

@@ -55,7 +55,7 @@ def write_sessions(sessions: Sessions, path: Path) -> None:
         "format_version": FORMAT_VERSION,
         "num_items": sessions.num_items,
         "item_names": sessions.item_names,
-        "provenance": _checked_provenance(sessions.provenance),
+        "provenance": checked_provenance(sessions.provenance),
     }
     # Pages have check sums in the Parquet format, its metadata have none.
     header["checksum"] = _checksum(header)
@@ -138,8 +138,12 @@ def _checksum(header: dict[str, Any]) -> int:
     return zlib.crc32(json.dumps(header).encode())
 
 
-def _checked_provenance(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """The provenance, if it can be read back as it is."""
+def checked_provenance(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """The provenance, if it can be read back as it is.
+
+    Raises:
+        SessionsError: it holds values that JSON does not.
+    """
     values = dict(provenance)
     try:
         if json.loads(json.dumps(values)) == values:

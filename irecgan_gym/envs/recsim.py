@@ -13,15 +13,17 @@ from numpy.typing import NDArray
 from irecgan_gym._version import __version__
 from irecgan_gym.envs.recsim_collect import collect_sessions
 from irecgan_gym.envs.recsim_law import DRAWS_PER_STEP, UserLaw
+from irecgan_gym.envs.rendered_env import RenderedEnv
 from irecgan_gym.envs.slates import check_slates, fill_repeats, raise_repeated
 from irecgan_gym.logging_policies import make_logging_policy
 from irecgan_gym.mdp import START_STATE, RecommendationMDP, check_count, draw_mdp
+from irecgan_gym.rendering.session_view import SlateView
 from irecgan_gym.sessions import Sessions
 
 _INT64 = np.dtype(np.int64)
 
 
-class RecSimEnv(gym.Env[np.int64, NDArray[np.int64]]):
+class RecSimEnv(RenderedEnv[np.int64, NDArray[np.int64]]):
     r"""Recommend slates of items to a simulated user whose state is hidden.
 
     ## Description
@@ -90,6 +92,7 @@ class RecSimEnv(gym.Env[np.int64, NDArray[np.int64]]):
     | `observation`    | str   | `"click"`   | or `"state"`                                                        |
     | `duplicates`     | str   | `"replace"` | or `"error"`: a repeated item is refused                            |
     | `mdp`            | tables | `None`     | a `RecommendationMDP` of your own, see below                        |
+    | `render_mode`    | str   | `None`      | `"ansi"`, `"rgb_array"` or `"human"`, see Rendering                 |
 
     With `mdp`, the arguments that draw tables have no effect: `num_states`, `num_items`, `mdp_seed`, `transitions`,
     `concentration`, `epsilon` and `reward_scale`.
@@ -110,6 +113,13 @@ class RecSimEnv(gym.Env[np.int64, NDArray[np.int64]]):
 
     ```
 
+    ## Rendering
+    The last slate with each item's probability of a click and of a reward, r(s, a), in the state in which it was shown;
+    the click and its outcome; the state before and after; the clicks and rewards of the session. `"ansi"` is text,
+    `"rgb_array"` a frame of 640 x 960 pixels, `"human"` a window with the same frame, two steps a second. Frames need
+    Pillow, windows pygame too (`pip install "irecgan-gym[render]"`). Rendering draws no random numbers. Vector envs
+    made with `vectorization_mode="sync"` can render; the native one cannot.
+
     ## Vectorized environment
     `gym.make_vec("RecSim-v0", num_envs=B)` gives :class:`~irecgan_gym.envs.recsim_vector.RecSimVectorEnv`, which steps
     B users in one call by the same law. With numba (`pip install "irecgan-gym[speed]"`) its steps are machine code;
@@ -122,8 +132,6 @@ class RecSimEnv(gym.Env[np.int64, NDArray[np.int64]]):
     ## Version History
     * v0: first version.
     """
-
-    metadata: dict[str, Any] = {"render_modes": []}
 
     def __init__(
         self,
@@ -142,6 +150,7 @@ class RecSimEnv(gym.Env[np.int64, NDArray[np.int64]]):
         mdp: RecommendationMDP | None = None,
         render_mode: str | None = None,
     ) -> None:
+        super().__init__(render_mode)
         drawing: dict[str, Any] = {
             "num_states": num_states,
             "num_items": num_items,
@@ -166,7 +175,6 @@ class RecSimEnv(gym.Env[np.int64, NDArray[np.int64]]):
         self.logging_policy = logging_policy
         self.duplicates = duplicates
         self.observation = observation
-        self.render_mode = render_mode
         self.law = UserLaw(mdp)
         self._policy = make_logging_policy(logging_policy, mdp, self.slate_size)
         self.observation_space = Discrete(mdp.num_states if observation == "state" else mdp.num_items + 1)
@@ -191,6 +199,8 @@ class RecSimEnv(gym.Env[np.int64, NDArray[np.int64]]):
         super().reset(seed=seed)
         self._state = START_STATE
         self._in_session = True
+        if self.screen is not None:
+            self.screen.begin(self.title, str(START_STATE))
         return self._report(self.num_items, self._nothing_shown.copy(), -1)
 
     def step(self, action: NDArray[np.int64]) -> tuple[np.int64, float, bool, bool, dict[str, Any]]:
@@ -220,6 +230,9 @@ class RecSimEnv(gym.Env[np.int64, NDArray[np.int64]]):
         shown_in_state = self._state
         click, success, self._state = self.law.respond_one(shown_in_state, slate, draws)
         self._in_session = success
+        if self.screen is not None:
+            view = self._slate_view(shown_in_state, slate, click, success)
+            self.screen.add(view, not success, f"{shown_in_state} -> {self._state}")
         observation, info = self._report(click, shown, shown_in_state)
         # Time limits are Gymnasium's own (``max_episode_steps``), so nothing is truncated here.
         return observation, float(success), not success, False, info
@@ -274,6 +287,18 @@ class RecSimEnv(gym.Env[np.int64, NDArray[np.int64]]):
         if type(action) is np.ndarray and action.dtype == _INT64 and action.shape == self._shape:
             return action.copy()
         return check_slates(action, self._shape, self.num_items).copy()
+
+    def _slate_view(self, state: int, slate: list[int], click: int, success: bool) -> SlateView:
+        """What :meth:`render` shows of a slate."""
+        rewards = self.mdp.rewards[state, slate]
+        return SlateView(
+            items=tuple(slate),
+            click_chances=tuple((rewards / rewards.sum()).tolist()),
+            reward_chances=tuple(rewards.tolist()),
+            leave_chance=None,
+            click=click,
+            reward=float(success),
+        )
 
     def _report(self, click: int, slate: NDArray[np.int64], shown_in_state: int) -> tuple[np.int64, dict[str, Any]]:
         """Observation and info of the present moment."""

@@ -28,6 +28,7 @@ class RecSimVectorEnv(SessionVectorEnv):
         num_envs: number of users, B.
         max_episode_steps: see :class:`~irecgan_gym.envs.session_vector_env.SessionVectorEnv`.
         autoreset_mode: see there.
+        render_mode: see there.
         **arguments: those of :class:`~irecgan_gym.envs.recsim.RecSimEnv`.
     """
 
@@ -39,9 +40,10 @@ class RecSimVectorEnv(SessionVectorEnv):
         *,
         max_episode_steps: int | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        render_mode: str | None = None,
         **arguments: Any,
     ) -> None:
-        super().__init__(num_envs, max_episode_steps, autoreset_mode)
+        super().__init__(num_envs, max_episode_steps, autoreset_mode, render_mode)
         # What the world is, and what its arguments mean, is said once: in the single env.
         self._single = RecSimEnv(**arguments)
         self.mdp: RecommendationMDP = self._single.mdp
@@ -49,7 +51,6 @@ class RecSimVectorEnv(SessionVectorEnv):
         self.num_items = self._single.num_items
         self.slate_size = self._single.slate_size
         self.logging_policy = self._single.logging_policy
-        self.render_mode = self._single.render_mode
         self.single_observation_space = self._single.observation_space
         self.single_action_space = self._single.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)

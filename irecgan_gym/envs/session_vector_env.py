@@ -25,6 +25,7 @@ class SessionVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
         max_episode_steps: steps after which a session is truncated; None never truncates.
         autoreset_mode: when ended sessions are followed by new ones: on the next step (Gymnasium's default), within
             the same step, or only by ``reset(options={"reset_mask": ...})``.
+        render_mode: None: only single envs render.
     """
 
     def __init__(
@@ -32,11 +33,18 @@ class SessionVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
         num_envs: int,
         max_episode_steps: int | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        render_mode: str | None = None,
     ) -> None:
         if num_envs < 1:
             raise ValueError(f"num_envs must be at least 1, got {num_envs}")
         if max_episode_steps is not None and max_episode_steps < 1:
             raise ValueError(f"max_episode_steps must be at least 1 or None, got {max_episode_steps}")
+        if render_mode is not None:
+            raise ValueError(
+                f"render_mode must be None, got {render_mode!r}: native vector envs do not render; single envs do, and "
+                'those of make_vec(..., vectorization_mode="sync")'
+            )
+        self.render_mode = None
         self.num_envs = num_envs
         self.max_episode_steps = max_episode_steps
         self.autoreset_mode = AutoresetMode(autoreset_mode)

@@ -5,18 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
+import torch
 from gymnasium.spaces import Discrete, MultiDiscrete
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
+from irecgan_gym.envs.rendered_env import RenderedEnv
 from irecgan_gym.envs.slates import check_slates
 from irecgan_gym.envs.user_model_vector import UserModelVectorEnv
 from irecgan_gym.models.user_model import UserModel
+from irecgan_gym.rendering.session_view import SlateView
 
 
-class UserModelEnv(gym.Env[Any, NDArray[np.int64]]):
+class UserModelEnv(RenderedEnv[Any, NDArray[np.int64]]):
     """A simulated user, learnt from logged sessions.
 
     ## Description
@@ -56,6 +58,7 @@ class UserModelEnv(gym.Env[Any, NDArray[np.int64]]):
     | `slate_size` | int, None         | `None`      | items shown, k; the model's own when None                   |
     | `duplicates` | str               | `"replace"` | or `"error"`: a repeated item is refused                    |
     | `device`     | str               | `"auto"`    | where a model given by its path is put                      |
+    | `render_mode`| str               | `None`      | `"ansi"`, `"rgb_array"` or `"human"`, see Rendering         |
 
     ```python
     >>> import gymnasium as gym
@@ -69,6 +72,12 @@ class UserModelEnv(gym.Env[Any, NDArray[np.int64]]):
 
     ```
 
+    ## Rendering
+    The last slate with each item's probability of a click (Eq 1; beside them that of leaving, where users can) and of a
+    reward (Eq 2), before the click; what the user did; the clicks and rewards of the session. The state is a vector
+    without readable parts: its norm stands for it. The modes are those of
+    :class:`~irecgan_gym.envs.recsim.RecSimEnv`.
+
     ## Vectorized environment
     `gym.make_vec("UserModel-v0", num_envs=B, user_model=model)` gives
     :class:`~irecgan_gym.envs.user_model_vector.UserModelVectorEnv`: one batch of recurrent states, branchable.
@@ -81,8 +90,6 @@ class UserModelEnv(gym.Env[Any, NDArray[np.int64]]):
     * v0: first version.
     """
 
-    metadata: dict[str, Any] = {"render_modes": []}
-
     def __init__(
         self,
         *,
@@ -92,6 +99,7 @@ class UserModelEnv(gym.Env[Any, NDArray[np.int64]]):
         device: str = "auto",
         render_mode: str | None = None,
     ) -> None:
+        super().__init__(render_mode)
         # One user is a batch of one: what users do is written once, in the vector env.
         self._users = UserModelVectorEnv(
             1,
@@ -104,7 +112,6 @@ class UserModelEnv(gym.Env[Any, NDArray[np.int64]]):
         self.user_model = self._users.user_model
         self.num_items = self._users.num_items
         self.slate_size = self._users.slate_size
-        self.render_mode = render_mode
         self.observation_space = Discrete(self.num_items + 1)
         self.action_space = MultiDiscrete([self.num_items] * self.slate_size)
 
@@ -114,14 +121,40 @@ class UserModelEnv(gym.Env[Any, NDArray[np.int64]]):
         """Begin a new session; a seed owns all randomness of this and the following sessions."""
         super().reset(seed=seed)
         observations, info = self._users.reset(seed=seed)
+        if self.screen is not None:
+            self.screen.begin(self.title, self._state_in_words())
         return observations[0], _first(info)
 
     def step(self, action: Any) -> tuple[np.int64, float, bool, bool, dict[str, Any]]:
         """Show a slate to the user."""
         slate = check_slates(action, (self.slate_size,), self.num_items)
+        before = None if self.screen is None else self._users.recurrent_states()
         observations, rewards, terminated, _, info = self._users.step(slate[None])
+        if self.screen is not None and before is not None:
+            view = self._slate_view(before, info["slate"], int(info["click"][0]), float(rewards[0]))
+            self.screen.add(view, bool(terminated[0]), self._state_in_words())
         # Time limits are Gymnasium's own (``max_episode_steps``), so nothing is truncated here.
         return observations[0], float(rewards[0]), bool(terminated[0]), False, _first(info)
+
+    @torch.no_grad()
+    def _slate_view(self, state: torch.Tensor, slates: NDArray[np.int64], click: int, reward: float) -> SlateView:
+        """What :meth:`render` shows of a slate; ``state`` [1, S] before it, ``slates`` [1, k]."""
+        items = torch.from_numpy(slates).to(state.device)
+        chances = self.user_model.click_probabilities(state, items)[0].tolist()
+        rewards = self.user_model.reward_probabilities(state.expand(self.slate_size, -1), items[0])
+        return SlateView(
+            items=tuple(slates[0].tolist()),
+            click_chances=tuple(chances[: self.slate_size]),
+            reward_chances=tuple(rewards.tolist()),
+            leave_chance=chances[-1] if self.user_model.leave_option else None,
+            click=None if click == self.num_items else click,
+            reward=reward,
+        )
+
+    def _state_in_words(self) -> str:
+        """All that can be said of a recurrent state: no part of it has a meaning of its own."""
+        state = self._users.recurrent_states()[0]
+        return f"{len(state)} numbers of norm {float(state.norm()):.2f}"
 
 
 def _first(info: dict[str, Any]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class UserModelVectorEnv(SessionVectorEnv):
         max_episode_steps: see :class:`~irecgan_gym.envs.session_vector_env.SessionVectorEnv`.
         autoreset_mode: see there.
         device: where a model given by its path is put.
-        render_mode: none is supported.
+        render_mode: see :class:`~irecgan_gym.envs.session_vector_env.SessionVectorEnv`.
     """
 
     metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
@@ -48,7 +48,7 @@ class UserModelVectorEnv(SessionVectorEnv):
         device: str = "auto",
         render_mode: str | None = None,
     ) -> None:
-        super().__init__(num_envs, max_episode_steps, autoreset_mode)
+        super().__init__(num_envs, max_episode_steps, autoreset_mode, render_mode)
         self.user_model = user_model if isinstance(user_model, UserModel) else UserModel.load(user_model, device=device)
         self.num_items = self.user_model.config.num_items
         self.slate_size = self.user_model.config.slate_size if slate_size is None else slate_size
@@ -57,7 +57,6 @@ class UserModelVectorEnv(SessionVectorEnv):
         if duplicates not in ("replace", "error"):
             raise ValueError(f"duplicates must be 'replace' or 'error', got {duplicates!r}")
         self._duplicates = duplicates
-        self.render_mode = render_mode
         self.single_observation_space = Discrete(self.num_items + 1)
         self.single_action_space = MultiDiscrete([self.num_items] * self.slate_size)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -96,6 +95,10 @@ class UserModelVectorEnv(SessionVectorEnv):
 
     def _check_actions(self, actions: Any) -> NDArray[Any]:
         return check_slates(actions, (self.num_envs, self.slate_size), self.num_items)
+
+    def recurrent_states(self) -> torch.Tensor:
+        """What the model remembers of each session, as a copy; [B, S]."""
+        return self._states.clone()
 
     def _index(self, rows: Rows) -> torch.Tensor:
         return torch.from_numpy(np.asarray(rows)).to(self.user_model.device)
