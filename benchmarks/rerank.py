@@ -79,6 +79,8 @@ class Rerank:
     """How many seeds; 0, 1, 2, ... are used."""
     preset: PresetName = "fast"
     """Settings of the agents: fast (1x64 LSTM), tuned (by benchmarks.tune), or paper (2x512 LSTM, for a GPU)."""
+    learning_rate: float | None = 5e-4
+    """Learning rate of policies and user models before adversarial rounds; None leaves the preset's."""
     split: tuple[float, float, float] = (0.8, 0.1, 0.1)
     """Shares of training, validation and test, by user where users are known."""
     split_seed: int = 0
@@ -128,7 +130,10 @@ class Rerank:
             "split_seed": self.split_seed,
             "min_list_length": self.min_list_length,
             "on_error": self.on_error,
-            "agents": {name: asdict(agent_config(agent, self.preset, used)) for name, agent, used in self.methods()},
+            "agents": {
+                name: asdict(agent_config(agent, self.preset, used, self.learning_rate))
+                for name, agent, used in self.methods()
+            },
         }
 
     def methods(self) -> list[tuple[str, str, Features]]:
@@ -206,7 +211,7 @@ class RerankWork:
             name,
             num_items=num_items,
             slate_size=slate_size,
-            config=agent_config(name, self.settings.preset, features),
+            config=agent_config(name, self.settings.preset, features, self.settings.learning_rate),
             seed=seed,
             device=self.settings.device,
         )

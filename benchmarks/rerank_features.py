@@ -51,15 +51,26 @@ def of_label(name: str) -> tuple[str, Features]:
     return agent, FEATURES[features or "none"]
 
 
-def agent_config(agent: str, preset_name: str, features: Features) -> Any:
-    """Settings of an agent for real logs, whose users leave when they like: the user model's sessions end so too."""
-    return _with_features(with_ending(preset(agent, preset_name), "leave"), features)
+def agent_config(agent: str, preset_name: str, features: Features, learning_rate: float | None = None) -> Any:
+    """Settings of an agent for real logs, whose users leave when they like: the user model's sessions end so too.
 
-
-def _with_features(config: Any, features: Features) -> Any:
+    Args:
+        agent: its name.
+        preset_name: settings to begin with.
+        features: what it uses of the log.
+        learning_rate: of policy and user model before adversarial rounds; the preset's own when None.
+    """
+    config = with_ending(preset(agent, preset_name), "leave")
     if isinstance(config, LSTMDConfig):
-        return replace(config, irecgan=_with_features(config.irecgan, features))
-    encoder = replace(config.encoder, events=features.events, recall=features.recall)
+        return replace(config, irecgan=_adapted(config.irecgan, features, learning_rate))
+    return _adapted(config, features, learning_rate)
+
+
+def _adapted(config: Any, features: Features, learning_rate: float | None) -> Any:
+    changes: dict[str, Any] = {"encoder": replace(config.encoder, events=features.events, recall=features.recall)}
     if isinstance(config, (LSTMConfig, ModelBasedConfig)):
-        return replace(config, encoder=encoder, position_term=features.positions)
-    return replace(config, encoder=encoder)
+        changes["position_term"] = features.positions
+    if learning_rate is not None:
+        fits = ("fit", "user_model_fit") if isinstance(config, ModelBasedConfig) else ("fit",)
+        changes |= {name: replace(getattr(config, name), learning_rate=learning_rate) for name in fits}
+    return replace(config, **changes)
