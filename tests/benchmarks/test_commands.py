@@ -14,7 +14,7 @@ from benchmarks import command, online_job, rerank, simulated_online
 from benchmarks.command import SettingsError, choose_processes, run_command
 from benchmarks.measurements import Job
 from benchmarks.processors import Processes
-from benchmarks.rerank import agent_config
+from benchmarks.rerank_features import Features, agent_config
 from benchmarks.run_folder import RunFolder
 from irecgan_gym.models.fitting import FitConfig
 from irecgan_gym.recorder import silent
@@ -182,9 +182,9 @@ def logs(path, num_users=20):
     return sessions
 
 
-def short_training(name, preset_name):
+def short_training(name, preset_name, features, learning_rate):
     """IRecGAN's settings for a test: all of its phases, each short."""
-    config = agent_config(name, preset_name)
+    config = agent_config(name, preset_name, features)
     if name == "pg":
         return config
     assert config.ending == "leave"
@@ -197,22 +197,43 @@ def test_rerank(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(rerank, "agent_config", short_training)
     logs(tmp_path / "log.parquet")
     arguments = ["--data", str(tmp_path / "log.parquet"), "--format", "sessions", "--agents", "irecgan", "pg"]
-    arguments += ["--split", "0.6", "0.2", "0.2", "--out", str(tmp_path / "run"), "--jobs", "1"]
+    arguments += ["--split", "0.6", "0.2", "0.2", "--out", str(tmp_path / "run"), "--jobs", "1", "--seeds", "1"]
     assert rerank.main([*arguments, "--dry-run"]) == 0
-    assert "jobs: 4 with 1 seeds; finished: 0" in capsys.readouterr().out
+    assert "jobs: 9 with 1 seeds; finished: 0" in capsys.readouterr().out
     assert not (tmp_path / "run").exists()
     assert rerank.main(arguments) == 0
     output = capsys.readouterr().out
-    assert "test: 8 sessions, 16 lists" in output
+    assert "test, seed 0: 8 sessions, 16 lists" in output
     measured = {(row["agent"], row["metric"]): float(row["value"]) for row in rows_of(tmp_path / "run")}
-    assert {agent for agent, _ in measured} == {"random", "popularity", "irecgan", "pg"}
+    learnt = {"irecgan", "pg", "irecgan+all", "pg+all"}
+    assert {agent for agent, _ in measured} == {*rerank.BASELINES, *learnt}
     assert measured["popularity", "p@10/top-k"] == 1
     assert measured["pg", "p@10/top-k"] == 1
     assert measured["random", "p@1/top-k"] < measured["pg", "p@1/top-k"]
-    assert (tmp_path / "run" / "plots" / "rerank-logged-24.png").exists()
+    assert (tmp_path / "run" / "plots" / "rerank-logged-40.png").exists()
     assert "mean length" in (tmp_path / "run" / "read_report.txt").read_text()
     assert rerank.main(arguments) == 0
-    assert "4 of 4 jobs are in" in capsys.readouterr().out
+    assert "9 of 9 jobs are in" in capsys.readouterr().out
+
+
+def test_each_seed_of_rerank_is_another_split_that_all_methods_share(tmp_path):
+    sessions = logs(tmp_path / "log.parquet")
+    settings = rerank.Rerank(data=tmp_path / "log.parquet", out=tmp_path / "run", split=(0.6, 0.2, 0.2))
+    parts = [rerank.split(sessions, settings, seed) for seed in (0, 0, 1)]
+    users = [set(part.test.users.tolist()) for part in parts]
+    assert users[0] == users[1] != users[2]
+    for part in parts:
+        assert not set(part.training.users.tolist()) & set(part.test.users.tolist())
+
+
+@pytest.mark.parametrize("agent", ["pg", "lstm", "irecgan", "lstmd"])
+def test_features_of_real_logs_are_settings_of_every_agent(agent):
+    plain = agent_config(agent, "fast", Features(), 1e-3)
+    full = agent_config(agent, "fast", Features(events=True, recall=True, positions=True), 1e-3)
+    plain, full = (config.irecgan if agent == "lstmd" else config for config in (plain, full))
+    assert plain.fit.learning_rate == full.fit.learning_rate == 1e-3
+    assert full.encoder == replace(plain.encoder, events=True, recall=True)
+    assert agent == "pg" or (full.position_term and full.ending == "leave" and not plain.position_term)
 
 
 def test_other_data_in_the_same_folder_are_refused(tmp_path):

@@ -8,7 +8,10 @@ from irecgan_gym.models.encoder import EncoderConfig, RecurrentEncoder
 from tests.conftest import random_sessions
 
 CONFIGS = [
-    EncoderConfig(cell, layers, hidden_size=5, embedding_size=4) for cell in ("lstm", "gru") for layers in (1, 2)
+    EncoderConfig(cell, layers, hidden_size=5, embedding_size=4, recall=recall)
+    for cell in ("lstm", "gru")
+    for layers in (1, 2)
+    for recall in (False, True)
 ]
 
 
@@ -21,8 +24,9 @@ def test_whole_sessions_and_single_steps_agree(config, rng):
     sessions = random_sessions(rng)
     model = encoder(config)
     batch = SessionTensors(sessions, leave_option=False).batch(np.arange(len(sessions)))
-    whole = torch.empty(sessions.num_steps, config.hidden_size)
-    whole[batch.steps] = model(batch).detach()
+    outputs = model(batch).detach()
+    whole = torch.empty_like(outputs)
+    whole[batch.steps] = outputs
     for number, session in enumerate(sessions):
         state = model.start(1)
         for step, click in enumerate(session.clicks):
