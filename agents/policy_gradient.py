@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from irecgan_gym.models.batches import SessionTensors, StepBatch
-from irecgan_gym.models.fitting import BestParameters, FitConfig, Optimizer, Precision, matrix_precision
+from irecgan_gym.models.fitting import BestParameters, FitConfig, Optimizer
+from irecgan_gym.models.precision import Precision, matrix_precision
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions

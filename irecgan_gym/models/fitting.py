@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -13,11 +12,10 @@ from torch import Tensor, nn
 
 from irecgan_gym.leaving import with_leaving_step
 from irecgan_gym.models.batches import SessionTensors, StepBatch
+from irecgan_gym.models.precision import Precision, check_precision, matrix_precision
 from irecgan_gym.models.user_model import LogLikelihood, UserModel, UserModelConfig
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
-
-Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -49,13 +47,7 @@ class FitConfig:
         for name in ("learning_rate", "batch_size", "max_epochs", "max_grad_norm"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        if self.precision not in ("float32", "bfloat16"):
-            raise ValueError(f"precision must be 'float32' or 'bfloat16', got {self.precision!r}")
-
-
-def matrix_precision(precision: Precision, device: torch.device) -> torch.autocast:
-    """A context in which losses are computed with products of matrices in the given precision."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+        check_precision("precision", self.precision)
 
 
 class BestParameters:
