@@ -85,11 +85,12 @@ def _weights(logits: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _block_sums(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """The same with the weights summed over blocks of categories; some rows at a time, which stay in the cache."""
+    """The same with the weights summed over blocks of categories; a few rows at a time, for the cache of a CPU."""
     size = logits.shape[1]
     whole = size - size % _BLOCK
     tops, sums = [], []
-    for part in torch.split(logits, max(1, _CACHED_WEIGHTS // size)):
+    rows = len(logits) if logits.is_cuda else max(1, _CACHED_WEIGHTS // size)
+    for part in torch.split(logits, rows):
         top, weights = _weights(part)
         of_blocks = weights[:, :whole].view(len(part), -1, _BLOCK).sum(2)
         rest = weights[:, whole:].sum(1, keepdim=True)
