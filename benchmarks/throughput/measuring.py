@@ -42,6 +42,7 @@ from benchmarks.throughput.phases import (
 from benchmarks.throughput.plain_phases import PlainTask, measure_plain
 from benchmarks.throughput.rows import Row, number
 from benchmarks.throughput.shapes import Shape
+from irecgan_gym.models.building import resolve_device
 from irecgan_gym.models.precision import Precision
 
 TaskT = TypeVar("TaskT")
@@ -257,14 +258,17 @@ def _row(
     done: Isolated[PhaseResult],
     plain: Isolated[float],
 ) -> Row:
-    speed, authors = done.value.sessions_per_second, shape.authors.get(phase)
+    speed, authors, threads = done.value.sessions_per_second, shape.authors.get(phase), measuring.threads_for(shape)
+    computed = None
+    if resolve_device(measuring.device).type == "cpu":
+        computed = done.value.processor_seconds / (done.value.seconds * threads)
     return Row(
         group=group,
         name=phase,
         shape=shape.name,
         batch=batch,
         precision=precision,
-        threads=measuring.threads_for(shape),
+        threads=threads,
         value=speed,
         unit=_SPEED,
         compared_with=PLAIN,
@@ -272,6 +276,7 @@ def _row(
         ratio=speed / plain.value,
         flops=done.value.cost.flops / done.value.sessions,
         bytes=done.value.cost.bytes / done.value.sessions,
+        processor_share=computed,
         peak_memory_mb=done.peak_memory_mb,
         authors=authors,
         authors_ratio=None if authors is None else speed / authors,

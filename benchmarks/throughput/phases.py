@@ -91,12 +91,14 @@ class PhaseResult:
         seconds: wall clock.
         cost: least operations and bytes for those sessions.
         mean_length: steps a session.
+        processor_seconds: that all threads computed in the time.
     """
 
     sessions: int
     seconds: float
     cost: Cost
     mean_length: float
+    processor_seconds: float
 
     @property
     def sessions_per_second(self) -> float:
@@ -119,6 +121,7 @@ def measure_training(task: TrainingTask) -> PhaseResult:
         timing.seconds,
         Cost(cost.flops * timing.calls, cost.bytes * timing.calls),
         log.num_steps / len(log),
+        timing.processor_seconds,
     )
 
 
@@ -271,6 +274,7 @@ def generation_result(
         timing.seconds,
         Cost(sum(cost.flops for cost in costs), sum(cost.bytes for cost in costs)),
         sum(part.num_steps for part in generated) / sessions,
+        timing.processor_seconds,
     )
 
 
