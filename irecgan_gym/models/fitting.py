@@ -158,14 +158,15 @@ def user_model_epoch(
     """One pass over the data by Eq 3, or by Eq 7 with ``weights`` q_D [T]; the mean loss a step."""
     mean_steps = data.mean_steps(config.batch_size)
     weight_column = None if weights is None else torch.from_numpy(weights).to(model.device)
-    total = 0.0
+    # Added up on the device: a number would have to be waited for after every batch.
+    total = torch.zeros((), dtype=torch.float64, device=model.device)
     for batch in data.shuffled(config.batch_size, generator):
         batch_weights = None if weight_column is None else weight_column[batch.steps]
         with matrix_precision(config.precision, model.device):
             loss = user_model_loss(model.log_likelihood(batch), config.lambda_p, mean_steps, batch_weights)
         optimizer.step(loss)
-        total += float(loss.detach()) * mean_steps
-    return total / data.sessions.num_steps
+        total += loss.detach().double() * mean_steps
+    return float(total) / data.sessions.num_steps
 
 
 def fit_user_model(
