@@ -44,7 +44,8 @@ class ProductsIn:
     def _copy(self, module: nn.Module) -> nn.Module:
         if isinstance(module, nn.LSTM):
             return LoweredLSTM(module)
-        if isinstance(module, nn.Linear) and module.weight.numel() >= _LARGE:
+        # Subclasses do more than a product.
+        if type(module) is nn.Linear and module.weight.numel() >= _LARGE:
             return LoweredLinear(module)
         children = {name: self(child) for name, child in module.named_children()}
         if all(child is module.get_submodule(name) for name, child in children.items()):
