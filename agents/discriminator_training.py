@@ -10,7 +10,8 @@ from torch import Tensor
 from agents.mixed_sessions import both_kinds
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.discriminator import Discriminator
-from irecgan_gym.models.fitting import FitConfig, Optimizer, matrix_precision
+from irecgan_gym.models.fitting import FitConfig, Optimizer
+from irecgan_gym.models.precision import matrix_precision
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
 

@@ -9,8 +9,11 @@ import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
+from torch import nn
 
 from irecgan_gym.envs.user_model_vector import UserModelVectorEnv
+from irecgan_gym.models.lower_precision import ProductsIn
+from irecgan_gym.models.precision import Precision
 from irecgan_gym.models.sequence_score import SequenceScore
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.models.user_model import UserModel
@@ -32,7 +35,6 @@ class Generated(NamedTuple):
     scores: NDArray[np.float32]
 
 
-@torch.no_grad()
 def generate_sessions(
     policy: SlatePolicy,
     user_model: UserModel,
@@ -40,6 +42,7 @@ def generate_sessions(
     *,
     max_session_steps: int,
     seed: int,
+    precision: Precision = "float32",
 ) -> Sessions:
     """Roll the policy out against ``UserModel-v0`` (without rewards from a discriminator).
 
@@ -49,7 +52,16 @@ def generate_sessions(
         num_sessions: how many sessions, all started at once; those that end leave the batch.
         max_session_steps: length at which a session is cut.
         seed: of the users and of the slates.
+        precision: of large matrix products (see :class:`~irecgan_gym.models.lower_precision.ProductsIn`).
     """
+    lowered = ProductsIn(precision)
+    return _generate(lowered(policy), lowered(user_model), num_sessions, max_session_steps, seed)
+
+
+@torch.no_grad()
+def _generate(
+    policy: SlatePolicy, user_model: UserModel, num_sessions: int, max_session_steps: int, seed: int
+) -> Sessions:
     env = gym.make_vec(
         "UserModel-v0",
         num_envs=num_sessions,
@@ -110,6 +122,7 @@ def generate_adversarial_sessions(
     *,
     lambda_r: float,
     seed: int,
+    precision: Precision = "float32",
 ) -> Generated:
     """Sessions of the policy in ``UserModel-v0`` with the adversarial reward q_D (1 + lambda_r r) of Eq 10.
 
@@ -119,10 +132,17 @@ def generate_adversarial_sessions(
         num_sessions: how many sessions.
         lambda_r: weight of the user model's rewards.
         seed: of the users, of the slates and of the roll-outs.
+        precision: of large matrix products (see :class:`~irecgan_gym.models.lower_precision.ProductsIn`).
     """
-    sessions = generate_sessions(
-        policy, score.user_model, num_sessions, max_session_steps=score.max_session_steps, seed=seed
+    lowered = ProductsIn(precision)
+    score = SequenceScore(
+        lowered(score.user_model),
+        lowered(score.policy) if isinstance(score.policy, nn.Module) else score.policy,
+        lowered(score.discriminator),
+        num_rollouts=score.num_rollouts,
+        max_session_steps=score.max_session_steps,
     )
+    sessions = _generate(lowered(policy), score.user_model, num_sessions, score.max_session_steps, seed)
     reward = SessionAdversarialReward(score, mode="generation", lambda_r=lambda_r)
     rescaled = reward.rescale(sessions, seed=seed)
     return Generated(sessions, rescaled.rewards.astype(np.float32), rescaled.q.astype(np.float32))

@@ -87,7 +87,14 @@ class IRecGAN(ModelBasedAgent[IRecGANConfig]):
 
     def _generate(self, training: Sessions, number: int, *, seed: int) -> Generated:
         score = self._adversaries.score
-        return generate_adversarial_sessions(self.policy, score, number, lambda_r=self.config.lambda_r, seed=seed)
+        return generate_adversarial_sessions(
+            self.policy,
+            score,
+            number,
+            lambda_r=self.config.lambda_r,
+            seed=seed,
+            precision=self.config.generation_precision,
+        )
 
     def _learn_from_generated(self, generated: Generated, generator: np.random.Generator) -> dict[str, float]:
         return {
@@ -148,6 +155,7 @@ class _Adversaries:
             size,
             max_session_steps=self.score.max_session_steps,
             seed=int(self._rng.integers(2**31)),
+            precision=self._config.generation_precision,
         )
         real = self._real.select(self._rng.permutation(len(self._real))[:size])
         fit_discriminator(

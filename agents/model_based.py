@@ -15,6 +15,7 @@ from agents.policy_gradient import ReturnsData, offline_rewards
 from agents.policy_rounds import PolicyRounds, RoundsConfig
 from irecgan_gym.fidelity import fidelity
 from irecgan_gym.models.fitting import FitConfig, fit_user_model
+from irecgan_gym.models.precision import Precision, check_precision
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
@@ -31,17 +32,21 @@ class ModelBasedConfig(RoundsConfig):
         user_model_fit: training of the user model (Eq 3).
         generated_share: generated sessions of an r-step, as a share of the offline sessions (paper: 1:10).
         position_term: whether the user model has one, see there; simulated users do without it.
+        generation_precision: of large matrix products while sessions are generated and completed;
+            ``"bfloat16"`` pays where it pays in :class:`~irecgan_gym.models.fitting.FitConfig`.
     """
 
     ending: Literal["reward", "leave"] = "reward"
     user_model_fit: FitConfig = field(default_factory=FitConfig)
     generated_share: float = 0.1
     position_term: bool = False
+    generation_precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.generated_share > 0:
             raise ValueError(f"generated_share must be positive, got {self.generated_share}")
+        check_precision("generation_precision", self.generation_precision)
 
 
 class ModelBasedAgent(PolicyRounds[ModelBasedConfigT]):
@@ -83,7 +88,12 @@ class ModelBasedAgent(PolicyRounds[ModelBasedConfigT]):
     def _generate(self, training: Sessions, number: int, *, seed: int) -> Generated:
         """Sessions of the policy in ``UserModel-v0``, and the agent's rewards of their steps (Eq 10 with q_D = 1)."""
         sessions = generate_sessions(
-            self.policy, self.user_model, number, max_session_steps=int(training.lengths.max()), seed=seed
+            self.policy,
+            self.user_model,
+            number,
+            max_session_steps=int(training.lengths.max()),
+            seed=seed,
+            precision=self.config.generation_precision,
         )
         ones = np.ones(sessions.num_steps, dtype=np.float32)
         return Generated(sessions, offline_rewards(sessions, self.config.lambda_r), ones)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from irecgan_gym.models.batches import SessionTensors, StepBatch
-from irecgan_gym.models.fitting import BestParameters, FitConfig, Optimizer, Precision, matrix_precision
+from irecgan_gym.models.fitting import BestParameters, FitConfig, Optimizer
+from irecgan_gym.models.precision import Precision, matrix_precision
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
@@ -101,14 +102,15 @@ def policy_gradient_epoch(
     """
     objective = Reinforce() if objective is None else objective
     mean_steps = data.sessions.mean_steps(batch_size)
-    total = 0.0
+    # Added up on the device: a number would have to be waited for after every batch.
+    total = torch.zeros((), dtype=torch.float64, device=policy.device)
     for batch in data.sessions.shuffled(batch_size, generator):
         with matrix_precision(precision, policy.device):
             losses = objective.losses(policy, data, batch)
         loss = losses.sum() / mean_steps
         optimizer.step(loss)
-        total += float(loss.detach()) * mean_steps
-    return total / data.sessions.sessions.num_steps
+        total += loss.detach().double() * mean_steps
+    return float(total) / data.sessions.sessions.num_steps
 
 
 @torch.no_grad()

@@ -35,7 +35,7 @@ from benchmarks.throughput.rows import comparison_table, to_csv
 from benchmarks.throughput.shapes import Shape, ShapeName, shape, smoke_shape
 from irecgan_gym.atomic_file import write_atomically
 from irecgan_gym.models.building import resolve_device
-from irecgan_gym.models.fitting import Precision
+from irecgan_gym.models.precision import Precision
 
 Part = Literal["env", "training", "generation", "growth"]
 PARTS: tuple[Part, ...] = ("env", "training", "generation", "growth")
@@ -66,7 +66,7 @@ class Throughput:
     adversarial: int = 200
     """Sessions generated at once with its scores."""
     precisions: tuple[Precision, ...] = ("float32",)
-    """Precisions of training."""
+    """Precisions of training and generation."""
     threads: int | None = None
     """CPU threads; all cores when left out."""
     device: str = "auto"
@@ -147,7 +147,7 @@ def _measure(settings: Throughput, measuring: Measuring) -> None:
                 "generation": settings.generated,
                 "adversarial": settings.adversarial,
             }
-            measure_generation_phases(measuring, settings.shape(name), counts)
+            measure_generation_phases(measuring, settings.shape(name), counts, settings.precisions)
     if "growth" in settings.only:
         measure_growth_series(measuring, SMOKE if smoke else FULL)
 

@@ -110,4 +110,6 @@ def _actions(task: EnvTask, space: gym.Space[Any], num_envs: int) -> list[NDArra
 
 def _distinct_slates(num_items: int, size: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Slates of different items, each set equally likely; [count, size]."""
-    return rng.random((count, num_items), dtype=np.float32).argsort(axis=1)[:, :size]
+    order = rng.random((count, num_items), dtype=np.float32).argsort(axis=1)
+    # A policy's slates are an array of their own, and not columns of a larger one, which the env would have to copy.
+    return np.ascontiguousarray(order[:, :size])

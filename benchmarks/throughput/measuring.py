@@ -42,7 +42,8 @@ from benchmarks.throughput.phases import (
 from benchmarks.throughput.plain_phases import PlainTask, measure_plain
 from benchmarks.throughput.rows import Row, number
 from benchmarks.throughput.shapes import Shape
-from irecgan_gym.models.fitting import Precision
+from irecgan_gym.models.building import resolve_device
+from irecgan_gym.models.precision import Precision
 
 TaskT = TypeVar("TaskT")
 ResultT = TypeVar("ResultT")
@@ -203,7 +204,9 @@ def measure_training_phases(
                 measuring.add(_row(measuring, "training", shape, phase, batch_size, precision, done, plain))
 
 
-def measure_generation_phases(measuring: Measuring, shape: Shape, counts: dict[GenerationPhase, int]) -> None:
+def measure_generation_phases(
+    measuring: Measuring, shape: Shape, counts: dict[GenerationPhase, int], precisions: Sequence[Precision]
+) -> None:
     """Sessions a second of generation, ``counts`` sessions at once, by a user model fitted for the purpose."""
     threads = measuring.threads_for(shape)
     measuring.measure_rates(threads)
@@ -213,12 +216,13 @@ def measure_generation_phases(measuring: Measuring, shape: Shape, counts: dict[G
         measuring.isolated(f"fitting a user model, {shape.name}", fit_for_generation, fit, threads)
         for phase in GENERATION_PHASES:
             plain = _plain(measuring, shape, phase, path)
-            task = GenerationTask(shape, phase, counts[phase], path, measuring.device, measuring.seconds)
-            done = measuring.isolated(f"{phase}, {shape.name}", measure_generation, task, threads)
-            measuring.add(_row(measuring, "generation", shape, phase, counts[phase], "float32", done, plain))
-            measuring.notes.append(
-                f"{shape.name}, {phase}: generated sessions have {done.value.mean_length:.1f} steps on average."
-            )
+            for precision in precisions:
+                task = GenerationTask(shape, phase, counts[phase], path, precision, measuring.device, measuring.seconds)
+                done = measuring.isolated(f"{phase}, {shape.name}", measure_generation, task, threads)
+                measuring.add(_row(measuring, "generation", shape, phase, counts[phase], precision, done, plain))
+                measuring.notes.append(
+                    f"{shape.name}, {phase}, {precision}: sessions have {done.value.mean_length:.1f} steps on average."
+                )
 
 
 def _plain(
@@ -254,14 +258,17 @@ def _row(
     done: Isolated[PhaseResult],
     plain: Isolated[float],
 ) -> Row:
-    speed, authors = done.value.sessions_per_second, shape.authors.get(phase)
+    speed, authors, threads = done.value.sessions_per_second, shape.authors.get(phase), measuring.threads_for(shape)
+    computed = None
+    if resolve_device(measuring.device).type == "cpu":
+        computed = done.value.processor_seconds / (done.value.seconds * threads)
     return Row(
         group=group,
         name=phase,
         shape=shape.name,
         batch=batch,
         precision=precision,
-        threads=measuring.threads_for(shape),
+        threads=threads,
         value=speed,
         unit=_SPEED,
         compared_with=PLAIN,
@@ -269,6 +276,7 @@ def _row(
         ratio=speed / plain.value,
         flops=done.value.cost.flops / done.value.sessions,
         bytes=done.value.cost.bytes / done.value.sessions,
+        processor_share=computed,
         peak_memory_mb=done.peak_memory_mb,
         authors=authors,
         authors_ratio=None if authors is None else speed / authors,

@@ -26,7 +26,8 @@ from benchmarks.throughput.timing import Timing, time_calls
 from irecgan_gym.column_checks import IntArray
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.building import resolve_device
-from irecgan_gym.models.fitting import Optimizer, Precision, user_model_epoch, user_sessions
+from irecgan_gym.models.fitting import Optimizer, user_model_epoch, user_sessions
+from irecgan_gym.models.precision import Precision
 from irecgan_gym.models.sequence_score import SequenceScore
 from irecgan_gym.models.user_model import UserModel
 from irecgan_gym.sessions import Sessions
@@ -67,6 +68,7 @@ class GenerationTask:
         phase: without or with the discriminator's scores.
         num_sessions: generated at once.
         user_model: file of a fitted user model, so that sessions end as they do in the log.
+        precision: of large matrix products.
         device: where.
         seconds: least time.
     """
@@ -75,6 +77,7 @@ class GenerationTask:
     phase: GenerationPhase
     num_sessions: int
     user_model: Path
+    precision: Precision
     device: str
     seconds: float
 
@@ -88,12 +91,14 @@ class PhaseResult:
         seconds: wall clock.
         cost: least operations and bytes for those sessions.
         mean_length: steps a session.
+        processor_seconds: that all threads computed in the time.
     """
 
     sessions: int
     seconds: float
     cost: Cost
     mean_length: float
+    processor_seconds: float
 
     @property
     def sessions_per_second(self) -> float:
@@ -116,6 +121,7 @@ def measure_training(task: TrainingTask) -> PhaseResult:
         timing.seconds,
         Cost(cost.flops * timing.calls, cost.bytes * timing.calls),
         log.num_steps / len(log),
+        timing.processor_seconds,
     )
 
 
@@ -219,22 +225,30 @@ def measure_generation(task: GenerationTask) -> PhaseResult:
     models = replace(models, user_model=UserModel.load(task.user_model, device=device))
     longest = session_limit(shape.sessions(seed=0))
     generate = {"generation": generate_plainly, "adversarial": generate_with_scores}[task.phase]
-    generate(models, shape.config, longest, min(8, task.num_sessions), 0)
+    generate(models, shape.config, longest, min(8, task.num_sessions), 0, task.precision)
     generated: list[Sessions] = []
     timing = time_calls(
-        lambda: generated.append(generate(models, shape.config, longest, task.num_sessions, 1 + len(generated))),
+        lambda: generated.append(
+            generate(models, shape.config, longest, task.num_sessions, 1 + len(generated), task.precision)
+        ),
         task.seconds,
         device,
     )
     return generation_result(task.phase, models, shape.config.num_rollouts, generated, timing)
 
 
-def generate_plainly(models: Networks, config: Method, longest: int, num_sessions: int, seed: int) -> Sessions:
+def generate_plainly(
+    models: Networks, config: Method, longest: int, num_sessions: int, seed: int, precision: Precision = "float32"
+) -> Sessions:
     """Sessions without scores; the settings are not needed, but both kinds are called alike."""
-    return generate_sessions(models.policy, models.user_model, num_sessions, max_session_steps=longest, seed=seed)
+    return generate_sessions(
+        models.policy, models.user_model, num_sessions, max_session_steps=longest, seed=seed, precision=precision
+    )
 
 
-def generate_with_scores(models: Networks, config: Method, longest: int, num_sessions: int, seed: int) -> Sessions:
+def generate_with_scores(
+    models: Networks, config: Method, longest: int, num_sessions: int, seed: int, precision: Precision = "float32"
+) -> Sessions:
     """Sessions under the adversarial reward of Eq 10."""
     score = SequenceScore(
         models.user_model,
@@ -243,7 +257,9 @@ def generate_with_scores(models: Networks, config: Method, longest: int, num_ses
         num_rollouts=config.num_rollouts,
         max_session_steps=longest,
     )
-    generated = generate_adversarial_sessions(models.policy, score, num_sessions, lambda_r=config.lambda_r, seed=seed)
+    generated = generate_adversarial_sessions(
+        models.policy, score, num_sessions, lambda_r=config.lambda_r, seed=seed, precision=precision
+    )
     return generated.sessions
 
 
@@ -258,6 +274,7 @@ def generation_result(
         timing.seconds,
         Cost(sum(cost.flops for cost in costs), sum(cost.bytes for cost in costs)),
         sum(part.num_steps for part in generated) / sessions,
+        timing.processor_seconds,
     )
 
 

@@ -29,6 +29,8 @@ class Row:
         flops: floating-point operations that a session needs at least.
         bytes: that a session moves between memory and processor at least.
         limit_fraction: least time that the machine needs for both, over the time taken.
+        processor_share: of the time of its threads that the measurement got to compute in; other work on the machine
+            takes the rest, as do threads that wait. None where it does not compute on the processor.
         peak_memory_mb: see :class:`~benchmarks.throughput.isolation.Isolated`.
         authors: sessions a second of the authors' TensorFlow code, measured on two such cores (not in this run).
         authors_ratio: value / authors.
@@ -48,6 +50,7 @@ class Row:
     flops: float | None = None
     bytes: float | None = None
     limit_fraction: float | None = None
+    processor_share: float | None = None
     peak_memory_mb: float | None = None
     authors: float | None = None
     authors_ratio: float | None = None
@@ -122,6 +125,7 @@ def comparison_table(rows: Sequence[Row]) -> TextTable:
         "ratio to it": lambda row: _times(row.authors_ratio),
         "GFLOP a session": lambda row: number(None if row.flops is None else row.flops / 1e9),
         "share of limit": lambda row: _share(row.limit_fraction),
+        "of its threads": lambda row: _share(row.processor_share),
         "peak MB": lambda row: number(row.peak_memory_mb),
     }
     others = {row.compared_with for row in compared}

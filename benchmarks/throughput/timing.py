@@ -17,11 +17,13 @@ class Timing:
         calls: how many.
         seconds: that they took together.
         best: seconds of the fastest; other work on the machine disturbs it least.
+        processor_seconds: that all threads of this process computed meanwhile.
     """
 
     calls: int
     seconds: float
     best: float
+    processor_seconds: float
 
     @property
     def seconds_per_call(self) -> float:
@@ -44,11 +46,11 @@ def time_calls(function: Callable[[], object], at_least: float, device: torch.de
         device: where the function computes.
     """
     synchronise(device)
-    calls, seconds, best = 0, 0.0, float("inf")
+    calls, seconds, best, computed = 0, 0.0, float("inf"), time.process_time()
     while calls == 0 or seconds < at_least:
         start = time.perf_counter()
         function()
         synchronise(device)
         call = time.perf_counter() - start
         calls, seconds, best = calls + 1, seconds + call, min(best, call)
-    return Timing(calls, seconds, best)
+    return Timing(calls, seconds, best, time.process_time() - computed)

@@ -12,6 +12,8 @@ from torch.autograd.function import once_differentiable
 
 BLOCK_ELEMENTS = 2**26
 """Logits computed at a time (256 MB of float32)."""
+_CACHED_ELEMENTS = 2**19
+"""Numbers of float32 that stay in the cache while a lower type is turned into them and back (2 MB)."""
 
 
 def chosen_log_probabilities(
@@ -68,22 +70,23 @@ class _ChosenLogProbabilities(torch.autograd.Function):
         lower_weight = weight.to(dtype)
         exponentials = None
         for block, those in _blocks(len(hidden), block_size, rows):
-            exponentials = _logits(hidden[block], lower_weight, bias, dtype)
-            top = exponentials.amax(1)
-            within = rows[those] - block.start
-            result[those] = exponentials[within, chosen[those]] - top[within]
-            scale[block] = _exponentials(exponentials, top)
+            exponentials = _logits(hidden[block], lower_weight, bias)
+            within, items = rows[those] - block.start, chosen[those]
+            logits = exponentials[within, items]
+            if dtype != bias.dtype:
+                logits = logits.to(bias.dtype) + bias[items]
+            top, scale[block] = _exponentials(exponentials, bias)
+            result[those] = logits - top[within]
         result -= scale.log()[rows]
         kept = [exponentials] if len(hidden) <= block_size and exponentials is not None else []
-        ctx.save_for_backward(hidden, weight, bias, chosen, rows, scale, *kept)
+        ctx.save_for_backward(hidden, weight, lower_weight, bias, chosen, rows, scale, *kept)
         ctx.block_size, ctx.dtype = block_size, dtype
         return result
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        hidden, weight, bias, chosen, rows, scale, *kept = ctx.saved_tensors
-        lower_weight = weight.to(ctx.dtype)
+        hidden, weight, lower_weight, bias, chosen, rows, scale, *kept = ctx.saved_tensors
         # The gradient of the logits is grad (one-hot - softmax), added up over a row's chosen items. The softmax part
         # is a product of all exponentials with the rows' factors, which go to the narrow side of each product; the
         # one-hot part touches the chosen items alone.
@@ -94,18 +97,20 @@ class _ChosenLogProbabilities(torch.autograd.Function):
             if kept:
                 exponentials = kept[0]
             else:
-                exponentials = _logits(hidden[block], lower_weight, bias, ctx.dtype)
-                _exponentials(exponentials, exponentials.amax(1))
-            lower = exponentials.to(ctx.dtype)
+                exponentials = _logits(hidden[block], lower_weight, bias)
+                _exponentials(exponentials, bias)
             scaled = (factors[block, None] * hidden[block]).to(ctx.dtype)
-            grad_hidden[block] += factors[block, None] * (lower @ lower_weight).to(weight.dtype)
-            if grad_weight is None:
-                grad_weight = (lower.t() @ scaled).to(weight.dtype)
-            elif ctx.dtype == weight.dtype:
-                grad_weight.addmm_(lower.t(), scaled)
+            grad_hidden[block] += factors[block, None] * (exponentials @ lower_weight).to(weight.dtype)
+            if ctx.dtype == weight.dtype:
+                grad_weight = (
+                    exponentials.t() @ scaled if grad_weight is None else grad_weight.addmm_(exponentials.t(), scaled)
+                )
+                grad_bias.addmv_(exponentials.t(), factors[block])
             else:
-                grad_weight += (lower.t() @ scaled).to(weight.dtype)
-            grad_bias.addmv_(exponentials.t(), factors[block])
+                grad_weight = torch.zeros_like(weight) if grad_weight is None else grad_weight
+                for items in _cached_slices(weight):
+                    grad_weight[items] += exponentials[:, items].t() @ scaled
+                grad_bias += exponentials.t() @ factors[block].to(ctx.dtype)
         if grad_weight is None:
             grad_weight = torch.zeros_like(weight)
         grad_weight.index_add_(0, chosen, grad[:, None] * hidden[rows])
@@ -124,13 +129,33 @@ def _blocks(number: int, size: int, rows: Tensor) -> Iterator[tuple[slice, slice
             yield slice(first, last), slice(*ends)
 
 
-def _logits(hidden: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> Tensor:
-    """W h + b in the type of the bias, [rows, n]."""
-    if dtype == bias.dtype:
+def _logits(hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """W h + b, or W h alone where the weights have a lower type than the bias; [rows, n] in the type of the weights."""
+    if weight.dtype == bias.dtype:
         return F.linear(hidden, weight, bias)
-    return F.linear(hidden.to(dtype), weight).to(bias.dtype).add_(bias)
+    return F.linear(hidden.to(weight.dtype), weight)
 
 
-def _exponentials(logits: Tensor, top: Tensor) -> Tensor:
-    """Turn logits into exp(logit - top) in place; their sums, [rows]."""
-    return logits.sub_(top[:, None]).exp_().sum(1)
+def _exponentials(logits: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """Turn what :func:`_logits` gives into exp(logit - top) in place; the top and the sum of each row.
+
+    Numbers of a lower type are worked on in the type of the bias, some rows at a time, which stay in the cache.
+    """
+    if logits.dtype == bias.dtype:
+        top = logits.amax(1)
+        return top, logits.sub_(top[:, None]).exp_().sum(1)
+    tops, sums = bias.new_empty(len(logits)), bias.new_empty(len(logits))
+    for rows in _cached_slices(logits):
+        exact = logits[rows].to(bias.dtype).add_(bias)
+        tops[rows] = exact.amax(1)
+        sums[rows] = exact.sub_(tops[rows, None]).exp_().sum(1)
+        logits[rows] = exact
+    return tops, sums
+
+
+def _cached_slices(matrix: Tensor) -> Iterator[slice]:
+    """Slices of so many rows as stay in the cache of a CPU; on a GPU, of all rows."""
+    number, width = matrix.shape
+    size = max(1, number if matrix.is_cuda else _CACHED_ELEMENTS // width)
+    for first in range(0, number, size):
+        yield slice(first, first + size)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from irecgan_gym.models.batches import StepBatch
+from irecgan_gym.models.lower_precision import LoweredLSTM
 from irecgan_gym.models.packed_lstm import lstm_step, packed_lstm
 from irecgan_gym.models.recall import RecallMemory
 
@@ -156,6 +157,8 @@ class RecurrentEncoder(nn.Module):
         return torch.cat([self._recurrent_step(clicks, recurrent), remembered], dim=1)
 
     def _recurrent_step(self, clicks: Tensor, state: Tensor) -> Tensor:
+        if isinstance(self.rnn, LoweredLSTM):
+            return self.rnn.step(self.embedding(clicks), state)
         if isinstance(self.rnn, nn.LSTM) and not state.is_cuda and not torch.is_grad_enabled():
             return lstm_step(self.rnn, self.embedding(clicks), state)
         size = (state.shape[0], self._parts, self.config.num_layers, self.config.hidden_size)

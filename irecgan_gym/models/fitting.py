@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -13,11 +12,10 @@ from torch import Tensor, nn
 
 from irecgan_gym.leaving import with_leaving_step
 from irecgan_gym.models.batches import SessionTensors, StepBatch
+from irecgan_gym.models.precision import Precision, check_precision, matrix_precision
 from irecgan_gym.models.user_model import LogLikelihood, UserModel, UserModelConfig
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
-
-Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -49,13 +47,7 @@ class FitConfig:
         for name in ("learning_rate", "batch_size", "max_epochs", "max_grad_norm"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        if self.precision not in ("float32", "bfloat16"):
-            raise ValueError(f"precision must be 'float32' or 'bfloat16', got {self.precision!r}")
-
-
-def matrix_precision(precision: Precision, device: torch.device) -> torch.autocast:
-    """A context in which losses are computed with products of matrices in the given precision."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+        check_precision("precision", self.precision)
 
 
 class BestParameters:
@@ -166,14 +158,15 @@ def user_model_epoch(
     """One pass over the data by Eq 3, or by Eq 7 with ``weights`` q_D [T]; the mean loss a step."""
     mean_steps = data.mean_steps(config.batch_size)
     weight_column = None if weights is None else torch.from_numpy(weights).to(model.device)
-    total = 0.0
+    # Added up on the device: a number would have to be waited for after every batch.
+    total = torch.zeros((), dtype=torch.float64, device=model.device)
     for batch in data.shuffled(config.batch_size, generator):
         batch_weights = None if weight_column is None else weight_column[batch.steps]
         with matrix_precision(config.precision, model.device):
             loss = user_model_loss(model.log_likelihood(batch), config.lambda_p, mean_steps, batch_weights)
         optimizer.step(loss)
-        total += float(loss.detach()) * mean_steps
-    return total / data.sessions.num_steps
+        total += loss.detach().double() * mean_steps
+    return float(total) / data.sessions.num_steps
 
 
 def fit_user_model(

@@ -54,13 +54,29 @@ def lstm_step(network: nn.LSTM, inputs: Tensor, state: Tensor) -> Tensor:
             getattr(network, f"{name}_l{layer}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
         gates = torch.addmm(b_ih + b_hh, inputs, w_ih.t()).addmm_(state[:, hidden], w_hh.t())
-        gates[:, : 2 * width].sigmoid_()
-        gates[:, 2 * width : 3 * width].tanh_()
-        gates[:, 3 * width :].sigmoid_()
-        i, f, g, o = gates.chunk(4, dim=1)
-        torch.mul(i, g, out=new[:, cell]).addcmul_(f, state[:, cell])
-        inputs = torch.tanh(new[:, cell], out=new[:, hidden]).mul_(o)
+        inputs = apply_gates(gates, state[:, cell], new[:, cell], new[:, hidden])
     return new
+
+
+def apply_gates(gates: Tensor, cell: Tensor, new_cell: Tensor, new_hidden: Tensor) -> Tensor:
+    """Cell c = f c_{t-1} + i g and output h = o tanh(c), from the pre-activations of the gates.
+
+    Args:
+        gates: [B, 4 H]; overwritten.
+        cell: c_{t-1}, [B, H].
+        new_cell: receives c.
+        new_hidden: receives h.
+
+    Returns:
+        h.
+    """
+    width = cell.shape[1]
+    gates[:, : 2 * width].sigmoid_()
+    gates[:, 2 * width : 3 * width].tanh_()
+    gates[:, 3 * width :].sigmoid_()
+    i, f, g, o = gates.chunk(4, dim=1)
+    torch.mul(i, g, out=new_cell).addcmul_(f, cell)
+    return torch.tanh(new_cell, out=new_hidden).mul_(o)
 
 
 class _Layer(torch.autograd.Function):

@@ -7,6 +7,8 @@ from torch import Tensor
 
 _BLOCK = 64
 """Categories whose weights are summed first where there are many."""
+_CACHED_WEIGHTS = 2**19
+"""Weights held at a time while they are summed (2 MB of float32)."""
 
 
 def sample_without_replacement(logits: Tensor, k: int, generator: torch.Generator, *, draws: int = 1) -> Tensor:
@@ -17,7 +19,8 @@ def sample_without_replacement(logits: Tensor, k: int, generator: torch.Generato
     before says nothing about the next. Where a few items hold most of the weight, the draws go on without those taken.
 
     Args:
-        logits: unnormalised log-probabilities; -inf for what must not be drawn; [B, n].
+        logits: unnormalised log-probabilities; -inf for what must not be drawn; [B, n]. Weights are taken in float32
+            where these are of a lower type.
         k: how many; at most n.
         generator: on the device of ``logits``.
         draws: independent draws of k from each row, so that its weights are summed only once.
@@ -54,24 +57,46 @@ def _attempts(k: int) -> int:
 def _with_replacement(logits: Tensor, number: int, generator: torch.Generator) -> Tensor:
     """Independent draws from the softmax of each row; [B, n] to int64 [B, number]."""
     size = logits.shape[1]
-    top = logits.amax(1, keepdim=True)
+    in_blocks = size > _BLOCK**2 // 4
+    top, sums = _block_sums(logits) if in_blocks else _weights(logits)
     if not bool(torch.isfinite(top).all()):
         raise ValueError("there are fewer categories to draw than asked for: the others have logits of -inf")
     uniform = torch.rand(len(logits), number, dtype=torch.float64, generator=generator, device=logits.device)
-    weights = (logits - top).exp_()
-    if size <= _BLOCK**2 // 4:
-        return _invert(weights.cumsum(1, dtype=torch.float64), uniform)[0]
-    # Blocks are chosen by their sums; only the blocks that were chosen are summed item by item.
-    whole = size - size % _BLOCK
-    sums = [weights[:, :whole].view(len(weights), -1, _BLOCK).sum(2)]
-    if whole < size:
-        sums.append(weights[:, whole:].sum(1, keepdim=True))
-    blocks, rest = _invert(torch.cat(sums, dim=1).cumsum(1, dtype=torch.float64), uniform)
+    blocks, rest = _invert(sums.cumsum(1, dtype=torch.float64), uniform)
+    if not in_blocks:
+        return blocks
+    # Blocks were chosen by their sums; only the blocks that were chosen are summed item by item.
     items = blocks.unsqueeze(2) * _BLOCK + torch.arange(_BLOCK, device=logits.device)
-    inside = weights.gather(1, items.clamp(max=size - 1).flatten(1)).view(items.shape).masked_fill_(items >= size, 0.0)
-    # The sums of blocks were rounded to the type of the logits, so the rest is scaled to the exact sum.
+    beyond = None if size % _BLOCK == 0 else items >= size
+    chosen = logits.gather(1, (items if beyond is None else items.clamp(max=size - 1)).flatten(1))
+    inside = (chosen.to(top.dtype) - top).exp_().view(items.shape)
+    if beyond is not None:
+        inside.masked_fill_(beyond, 0.0)
+    # The sums of blocks were rounded to the type of the weights, so the rest is scaled to the exact sum.
     places, _ = _invert(inside.cumsum(2, dtype=torch.float64).flatten(0, 1), rest.view(-1, 1))
     return blocks * _BLOCK + places.view_as(blocks)
+
+
+def _weights(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """The largest logit of each row, [B, 1], and exp(logit - largest), [B, n], both in float32 at least."""
+    exact = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    top = exact.amax(1, keepdim=True)
+    return top, (exact - top).exp_()
+
+
+def _block_sums(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """The same with the weights summed over blocks of categories; a few rows at a time, for the cache of a CPU."""
+    size = logits.shape[1]
+    whole = size - size % _BLOCK
+    tops, sums = [], []
+    rows = len(logits) if logits.is_cuda else max(1, _CACHED_WEIGHTS // size)
+    for part in torch.split(logits, rows):
+        top, weights = _weights(part)
+        of_blocks = weights[:, :whole].view(len(part), -1, _BLOCK).sum(2)
+        rest = weights[:, whole:].sum(1, keepdim=True)
+        tops.append(top)
+        sums.append(torch.cat([of_blocks, rest], dim=1) if whole < size else of_blocks)
+    return torch.cat(tops), torch.cat(sums)
 
 
 def _invert(cumulative: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,6 +18,8 @@ from irecgan_gym.models.sampling import sample_without_replacement
 
 _BLOCK_ELEMENTS = 2**22
 """Logits held at a time while slates are drawn (16 MB of float32: they stay in the cache)."""
+_LOWER_BLOCK_ELEMENTS = 15 * 2**20
+"""The same in bfloat16 (30 MB): its products want more rows, and weights are summed in smaller blocks anyway."""
 _BLOCK_ROWS = 64
 """States served at a time at least: with fewer, reading the weights of a huge catalogue takes all the time."""
 
@@ -75,9 +77,13 @@ class CataloguePolicy(nn.Module, ABC):
         return torch.cat([logits.topk(self.slate_size, dim=-1).indices for logits in self._logits_in_blocks(state)])
 
     def _logits_in_blocks(self, state: Tensor) -> Iterator[Tensor]:
-        rows = max(_BLOCK_ROWS, _BLOCK_ELEMENTS // self.num_items)
+        rows = max(_BLOCK_ROWS, self._block_elements // self.num_items)
         for hidden in torch.split(self.encoder.output(state), rows):
             yield self.logits(hidden)
+
+    @property
+    def _block_elements(self) -> int:
+        return _BLOCK_ELEMENTS
 
 
 class SlatePolicy(CataloguePolicy):
@@ -110,6 +116,10 @@ class SlatePolicy(CataloguePolicy):
         """See :meth:`CataloguePolicy.logits`."""
         logits: Tensor = self.head(hidden)
         return logits
+
+    @property
+    def _block_elements(self) -> int:
+        return _LOWER_BLOCK_ELEMENTS if self.head.weight.dtype == torch.bfloat16 else _BLOCK_ELEMENTS
 
     def click_log_probabilities(self, batch: StepBatch) -> Tensor:
         """Log pi(c_t in a_t | s_t) of the clicked items, 0 where the user left; [M] (differentiable)."""

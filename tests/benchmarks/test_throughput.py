@@ -44,6 +44,7 @@ def test_smoke_run_writes_everything(tmp_path, capsys, monkeypatch):
         row = found[group, phase, "cikm", batch]
         assert float(row["ratio"]) == pytest.approx(float(row["value"]) / float(row["baseline"]), rel=1e-4)
         assert 0 < float(row["limit_fraction"]) < 1
+        assert 0 < float(row["processor_share"]) < 1.1
         assert float(row["peak_memory_mb"]) > 10
         assert row["threads"] == "1"
     assert ("growth", "agent", "items 100", "") in found
