@@ -15,15 +15,17 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "environment_pages",
+    "mathml",
     "repository_pages",
     "settings_table",
 ]
 exclude_patterns = ["_build", "extensions", "templates"]
 templates_path = ["templates"]
+
+html_math_renderer = "mathml"
 
 html_theme = "furo"
 html_title = f"irecgan-gym {version}"

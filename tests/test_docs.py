@@ -1,6 +1,7 @@
 """The programs of the documentation run, and its generated parts say what the code says."""
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
@@ -74,6 +75,17 @@ def test_a_page_an_environment_class_in_the_words_of_its_docstring():
     ids = [env_id for env_id in gym.registry if env_id.startswith(("RecSim", "UserModel"))]
     assert all(any(f"| `{env_id}` |" in page for page in found.values()) for env_id in ids)
     assert ":class:" not in found["recsim-v0"].replace("{py:class}", "")
+
+
+def test_equations_are_drawn_by_the_browser():
+    latex = pytest.importorskip("docutils.utils.math.latex2mathml")
+    equations = []
+    for page in PAGES:
+        text = re.sub(r"^```.*?^```", "", (DOCS / page).read_text(), flags=re.DOTALL | re.MULTILINE)
+        equations += [block or inline for block, inline in re.findall(r"\$\$(.+?)\$\$|\$([^$]+?)\$", text, re.DOTALL)]
+    assert len(equations) > 30
+    for equation in equations:
+        assert latex.tex2mathml(equation).startswith("<math")
 
 
 def test_versions_agree():
