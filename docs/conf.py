@@ -17,6 +17,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
+    "docstring_tables",
     "environment_pages",
     "mathml",
     "repository_pages",

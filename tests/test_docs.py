@@ -91,3 +91,23 @@ def test_equations_are_drawn_by_the_browser():
 def test_versions_agree():
     assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text()
     assert f"## Release {__version__} " in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_tables_of_docstrings_are_tables_of_the_reference():
+    pytest.importorskip("sphinx")
+    lines = ["Files:", "", "  | file | holds |", "  | --- | --- |", "  | `a` | ``b`` |", "", "| not a table"]
+    assert extension("docstring_tables").with_list_tables(lines) == [
+        "Files:",
+        "",
+        "",
+        "  .. list-table::",
+        "     :header-rows: 1",
+        "",
+        "     * - file",
+        "       - holds",
+        "     * - ``a``",
+        "       - ``b``",
+        "",
+        "",
+        "| not a table",
+    ]
