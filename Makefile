@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types format clean
+.PHONY: demo test lint types docs format clean
 
 demo: $(READY)
 	$(BIN)/python -m benchmarks.simulated_online --agents irecgan pg --logging-policy max --sessions 1000 --seeds 2 \
@@ -21,6 +21,11 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
+# Warnings are errors. What an earlier build has generated goes first, so that pages of what is gone go too.
+docs: $(READY)
+	rm -rf docs/_build docs/generated docs/api/generated
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --builder html docs docs/_build/html
+
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -34,4 +39,4 @@ $(READY): setup.cfg pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) docs/_build docs/generated docs/api/generated .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info

@@ -221,7 +221,7 @@ def claims_table(judgements: Sequence[Judgement]) -> Table:
     for heading in ("claim", "verdict", "comparisons that hold / fail / are open", "clearest difference"):
         table.add_column(heading)
     for judgement in judgements:
-        table.add_row(judgement.claim.name, judgement.verdict.value, _counts(judgement), _clearest(judgement))
+        table.add_row(judgement.claim.name, judgement.verdict.value, counts_text(judgement), _clearest(judgement))
     return table
 
 
@@ -229,7 +229,7 @@ def claims_markdown(judgements: Sequence[Judgement]) -> str:
     """The same with the paper's words and every number, for a results page."""
     lines = ["| claim | verdict | comparisons that hold / fail / are open |", "| --- | --- | --- |"]
     lines += [
-        f"| **{judgement.claim.name}.** {judgement.claim.text} | {judgement.verdict.value} | {_counts(judgement)} |"
+        f"| **{judgement.claim.name}.** {judgement.claim.text} | {judgement.verdict.value} | {counts_text(judgement)} |"
         for judgement in judgements
     ]
     for judgement in judgements:
@@ -237,14 +237,15 @@ def claims_markdown(judgements: Sequence[Judgement]) -> str:
             lines += ["", f"**{judgement.claim.name}**", ""]
             lines += ["| cell | difference | mean (95% interval) | |", "| --- | --- | --- | --- |"]
             lines += [
-                f"| {_cell_name(evidence.cell)} | {_sides(evidence.comparison)} | {_interval(evidence.difference)} "
+                f"| {cell_name(evidence.cell)} | {sides_text(evidence.comparison)} | {range_text(evidence.difference)} "
                 f"| {evidence.verdict.value} |"
                 for evidence in judgement.evidence
             ]
     return "\n".join(lines) + "\n"
 
 
-def _counts(judgement: Judgement) -> str:
+def counts_text(judgement: Judgement) -> str:
+    """How many comparisons hold / fail / are open."""
     verdicts = [evidence.verdict for evidence in judgement.evidence]
     return " / ".join(str(verdicts.count(kind)) for kind in (Verdict.HOLDS, Verdict.FAILS, Verdict.UNDECIDED))
 
@@ -255,21 +256,24 @@ def _clearest(judgement: Judgement) -> str:
     if not deciding:
         return "-"
     best = max(deciding, key=lambda evidence: abs(evidence.difference.mean) / (evidence.difference.half_width + 1e-12))
-    return f"{_cell_name(best.cell)}: {_sides(best.comparison)} {_interval(best.difference)}"
+    return f"{cell_name(best.cell)}: {sides_text(best.comparison)} {range_text(best.difference)}"
 
 
-def _cell_name(cell: Cell) -> str:
+def cell_name(cell: Cell) -> str:
+    """``policy(size)``, as the paper writes it."""
     return f"{cell[0]}({cell[1]})"
 
 
-def _sides(comparison: Comparison) -> str:
+def sides_text(comparison: Comparison) -> str:
+    """What is subtracted from what."""
     (agent, metric), (other, other_metric) = comparison.greater, comparison.smaller
     if metric == other_metric:
         return f"{metric}: {agent} - {other}"
     return f"{agent}: {metric} - {other_metric}"
 
 
-def _interval(interval: Interval) -> str:
+def range_text(interval: Interval) -> str:
+    """A difference with both ends of its interval."""
     return f"{interval.mean:+.3f} ({interval.low:+.3f} to {interval.high:+.3f})"
 
 

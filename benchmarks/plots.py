@@ -44,6 +44,19 @@ def draw_run(folder: Path) -> list[Path]:
     Raises:
         FileNotFoundError: the folder has no ``results.csv``.
     """
+    with mpl.rc_context(STYLE):
+        return [save_figure(draw(), folder / "plots" / name) for name, draw in run_figures(folder).items()]
+
+
+def run_figures(folder: Path) -> dict[str, Callable[[], Figure]]:
+    """What draws each figure that the tables of a run folder allow, by the figure's name.
+
+    Args:
+        folder: see :func:`draw_run`.
+
+    Raises:
+        FileNotFoundError: the folder has no ``results.csv``.
+    """
     file = folder / "results.csv"
     if not file.exists():
         raise FileNotFoundError(f"no such file: {file}")
@@ -57,9 +70,7 @@ def draw_run(folder: Path) -> list[Path]:
             figures[f"{experiment}-{logging_policy}-{num_sessions}"] = partial(draw_cell[experiment], rows)
         if cell in records:
             figures[f"training-{logging_policy}-{num_sessions}"] = partial(training_figure, records[cell])
-    figures |= _grid_figures([row for row in results if row.job.experiment == "simulated_online"])
-    with mpl.rc_context(STYLE):
-        return [save_figure(draw(), folder / "plots" / name) for name, draw in figures.items()]
+    return figures | _grid_figures([row for row in results if row.job.experiment == "simulated_online"])
 
 
 def _grid_figures(results: Sequence[Measurement]) -> dict[str, Callable[[], Figure]]:

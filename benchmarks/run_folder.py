@@ -136,7 +136,7 @@ class RunFolder:
 
     def _note_versions(self) -> None:
         file = self.path / "versions.json"
-        sittings = _read_json(file) if file.exists() else []
+        sittings = read_json(file) if file.exists() else []
         now = versions()
         if not sittings or {**sittings[-1], "started": None} != {**now, "started": None}:
             write_atomically(file, _to_json([*sittings, now]))
@@ -155,7 +155,7 @@ def check_settings(path: Path, config: Mapping[str, Any]) -> None:
     file = path / "config.json"
     if file.exists():
         # Through JSON and back, so that tuples and lists compare as equal.
-        _refuse_changes(file, _read_json(file), json.loads(json.dumps(config)))
+        _refuse_changes(file, read_json(file), json.loads(json.dumps(config)))
     elif path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise RunFolderError(f"{path} is not an empty folder and holds no config.json: choose another folder")
 
@@ -196,7 +196,12 @@ def _to_json(value: Any) -> bytes:
     return (json.dumps(value, indent=2) + "\n").encode()
 
 
-def _read_json(file: Path) -> Any:
+def read_json(file: Path) -> Any:
+    """What a JSON file of a run folder holds.
+
+    Raises:
+        RunFolderError: the file is damaged.
+    """
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -204,7 +209,7 @@ def _read_json(file: Path) -> Any:
 
 
 def _refuse_changes(file: Path, there: Any, here: Mapping[str, Any]) -> None:
-    old, new = dict(_flatten(there)), dict(_flatten(here))
+    old, new = dict(flatten(there)), dict(flatten(here))
     changed = [key for key in {**old, **new} if old.get(key, _MISSING) != new.get(key, _MISSING)]
     if not changed:
         return
@@ -223,10 +228,10 @@ def _show(values: Mapping[str, Any], key: str) -> str:
     return json.dumps(values[key]) if key in values else "missing"
 
 
-def _flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Nested mappings as (dotted key, value)."""
     if not isinstance(value, Mapping):
         yield prefix, value
         return
     for key, inner in value.items():
-        yield from _flatten(inner, f"{prefix}.{key}" if prefix else str(key))
+        yield from flatten(inner, f"{prefix}.{key}" if prefix else str(key))

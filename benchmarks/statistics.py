@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -112,6 +112,20 @@ def probabilities_of_improvement(scores: Mapping[str, NDArray[np.float64]], over
     return _rliable_intervals(pairs, metrics.probability_of_improvement, resamples=1000)
 
 
+@contextmanager
+def _global_generator(seed: int) -> Iterator[None]:
+    """NumPy's global generator, seeded, and given back as it was.
+
+    rliable (1.2) draws its resamples from that one, whatever ``random_state`` it is given.
+    """
+    before = np.random.get_state()  # noqa: NPY002
+    np.random.seed(seed)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        np.random.set_state(before)  # noqa: NPY002
+
+
 def _rliable_intervals(
     scores: Mapping[str, Any], aggregate: Callable[..., float], *, resamples: int
 ) -> dict[str, Interval]:
@@ -120,12 +134,8 @@ def _rliable_intervals(
     def as_array(*matrices: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.array([aggregate(*matrices)])
 
-    with warnings.catch_warnings():
-        # rliable hands its generator on by a name that arch is about to drop.
-        warnings.simplefilter("ignore", FutureWarning)
-        points, intervals = library.get_interval_estimates(
-            scores, as_array, reps=resamples, random_state=np.random.RandomState(0)
-        )
+    with _global_generator(seed=0):
+        points, intervals = library.get_interval_estimates(scores, as_array, reps=resamples)
     return {
         agent: Interval(float(points[agent][0]), *(float(end) for end in np.ravel(intervals[agent])))
         for agent in scores

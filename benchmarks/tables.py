@@ -88,12 +88,13 @@ def summary_table(
         table.add_column(heading, justify="right")
     for agent in agents_of(results):
         if any((agent, metric) in summary for metric in metrics):
-            cells = [_cell(summary.get((agent, metric)), scale, digits) for metric in metrics]
+            cells = [interval_text(summary.get((agent, metric)), scale, digits) for metric in metrics]
             table.add_row(agent, *cells)
     return table
 
 
-def _cell(interval: Interval | None, scale: float, digits: int) -> str:
+def interval_text(interval: Interval | None, scale: float, digits: int) -> str:
+    """``mean ± half width``, the mean alone where there is no interval, ``-`` for nothing."""
     if interval is None:
         return "-"
     mean = f"{interval.mean * scale:.{digits}f}"

@@ -1,13 +1,13 @@
 """The README's programs run."""
 
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-README = Path(__file__).parent.parent / "README.md"
-PROGRAMS = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+from tests.programs import programs
+
+PROGRAMS = programs(Path(__file__).parent.parent / "README.md")
 
 
 @pytest.fixture

@@ -69,3 +69,16 @@ def test_aggregates_over_cells():
     assert means["low"].high < means["high"].low
     chance = probabilities_of_improvement({"low": low, "high": high}, over="low")["high"]
     assert chance == (1.0, 1.0, 1.0)
+
+
+def test_bootstraps_give_the_same_numbers_again_and_leave_the_global_generator_alone():
+    rng = np.random.default_rng(0)
+    scores = {agent: rng.normal(size=(6, 2)) for agent in ("a", "b")}
+    before = np.random.get_state()  # noqa: NPY002
+    first = interquartile_means(scores), probabilities_of_improvement(scores, "a")
+    np.random.random()  # noqa: NPY002
+    assert (interquartile_means(scores), probabilities_of_improvement(scores, "a")) == first
+    np.random.set_state(before)  # noqa: NPY002
+    interquartile_means(scores)
+    assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
+    assert np.random.get_state()[2] == before[2]  # noqa: NPY002

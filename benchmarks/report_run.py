@@ -1,0 +1,163 @@
+"""What a report shows of one run folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.durations import as_text
+from benchmarks.measurements import Duration, Measurement, read_rows
+from benchmarks.report_figures import PageFigure, page_figures
+from benchmarks.report_tables import PageTable, measurement_tables
+from benchmarks.run_folder import RunFolderError, flatten, read_json
+from benchmarks.tables import agents_of
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A job that failed.
+
+    Attributes:
+        job: its name.
+        details: the traceback.
+    """
+
+    job: str
+    details: str
+
+
+@dataclass(frozen=True)
+class RunPage:
+    """A run, ready to be shown.
+
+    Attributes:
+        name: of the folder.
+        facts: what the run is, in a few words each.
+        figures: of the results.
+        cells: figures of the results of each cell, where there are several; else the one is in ``figures``.
+        training: figures of training.
+        tables: what was measured.
+        failures: jobs that failed.
+        read_report: what was read of the logs, and what was not; empty where there were none to be read.
+        settings: the resolved configuration.
+        versions: of every sitting.
+        results: all measurements.
+    """
+
+    name: str
+    facts: tuple[tuple[str, str], ...]
+    figures: tuple[PageFigure, ...]
+    cells: tuple[PageFigure, ...]
+    training: tuple[PageFigure, ...]
+    tables: tuple[PageTable, ...]
+    failures: tuple[Failure, ...]
+    read_report: str
+    settings: tuple[PageTable, ...]
+    versions: PageTable | None
+    results: tuple[Measurement, ...]
+
+
+def read_run(folder: Path) -> RunPage:
+    """Read a run folder and draw its figures; nothing is written.
+
+    Raises:
+        RunFolderError: the folder has no ``config.json``, or a damaged one.
+    """
+    if not (folder / "config.json").is_file():
+        raise RunFolderError(f"{folder} is no run folder: there is no config.json in it")
+    config = read_json(folder / "config.json")
+    versions_file, report_file = folder / "versions.json", folder / "read_report.txt"
+    sittings = read_json(versions_file) if versions_file.is_file() else []
+    results = read_rows(Measurement, folder / "results.csv")
+    failures = tuple(
+        Failure(file.stem, file.read_text(encoding="utf-8", errors="replace"))
+        for file in sorted((folder / "failures").glob("*.txt"))
+    )
+    by_subject: dict[str, list[PageFigure]] = {"grid": [], "cell": [], "training": []}
+    for figure in page_figures(folder) if results else []:
+        by_subject[figure.about].append(figure)
+    figures, cells = by_subject["grid"], by_subject["cell"]
+    if not figures:
+        figures, cells = cells, []
+    return RunPage(
+        name=folder.resolve().name,
+        facts=_facts(config, results, failures, read_rows(Duration, folder / "durations.csv"), sittings),
+        figures=tuple(figures),
+        cells=tuple(cells),
+        training=tuple(by_subject["training"]),
+        tables=tuple(measurement_tables(results)) if results else (),
+        failures=failures,
+        read_report=report_file.read_text(encoding="utf-8", errors="replace") if report_file.is_file() else "",
+        settings=tuple(_settings_tables(config)),
+        versions=_versions_table(sittings) if sittings else None,
+        results=tuple(results),
+    )
+
+
+def _facts(
+    config: Mapping[str, Any],
+    results: Sequence[Measurement],
+    failures: Sequence[Failure],
+    durations: Sequence[Duration],
+    sittings: Sequence[Mapping[str, Any]],
+) -> tuple[tuple[str, str], ...]:
+    jobs = {row.job for row in results}
+    cells = dict.fromkeys((row.job.logging_policy, row.job.num_sessions) for row in results)
+    last = sittings[-1] if sittings else {}
+    changes = " and changes" if last.get("uncommitted_changes") else ""
+    facts = {
+        "Experiment": config.get("experiment"),
+        "Environment": config.get("env"),
+        "Format of the logs": config.get("format"),
+        "Preset": config.get("preset"),
+        "Agents": ", ".join(agents_of(results)),
+        "Logs": ", ".join(f"{policy} ({size:,} sessions)" for policy, size in cells),
+        "Seeds": ", ".join(map(str, sorted({job.seed for job in jobs}))),
+        "Jobs": f"{len(jobs):,} finished, {len(failures)} failed",
+        "Time of all jobs": as_text(sum(row.seconds for row in durations)) if durations else None,
+        "Commit": f"{last['commit'][:12]}{changes}" if last.get("commit") else None,
+    }
+    return tuple((name, str(value)) for name, value in facts.items() if value)
+
+
+def _settings_tables(config: Mapping[str, Any]) -> list[PageTable]:
+    """The settings of the run, and, side by side, those of its agents."""
+    nested = {name: value for name, value in config.items() if _is_by_agent(value)}
+    rest = [(key, _value_text(value)) for key, value in flatten({k: v for k, v in config.items() if k not in nested})]
+    tables = [PageTable("Settings of the run", ("setting", "value"), tuple(rest))]
+    for name, by_agent in nested.items():
+        columns = {agent: dict(flatten(settings)) for agent, settings in by_agent.items()}
+        keys = dict.fromkeys(key for column in columns.values() for key in column)
+        body = [
+            (key, *(_value_text(column[key]) if key in column else "" for column in columns.values())) for key in keys
+        ]
+        tables.append(PageTable(f"Settings of the {name}", ("setting", *columns), tuple(body)))
+    return tables
+
+
+def _is_by_agent(value: Any) -> bool:
+    return isinstance(value, Mapping) and bool(value) and all(isinstance(inner, Mapping) for inner in value.values())
+
+
+def _versions_table(sittings: Sequence[Mapping[str, Any]]) -> PageTable:
+    """A column a sitting: a run that was stopped and continued may have been made with several versions."""
+    columns = [dict(flatten(sitting)) for sitting in sittings]
+    keys = dict.fromkeys(key for column in columns for key in column)
+    body = [
+        (key.removeprefix("packages."), *(_value_text(column.get(key)) for column in columns))
+        for key in keys
+        if key != "started"
+    ]
+    headings = ("version of", *(str(column.get("started", "unknown time")) for column in columns))
+    return PageTable("Versions, by the time at which a sitting began", headings, tuple(body))
+
+
+def _value_text(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, list):
+        return ", ".join(map(_value_text, value))
+    return value if isinstance(value, str) else json.dumps(value)

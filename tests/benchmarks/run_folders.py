@@ -1,0 +1,82 @@
+"""Run folders with made-up measurements, for tests of what is made of them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import asdict
+
+import numpy as np
+
+from agents import AGENT_NAMES, preset
+from benchmarks.measurements import Duration, Job, Measurement, TrainingRecord, write_rows
+
+GRID_AGENTS = ("logging-policy", "random", "belief", "irecgan", "lstm", "pg")
+SIZES, POLICIES, SEEDS = (200, 1000, 10000), ("random", "max", "mix"), range(5)
+NASTY = "<script>document.title = 'broken'</script> & \"quoted\""
+
+
+def write_grid_run(folder):
+    """A grid like that of the paper's Figure 2, with one job that failed."""
+    rng = np.random.default_rng(0)
+    base = {"random": 2.0, "popularity": 2.5, "belief": 4.0, "max-reward": 8.0}
+    results, durations, training = [], [], []
+    for policy, size, seed, agent in itertools.product(POLICIES, SIZES, SEEDS, GRID_AGENTS):
+        job = Job("simulated_online", agent, policy, size, seed)
+        durations.append(Duration(job, 60.0))
+        if agent == "logging-policy":
+            results.append(Measurement(job, "reward/logged", 8.0 + rng.random()))
+            continue
+        for deployment in ("top-k", "sampled"):
+            reward = base.get(agent, 3.0) + 0.3 * rng.random()
+            values = {"reward": reward, "reward_low": reward - 0.1, "reward_high": reward + 0.1, "length": reward + 1}
+            values |= {f"coverage@{r}": rng.random() for r in (1, 5, 10)}
+            results += [Measurement(job, f"{name}/{deployment}", value) for name, value in values.items()]
+        if agent in ("irecgan", "pg") and (policy, size) == ("max", 200):
+            training += [TrainingRecord(job, "train/policy_loss", rng.random(), step) for step in range(3)]
+    config = {
+        "experiment": "simulated_online",
+        "env": "RecSim-v0",
+        "logging_policy": list(POLICIES),
+        "sessions": list(SIZES),
+        "seeds": len(SEEDS),
+        "agents": {name: asdict(preset(name, "fast")) for name in AGENT_NAMES},
+    }
+    _write(folder, config, results)
+    (folder / "durations.csv").write_text(write_rows(Duration, durations))
+    (folder / "training.csv").write_text(write_rows(TrainingRecord, training))
+    (folder / "failures").mkdir()
+    (folder / "failures" / "pgis-max-200-seed0.txt").write_text(f"Traceback\nValueError: {NASTY}\n")
+    return folder
+
+
+def write_rerank_run(folder):
+    """Re-ranking of a log that a reader has something to say about."""
+    rng = np.random.default_rng(1)
+    results = []
+    for seed, agent in itertools.product(SEEDS, ("random", "popularity", "irecgan", "lstm", "lstmd", "pg")):
+        job = Job("rerank", agent, "logged", 1650, seed)
+        for deployment, (name, value) in itertools.product(
+            ("top-k", "sampled"), (("p@1", 0.05), ("p@10", 0.45), ("mrr", 0.17))
+        ):
+            mean = value * (1 + 0.1 * rng.random())
+            ends = ((name, mean), (f"{name}_low", mean * 0.9), (f"{name}_high", mean * 1.1))
+            results += [Measurement(job, f"{metric}/{deployment}", number) for metric, number in ends]
+    config = {"experiment": "rerank", "format": "table", "data": "0123456789abcdef", "min_list_length": 11}
+    _write(folder, config, results)
+    (folder / "read_report.txt").write_text(f"read 2,061 sessions; left out: {NASTY}\n")
+    return folder
+
+
+def _write(folder, config, results):
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config))
+    sitting = {
+        "started": "2025-01-31T12:00:00+00:00",
+        "python": "3.11.7",
+        "packages": {"numpy": "2.4.6", "torch": None},
+        "commit": "0123456789abcdef0123456789abcdef01234567",
+        "uncommitted_changes": True,
+    }
+    (folder / "versions.json").write_text(json.dumps([sitting, {**sitting, "started": "2025-02-01T09:30:00+00:00"}]))
+    (folder / "results.csv").write_text(write_rows(Measurement, results))

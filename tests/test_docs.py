@@ -1,0 +1,113 @@
+"""The programs of the documentation run, and its generated parts say what the code says."""
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+import gymnasium as gym
+import pytest
+
+from agents import AGENT_NAMES, agent_class
+from irecgan_gym import __version__
+from tests.programs import programs
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+# Pages that are made of other files are tested with those.
+PAGES = sorted(page.relative_to(DOCS) for page in DOCS.rglob("*.md") if "generated" not in page.parts)
+WITH_PROGRAMS = [str(page) for page in PAGES if programs(DOCS / page)]
+
+
+def extension(name):
+    sys.path.insert(0, str(DOCS / "extensions"))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.pop(0)
+
+
+@pytest.mark.parametrize("page", WITH_PROGRAMS)
+def test_a_pages_programs_run_one_after_the_other(page, tmp_path, monkeypatch):
+    if "bring-your-own" in page and importlib.util.find_spec("sb3_contrib") is None:
+        pytest.skip("sb3-contrib is not installed")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "program"}
+    for number, program in enumerate(programs(DOCS / page), 1):
+        exec(compile(program, f"{page}, program {number}", "exec"), names)
+
+
+def test_every_agent_has_a_page_that_runs():
+    assert {f"agents/{name}.md" for name in AGENT_NAMES} <= set(WITH_PROGRAMS)
+
+
+@pytest.mark.parametrize("name", AGENT_NAMES)
+def test_tables_of_settings_explain_every_setting(name):
+    pytest.importorskip("docutils")
+    pytest.importorskip("sphinx")
+    table = extension("settings_table").settings_markdown(agent_class(name).config_type)
+    assert f"settings}} agents.{agent_class(name).config_type.__module__.removeprefix('agents.')}" in (
+        DOCS / "agents" / f"{name}.md"
+    ).read_text().replace("`", "")
+    rows = {line.split(" | ")[0]: line for line in table.splitlines()[2:]}
+    assert all(len(row.split(" | ")[2]) > 5 for row in rows.values())
+    if name == "pg":
+        assert rows["| `gamma`"] == "| `gamma` | `0.9` | discount factor of the reward-to-go. |"
+
+
+def test_a_page_an_environment_class_in_the_words_of_its_docstring():
+    pytest.importorskip("sphinx")
+    pages = extension("environment_pages")
+    found = {pages._page_name(specs): pages.page_text(specs) for specs in pages._specs_by_class()}
+    assert set(found) == {"recsim-v0", "usermodel-v0"}
+    for page in found.values():
+        for section in (
+            "Description",
+            "Action Space",
+            "Observation Space",
+            "Rewards",
+            "Starting State",
+            "Episode End",
+            "Arguments",
+            "Version History",
+        ):
+            assert f"\n## {section}\n" in page
+    ids = [env_id for env_id in gym.registry if env_id.startswith(("RecSim", "UserModel"))]
+    assert all(any(f"| `{env_id}` |" in page for page in found.values()) for env_id in ids)
+    assert ":class:" not in found["recsim-v0"].replace("{py:class}", "")
+
+
+def test_equations_are_drawn_by_the_browser():
+    latex = pytest.importorskip("docutils.utils.math.latex2mathml")
+    equations = []
+    for page in PAGES:
+        text = re.sub(r"^```.*?^```", "", (DOCS / page).read_text(), flags=re.DOTALL | re.MULTILINE)
+        equations += [block or inline for block, inline in re.findall(r"\$\$(.+?)\$\$|\$([^$]+?)\$", text, re.DOTALL)]
+    assert len(equations) > 30
+    for equation in equations:
+        assert latex.tex2mathml(equation).startswith("<math")
+
+
+def test_versions_agree():
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f"## Release {__version__} " in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_tables_of_docstrings_are_tables_of_the_reference():
+    pytest.importorskip("sphinx")
+    lines = ["Files:", "", "  | file | holds |", "  | --- | --- |", "  | `a` | ``b`` |", "", "| not a table"]
+    assert extension("docstring_tables").with_list_tables(lines) == [
+        "Files:",
+        "",
+        "",
+        "  .. list-table::",
+        "     :header-rows: 1",
+        "",
+        "     * - file",
+        "       - holds",
+        "     * - ``a``",
+        "       - ``b``",
+        "",
+        "",
+        "| not a table",
+    ]
