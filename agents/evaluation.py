@@ -21,26 +21,10 @@ from irecgan_gym.metrics import (
     precision_at_k,
 )
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.slate_predictor import SlatePredictor
 
 # More slots waste work on users who wait for the longest session, fewer make more and smaller steps.
 DEFAULT_NUM_ENVS = 100
-
-
-class SlatePredictor(Protocol):
-    """Anything that chooses slates as Stable-Baselines3's algorithms choose actions.
-
-    A policy with an attribute ``observes = "state"`` is handed the true states of the users, from the env's ``info``,
-    in place of the observations.
-    """
-
-    def predict(
-        self,
-        observation: Any,
-        state: Any = None,
-        episode_start: Any = None,
-        deterministic: bool = False,
-    ) -> tuple[NDArray[Any], Any]:
-        """See :meth:`agents.base.Agent.predict`."""
 
 
 class SlateScorer(Protocol):
@@ -99,7 +83,9 @@ def evaluate_online(
     policy's state is carried from step to step and started afresh with each session.
 
     Args:
-        policy: chooses the slates; an agent of ours, or of SB3, is seeded by ``set_random_seed`` first.
+        policy: chooses the slates; an agent of ours, or of SB3, is seeded by ``set_random_seed`` first. One with an
+            attribute ``observes = "state"`` is handed the true states of the users, from the env's ``info``, in place
+            of the observations.
         env: id of a registered env, or a vector env in the ``NEXT_STEP`` autoreset mode, which is left open.
         num_sessions: S.
         deterministic: True deploys the top k items, False slates sampled from the policy.

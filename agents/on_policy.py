@@ -9,11 +9,11 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.evaluation import SlatePredictor
 from agents.policy_gradient import ReturnsData, offline_rewards, policy_gradient_epoch
 from irecgan_gym.models.fitting import FitConfig, Optimizer
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.slate_predictor import SlatePredictor
 
 
 def collect_sessions(

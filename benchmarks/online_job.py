@@ -24,6 +24,7 @@ from irecgan_gym.mdp import RecommendationMDP
 from irecgan_gym.metrics import coverage_at_r, mean_interval
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.slate_predictor import SlatePredictor
 
 DEPLOYMENTS = {"top-k": True, "sampled": False}
 # Beside the agents in results.csv: what the log itself earned, and what reference policies earn.
@@ -93,6 +94,10 @@ class OnlineWork:
         else:
             policy = agent = self.new_agent(job.agent, log, streams.agent)
             learn_job(agent, job, self.folder, log, recorder=recorder)
+        return self.deploy(policy, job)
+
+    def deploy(self, policy: SlatePredictor, job: Job) -> dict[str, float]:
+        """What a policy earns from the users of a job."""
         metrics: dict[str, float] = {}
         for deployment, deterministic in DEPLOYMENTS.items():
             result = evaluate_online(
@@ -100,7 +105,7 @@ class OnlineWork:
                 self.env,
                 self.eval_sessions,
                 deterministic=deterministic,
-                seed=streams.evaluation,
+                seed=Streams.of(job.seed).evaluation,
                 env_kwargs={"mdp_seed": job.seed},
             )
             metrics |= result.as_metrics(deployment)

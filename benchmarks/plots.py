@@ -30,6 +30,7 @@ from benchmarks.plot_style import (
     save_figure,
 )
 from benchmarks.tables import agents_of, summarise
+from benchmarks.third_party_plots import third_party_figure
 
 
 def draw_run(folder: Path) -> list[Path]:
@@ -63,7 +64,12 @@ def run_figures(folder: Path) -> dict[str, Callable[[], Figure]]:
     results, training = read_rows(Measurement, file), read_rows(TrainingRecord, folder / "training.csv")
     records = by_cell(training)
     figures: dict[str, Callable[[], Figure]] = {}
-    draw_cell = {"simulated_online": online_figure, "online_learning": rounds_figure, "rerank": rerank_figure}
+    draw_cell = {
+        "simulated_online": online_figure,
+        "online_learning": rounds_figure,
+        "rerank": rerank_figure,
+        "third_party": third_party_figure,
+    }
     for cell, rows in by_cell(results).items():
         experiment, logging_policy, num_sessions = cell
         if experiment in draw_cell:

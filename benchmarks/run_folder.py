@@ -17,7 +17,17 @@ from typing import Any
 from benchmarks.measurements import Duration, Job, Measurement, read_rows
 from irecgan_gym.atomic_file import write_atomically
 
-_PACKAGES = ("irecgan-gym", "gymnasium", "numpy", "pyarrow", "torch", "safetensors", "matplotlib")
+_PACKAGES = (
+    "irecgan-gym",
+    "gymnasium",
+    "numpy",
+    "pyarrow",
+    "torch",
+    "safetensors",
+    "matplotlib",
+    "stable-baselines3",
+    "sb3-contrib",
+)
 
 
 class RunFolderError(ValueError):

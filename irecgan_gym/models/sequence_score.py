@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from irecgan_gym.models.batches import SessionTensors, StepBatch
 from irecgan_gym.models.discriminator import Discriminator, PartialScore
+from irecgan_gym.models.predictor_policy import PolicyLike, as_rollout_policy
 from irecgan_gym.models.user_model import UserModel
 from irecgan_gym.sessions import Sessions
 
 _STATE_ELEMENTS = 2**26
 """Numbers in the recurrent states of the user model and the discriminator that are held at a time (256 MB)."""
-
-
-class RolloutPolicy(Protocol):
-    """What completes sessions in a roll-out; :class:`~irecgan_gym.models.slate_policy.SlatePolicy` is one."""
-
-    def start(self, num_sessions: int) -> Tensor:
-        """States of new sessions, [B, S]."""
-
-    def observe(self, clicks: Tensor, state: Tensor) -> Tensor:
-        """States after one more click; ``clicks`` int64 [B], ``state`` [B, S]."""
-
-    def sample(self, state: Tensor, generator: torch.Generator, *, draws: int = 1) -> Tensor:
-        """Slates of different items, ``draws`` of them for each session; int64 [B * draws, k], a session's together."""
 
 
 class Prefixes(NamedTuple):
@@ -55,7 +43,8 @@ class SequenceScore:
 
     Args:
         user_model: U, which plays the user in the completions.
-        policy: draws their slates.
+        policy: draws their slates: a :class:`~irecgan_gym.models.rollout_policy.RolloutPolicy`, a trained model of
+            Stable-Baselines3 (or anything with its ``predict``), or a function from the last clicks to slates.
         discriminator: D, which scores them.
         num_rollouts: completions of each prefix, N.
         max_session_steps: length at which a completion is cut, prefix included.
@@ -64,7 +53,7 @@ class SequenceScore:
     def __init__(
         self,
         user_model: UserModel,
-        policy: RolloutPolicy,
+        policy: PolicyLike,
         discriminator: Discriminator,
         *,
         num_rollouts: int = 5,
@@ -80,10 +69,20 @@ class SequenceScore:
                 f"the user model {user_model.config.num_items}"
             )
         self.user_model = user_model
-        self.policy = policy
+        self.policy = as_rollout_policy(policy, user_model.config.num_items, user_model.device)
         self.discriminator = discriminator
         self.num_rollouts = num_rollouts
         self.max_session_steps = max_session_steps
+
+    def with_policy(self, policy: PolicyLike) -> SequenceScore:
+        """The same score with another roll-out policy."""
+        return SequenceScore(
+            self.user_model,
+            policy,
+            self.discriminator,
+            num_rollouts=self.num_rollouts,
+            max_session_steps=self.max_session_steps,
+        )
 
     @torch.no_grad()
     def start(self, num_sessions: int) -> Prefixes:

@@ -11,6 +11,7 @@ from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 from torch import Tensor
 
+from irecgan_gym.models.predictor_policy import PolicyLike
 from irecgan_gym.models.sequence_score import Prefixes, SequenceScore
 
 RewardMode = Literal["multiply", "generation"]
@@ -59,6 +60,9 @@ class AdversarialReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         score: the models and numbers of Eq 6.
         mode: ``"multiply"`` for q r (§5.2) or ``"generation"`` for q (1 + lambda_r r) (Eq 10).
         lambda_r: see ``mode``.
+        policy: rolls the sessions out in place of the policy of ``score``: a trained model of Stable-Baselines3 (or
+            anything with its ``predict``), a function from the last clicks to slates, or a
+            :class:`~irecgan_gym.models.rollout_policy.RolloutPolicy`. It may be the very model that is being trained.
     """
 
     def __init__(
@@ -68,11 +72,14 @@ class AdversarialReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         score: SequenceScore,
         mode: RewardMode = "multiply",
         lambda_r: float = 3.0,
+        policy: PolicyLike | None = None,
     ) -> None:
-        RecordConstructorArgs.__init__(self, score=score, mode=mode, lambda_r=lambda_r, _disable_deepcopy=True)
+        RecordConstructorArgs.__init__(
+            self, score=score, mode=mode, lambda_r=lambda_r, policy=policy, _disable_deepcopy=True
+        )
         super().__init__(env)
         check_same_catalogue(env.unwrapped, score)
-        self._score = score
+        self._score = score if policy is None else score.with_policy(policy)
         self._rule = RewardRule(mode, lambda_r)
         self._generator = torch.Generator(score.user_model.device)
         self._prefix: Prefixes | None = None

@@ -10,6 +10,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from numpy.typing import NDArray
 from torch import Tensor
 
+from irecgan_gym.models.predictor_policy import PolicyLike
 from irecgan_gym.models.sequence_score import Prefixes, SequenceScore
 from irecgan_gym.wrappers.adversarial_reward import (
     RewardMode,
@@ -33,6 +34,9 @@ class VectorAdversarialReward(VectorWrapper):
         score: the models and numbers of Eq 6.
         mode: ``"multiply"`` for q r (§5.2) or ``"generation"`` for q (1 + lambda_r r) (Eq 10).
         lambda_r: see ``mode``.
+        policy: rolls the sessions out in place of the policy of ``score``: a trained model of Stable-Baselines3 (or
+            anything with its ``predict``), a function from the last clicks to slates, or a
+            :class:`~irecgan_gym.models.rollout_policy.RolloutPolicy`. It may be the very model that is being trained.
     """
 
     def __init__(
@@ -42,10 +46,11 @@ class VectorAdversarialReward(VectorWrapper):
         score: SequenceScore,
         mode: RewardMode = "multiply",
         lambda_r: float = 3.0,
+        policy: PolicyLike | None = None,
     ) -> None:
         super().__init__(env)
         check_same_catalogue(env.unwrapped, score)
-        self._score = score
+        self._score = score if policy is None else score.with_policy(policy)
         self._rule = RewardRule(mode, lambda_r)
         self._generator = torch.Generator(score.user_model.device)
         self._autoreset_mode = autoreset_mode(env)
