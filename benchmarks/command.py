@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
+import tyro
 from rich.console import Console
 
 from agents import AGENT_NAMES
@@ -18,6 +21,52 @@ from irecgan_gym.sessions import SessionsError
 
 class SettingsError(ValueError):
     """Settings of a command that make no sense; the message names the option."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridSettings:
+    """Options of every command that runs a grid of jobs."""
+
+    out: Path
+    """Run folder: settings, results.csv, checkpoints, plots. The same command goes on where it stopped."""
+    jobs: int | None = None
+    """Jobs at a time, each in a process of its own; as many as there are processors if left out."""
+    threads: int = 1
+    """CPU threads of a job. More than one makes small networks slower, and much slower on busy processors."""
+    dry_run: bool = False
+    """Print what there is to do and what it should take, and do nothing."""
+
+    def check_processes(self) -> None:
+        """Refuse numbers of jobs or threads below 1.
+
+        Raises:
+            SettingsError: with the option.
+        """
+        check_positive(threads=self.threads)
+        if self.jobs is not None:
+            check_positive(jobs=self.jobs)
+
+
+SettingsT = TypeVar("SettingsT", bound=GridSettings)
+
+
+def grid_command(
+    settings_type: type[SettingsT],
+    run: Callable[[SettingsT, Console], Any],
+    plan: Callable[[SettingsT, Console], Any],
+    arguments: Sequence[str] | None,
+) -> int:
+    """The command line of a grid of jobs; returns the exit status.
+
+    Args:
+        settings_type: what the command line fills.
+        run: runs the grid, or goes on with it.
+        plan: prints what ``run`` would do, for ``--dry-run``.
+        arguments: those of the process when None.
+    """
+    settings = tyro.cli(settings_type, args=arguments)
+    command = plan if settings.dry_run else run
+    return run_command(lambda console: command(settings, console), threads=settings.threads)
 
 
 def check_agents(names: tuple[str, ...]) -> None:

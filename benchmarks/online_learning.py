@@ -8,18 +8,23 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import tyro
 from rich.console import Console
 
 import irecgan_gym  # noqa: F401 (registers the envs)
 from agents.online import ONLINE_METHODS, online_preset
 from agents.presets import PresetName
 from benchmarks.claims import CLAIMS, claims_table, judge
-from benchmarks.command import SettingsError, check_distinct, check_positive, choose_processes, run_command
+from benchmarks.command import (
+    GridSettings,
+    SettingsError,
+    check_distinct,
+    check_positive,
+    choose_processes,
+    grid_command,
+)
 from benchmarks.dry_run import print_plan
 from benchmarks.durations import DefaultSeconds, unknown
 from benchmarks.job_loop import JobsFailedError, run_jobs
@@ -34,8 +39,8 @@ LOGGING_POLICY = "online"
 """In place of a logging policy: the methods make their own logs."""
 
 
-@dataclass(frozen=True)
-class OnlineLearning:
+@dataclass(frozen=True, kw_only=True)
+class OnlineLearning(GridSettings):
     """Let methods learn from scratch in rounds, and compare what they earn on the way.
 
     In a round, a method first acts in the environment (and may learn on the way), then learns offline from all the
@@ -44,8 +49,6 @@ class OnlineLearning:
     same folder goes on where it stopped, and tries again what failed.
     """
 
-    out: Path
-    """Run folder: settings, results.csv, checkpoints, plots."""
     methods: tuple[str, ...] = ONLINE_METHODS
     """Methods to train; the random policy comes besides."""
     env: str = "RecSim-v0"
@@ -62,12 +65,6 @@ class OnlineLearning:
     """Sessions that each method's last policy is deployed for, with its top items."""
     device: str = "auto"
     """Where agents are trained: auto, cpu, cuda."""
-    jobs: int | None = None
-    """Jobs at a time, each in a process of its own; as many as there are processors if left out."""
-    threads: int = 1
-    """CPU threads of a job. More than one makes small networks slower, and much slower on busy processors."""
-    dry_run: bool = False
-    """Print what there is to do and what it should take, and do nothing."""
 
     def check(self) -> None:
         """Refuse settings that make no sense.
@@ -80,11 +77,10 @@ class OnlineLearning:
             raise SettingsError(
                 f"--methods takes one or more of {', '.join(ONLINE_METHODS)}, got: {' '.join(self.methods)}"
             )
-        check_positive(rounds=self.rounds, seeds=self.seeds, eval_sessions=self.eval_sessions, threads=self.threads)
+        check_positive(rounds=self.rounds, seeds=self.seeds, eval_sessions=self.eval_sessions)
         if self.sessions < 2:
             raise SettingsError(f"--sessions must be at least 2 (some are held out), got {self.sessions}")
-        if self.jobs is not None:
-            check_positive(jobs=self.jobs)
+        self.check_processes()
         if self.env not in gym.registry:
             raise SettingsError(f"--env: no environment {self.env!r} is registered")
 
@@ -195,9 +191,7 @@ def _print_tables(settings: OnlineLearning, rows: Sequence[Measurement], console
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
-    settings = tyro.cli(OnlineLearning, args=arguments)
-    command = plan if settings.dry_run else run
-    return run_command(lambda console: command(settings, console), threads=settings.threads)
+    return grid_command(OnlineLearning, run, plan, arguments)
 
 
 if __name__ == "__main__":

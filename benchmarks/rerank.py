@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import tyro
 from rich.console import Console
 
 from agents import AGENT_NAMES, PresetName, make_agent
@@ -22,12 +21,13 @@ from agents.examination import ExaminedScorer
 from agents.reference import PopularityPolicy, RandomPolicy
 from agents.rerank_baselines import CoClick, LastInteraction, LoggedOrder
 from benchmarks.command import (
+    GridSettings,
     SettingsError,
     check_agents,
     check_distinct,
     check_positive,
     choose_processes,
-    run_command,
+    grid_command,
 )
 from benchmarks.dry_run import print_plan
 from benchmarks.job_loop import JobsFailedError, run_jobs
@@ -55,8 +55,8 @@ BASELINES: dict[str, Callable[[Sessions, int, int], SlateScorer]] = {
 """Rankings without learning by gradient, made from the training part, the longest list and a seed."""
 
 
-@dataclass(frozen=True)
-class Rerank:
+@dataclass(frozen=True, kw_only=True)
+class Rerank(GridSettings):
     """Train agents on a part of real logs and let them re-rank the lists of the rest.
 
     Each seed is another split, which all methods share; all sessions of a user are in one part where users are known.
@@ -66,8 +66,6 @@ class Rerank:
 
     data: Path
     """The logs: a file, or a folder for formats of several files."""
-    out: Path
-    """Run folder: settings, read report, results.csv, checkpoints, plots."""
     format: str = "recsys-challenge-2019"
     """Format of the logs: recsys-challenge-2019, cikm-cup-2016, irecgan-text, table, or sessions (saved ones)."""
     agents: tuple[str, ...] = AGENT_NAMES
@@ -91,12 +89,6 @@ class Rerank:
     """What a malformed row does: end the run, or be skipped and counted in the read report."""
     device: str = "auto"
     """Where agents are trained: auto, cpu, cuda."""
-    jobs: int | None = None
-    """Jobs at a time, each in a process of its own; as many as there are processors if left out."""
-    threads: int = 1
-    """CPU threads of a job. More than one makes small networks slower, and much slower on busy processors."""
-    dry_run: bool = False
-    """Read the logs, print what there is to do and what it should take, and do nothing."""
 
     def check(self) -> None:
         """Refuse settings that make no sense.
@@ -110,9 +102,8 @@ class Rerank:
             raise SettingsError(
                 f"--features takes one or more of {', '.join(FEATURES)}, got: {' '.join(self.features)}"
             )
-        check_positive(seeds=self.seeds, min_list_length=self.min_list_length, threads=self.threads)
-        if self.jobs is not None:
-            check_positive(jobs=self.jobs)
+        check_positive(seeds=self.seeds, min_list_length=self.min_list_length)
+        self.check_processes()
         if min(self.split) <= 0 or not np.isclose(sum(self.split), 1):
             raise SettingsError(f"--split takes three positive shares that add up to 1, got {self.split}")
         if self.format not in FORMATS:
@@ -349,9 +340,7 @@ def _report(settings: Rerank, folder: RunFolder, console: Console) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
-    settings = tyro.cli(Rerank, args=arguments)
-    command = plan if settings.dry_run else run
-    return run_command(lambda console: command(settings, console), threads=settings.threads)
+    return grid_command(Rerank, run, plan, arguments)
 
 
 if __name__ == "__main__":

@@ -10,22 +10,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import gymnasium as gym
-import tyro
 from rich.console import Console
 
 import irecgan_gym  # noqa: F401 (registers the envs)
 from agents import AGENT_NAMES, PresetName, preset
 from benchmarks.command import (
+    GridSettings,
     SettingsError,
     check_agents,
     check_distinct,
     check_positive,
     choose_processes,
-    run_command,
+    grid_command,
 )
 from benchmarks.dry_run import print_plan
 from benchmarks.durations import DefaultSeconds, unknown
@@ -42,8 +41,8 @@ from benchmarks.tables import MIN_SEEDS, paired_difference, summarise, summary_t
 EXPERIMENT = "simulated_online"
 
 
-@dataclass(frozen=True)
-class SimulatedOnline:
+@dataclass(frozen=True, kw_only=True)
+class SimulatedOnline(GridSettings):
     """Train agents on logged sessions of a simulated environment, deploy them in it, and compare what they earn.
 
     Each seed is another environment (its tables are drawn anew), another log and other users; all agents share them.
@@ -51,8 +50,6 @@ class SimulatedOnline:
     it stopped, and tries again what failed.
     """
 
-    out: Path
-    """Run folder: settings, results.csv, checkpoints, plots."""
     agents: tuple[str, ...] = AGENT_NAMES
     """Agents to train."""
     env: str = "RecSim-v0"
@@ -71,12 +68,6 @@ class SimulatedOnline:
     """Where agents are trained: auto, cpu, cuda."""
     show_slate: bool = False
     """Print, at the end, the slates that the first agent shows to one user."""
-    jobs: int | None = None
-    """Jobs at a time, each in a process of its own; as many as there are processors if left out."""
-    threads: int = 1
-    """CPU threads of a job. More than one makes small networks slower, and much slower on busy processors."""
-    dry_run: bool = False
-    """Print what there is to do and what it should take, and do nothing."""
 
     def check(self) -> None:
         """Refuse settings that make no sense.
@@ -86,11 +77,8 @@ class SimulatedOnline:
         """
         check_agents(self.agents)
         check_distinct(logging_policy=self.logging_policy, sessions=self.sessions)
-        check_positive(
-            sessions=min(self.sessions), seeds=self.seeds, eval_sessions=self.eval_sessions, threads=self.threads
-        )
-        if self.jobs is not None:
-            check_positive(jobs=self.jobs)
+        check_positive(sessions=min(self.sessions), seeds=self.seeds, eval_sessions=self.eval_sessions)
+        self.check_processes()
         if self.env not in gym.registry:
             raise SettingsError(f"--env: no environment {self.env!r} is registered")
 
@@ -220,9 +208,7 @@ def _show_slates(settings: SimulatedOnline, work: OnlineWork, console: Console) 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
-    settings = tyro.cli(SimulatedOnline, args=arguments)
-    command = plan if settings.dry_run else run
-    return run_command(lambda console: command(settings, console), threads=settings.threads)
+    return grid_command(SimulatedOnline, run, plan, arguments)
 
 
 if __name__ == "__main__":

@@ -8,22 +8,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import gymnasium as gym
-import tyro
 from rich.console import Console
 
 import irecgan_gym  # noqa: F401 (registers the envs)
 from agents import PresetName, preset
 from benchmarks.command import (
+    GridSettings,
     SettingsError,
     check_agents,
     check_distinct,
     check_positive,
     choose_processes,
-    run_command,
+    grid_command,
 )
 from benchmarks.dry_run import print_plan
 from benchmarks.durations import DefaultSeconds
@@ -42,8 +41,8 @@ from benchmarks.third_party_training import ThirdPartyConfig
 EXPERIMENT = "third_party"
 
 
-@dataclass(frozen=True)
-class ThirdParty:
+@dataclass(frozen=True, kw_only=True)
+class ThirdParty(GridSettings):
     """Train algorithms of Stable-Baselines3 and sb3-contrib, deploy them, and compare what they earn with our agents.
 
     Each algorithm learns in up to three worlds: `env`, the true environment; `model`, UserModel-v0 fitted to a log of
@@ -52,8 +51,6 @@ class ThirdParty:
     on where it stopped, and tries again what failed.
     """
 
-    out: Path
-    """Run folder: settings, results.csv, models, plots."""
     algorithms: tuple[str, ...] = tuple(ALGORITHMS)
     """Algorithms of the other libraries."""
     worlds: tuple[World, ...] = WORLDS
@@ -76,12 +73,6 @@ class ThirdParty:
     """Sessions that each method is deployed for."""
     preset: PresetName = "fast"
     """Settings of the agents of this project, of the user model and of the discriminator."""
-    jobs: int | None = None
-    """Jobs at a time, each in a process of its own; as many as there are processors if left out."""
-    threads: int = 1
-    """CPU threads of a job. More than one makes small networks slower, and much slower on busy processors."""
-    dry_run: bool = False
-    """Print what there is to do and what it should take, and do nothing."""
 
     def check(self) -> None:
         """Refuse settings that make no sense.
@@ -100,12 +91,10 @@ class ThirdParty:
             timesteps=self.timesteps,
             history=self.history,
             eval_sessions=self.eval_sessions,
-            threads=self.threads,
         )
         if self.sessions < 10:
             raise SettingsError(f"--sessions must be at least 10 (a tenth is held out), got {self.sessions}")
-        if self.jobs is not None:
-            check_positive(jobs=self.jobs)
+        self.check_processes()
         if self.env not in gym.registry:
             raise SettingsError(f"--env: no environment {self.env!r} is registered")
 
@@ -220,9 +209,7 @@ def _print_table(rows: Sequence[Measurement], title: str, eval_sessions: int, co
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
-    settings = tyro.cli(ThirdParty, args=arguments)
-    command = plan if settings.dry_run else run
-    return run_command(lambda console: command(settings, console), threads=settings.threads)
+    return grid_command(ThirdParty, run, plan, arguments)
 
 
 if __name__ == "__main__":

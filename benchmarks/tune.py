@@ -10,18 +10,23 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import gymnasium as gym
-import tyro
 from rich.console import Console
 from rich.table import Table
 
 from agents import make_agent
 from agents.policy_agent import PolicyAgent
 from benchmarks.candidate_choice import Trial, choose, finalists, number_of_finalists, scores_by_seed, try_finalists
-from benchmarks.command import SettingsError, check_distinct, check_positive, choose_processes, run_command
+from benchmarks.command import (
+    GridSettings,
+    SettingsError,
+    check_distinct,
+    check_positive,
+    choose_processes,
+    grid_command,
+)
 from benchmarks.dry_run import print_plan
 from benchmarks.job_loop import JobsFailedError, run_jobs
 from benchmarks.measurements import Job, Measurement, read_rows
@@ -41,8 +46,8 @@ Pool = Mapping[str, Sequence[Candidate]]
 """Candidates by agent."""
 
 
-@dataclass(frozen=True)
-class Tune:
+@dataclass(frozen=True, kw_only=True)
+class Tune(GridSettings):
     """Search settings for agents, with the same budget and rule for each.
 
     Each agent gets the same number of candidates: its default settings (the preset fast) and random ones. All are
@@ -53,8 +58,6 @@ class Tune:
     The same command on the same folder goes on where it stopped.
     """
 
-    out: Path
-    """Run folder: settings of all candidates, results.csv."""
     agents: tuple[str, ...] = tuple(SEARCH_SPACES)
     """Agents to tune."""
     env: str = "RecSim-v0"
@@ -75,12 +78,6 @@ class Tune:
     """Write the chosen settings and where they come from into the preset tuned."""
     device: str = "auto"
     """Where agents are trained: auto, cpu, cuda."""
-    jobs: int | None = None
-    """Jobs at a time, each in a process of its own; as many as there are processors if left out."""
-    threads: int = 1
-    """CPU threads of a job."""
-    dry_run: bool = False
-    """Print what there is to do and what it should take, and do nothing."""
 
     def check(self) -> None:
         """Refuse settings that make no sense.
@@ -94,9 +91,8 @@ class Tune:
                 f"--agents takes one or more of {', '.join(SEARCH_SPACES)} ({', '.join(TIED)} take the settings of "
                 f"irecgan), got: {' '.join(self.agents)}"
             )
-        check_positive(sessions=min(self.sessions), eval_sessions=self.eval_sessions, threads=self.threads)
-        if self.jobs is not None:
-            check_positive(jobs=self.jobs)
+        check_positive(sessions=min(self.sessions), eval_sessions=self.eval_sessions)
+        self.check_processes()
         for name, value in (("candidates", self.candidates), ("seeds", self.seeds)):
             if value < 2:
                 raise SettingsError(f"--{name} must be at least 2, for there to be a difference, got {value}")
@@ -299,9 +295,7 @@ def _gain(trial: Trial) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
-    settings = tyro.cli(Tune, args=arguments)
-    command = plan if settings.dry_run else run
-    return run_command(lambda console: command(settings, console), threads=settings.threads)
+    return grid_command(Tune, run, plan, arguments)
 
 
 if __name__ == "__main__":

@@ -143,6 +143,15 @@ def test_workers_stay_and_have_the_threads_they_should(tmp_path):
     assert 1 <= len(set(values["process"])) <= 2
 
 
+@pytest.fixture
+def _interrupts_heard():
+    """A shell starts background commands with SIGINT ignored, and then Python does not listen to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interrupts_heard")
 def test_stopping_ends_running_jobs_and_keeps_finished_ones(tmp_path):
     folder = RunFolder(tmp_path, {})
 
