@@ -16,6 +16,7 @@ from rich.console import Console
 
 from benchmarks.claims import CLAIMS, cell_name, counts_text, judge, range_text, sides_text
 from benchmarks.command import SettingsError, run_command
+from benchmarks.report_markdown import tables_markdown
 from benchmarks.report_run import read_run
 from irecgan_gym.atomic_file import write_atomically
 
@@ -28,6 +29,8 @@ class Report:
     """Run folders, of one or more experiments."""
     out: Path = Path("report.html")
     """The page."""
+    markdown: Path | None = None
+    """File for the tables alone, in Markdown; runs of one experiment are put together in them."""
 
 
 def report_html(folders: Sequence[Path]) -> str:
@@ -71,6 +74,10 @@ def run(settings: Report, console: Console) -> Path:
         raise SettingsError("give one or more run folders")
     write_atomically(settings.out, report_html(settings.runs).encode())
     console.print("written:", settings.out, soft_wrap=True)
+    if settings.markdown is not None:
+        results = [row for folder in settings.runs for row in read_run(folder).results]
+        write_atomically(settings.markdown, tables_markdown(results).encode())
+        console.print("written:", settings.markdown, soft_wrap=True)
     return settings.out
 
 

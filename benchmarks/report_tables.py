@@ -99,21 +99,19 @@ def _shown_measures(rows: Sequence[Measurement]) -> list[Measure]:
 
 
 def _cell_table(rows: Sequence[Measurement], measures: Sequence[Measure]) -> PageTable:
-    between = _is_between_seeds(rows)
-    summary = summarise(rows, between_seeds=between)
+    summary = summarise(rows, between_seeds=True)
     body = [
         (agent, *(interval_text(summary.get((agent, at.metric)), at.scale, at.digits) for at in measures))
         for agent in agents_of(rows)
         if any((agent, measure.metric) in summary for measure in measures)
     ]
     headings = ("agent", *(measure.heading for measure in measures))
-    return PageTable(f"Every agent: {_cell_name(rows)}", headings, tuple(body), _spread(rows, between))
+    return PageTable(f"Every agent: {_cell_name(rows)}", headings, tuple(body), _spread(rows))
 
 
 def _grid_table(cells: dict[tuple[str, str, int], list[Measurement]], measure: Measure) -> PageTable:
     everything = [row for of_cell in cells.values() for row in of_cell]
-    between = _is_between_seeds(everything)
-    summaries = [summarise(of_cell, between_seeds=between) for of_cell in cells.values()]
+    summaries = [summarise(of_cell, between_seeds=True) for of_cell in cells.values()]
     body = [
         (
             agent,
@@ -124,7 +122,7 @@ def _grid_table(cells: dict[tuple[str, str, int], list[Measurement]], measure: M
     ]
     headings = ("agent", *(f"{policy} ({size:,})" for _, policy, size in cells))
     caption = f"{measure.heading[0].upper()}{measure.heading[1:]}: every agent by log"
-    return PageTable(caption, headings, tuple(body), _spread(everything, between))
+    return PageTable(caption, headings, tuple(body), _spread(everything))
 
 
 def _overall_tables(rows: Sequence[Measurement]) -> list[PageTable]:
@@ -145,23 +143,17 @@ def _overall_tables(rows: Sequence[Measurement]) -> list[PageTable]:
     return [PageTable("Normalised reward over all cells", headings, tuple(body), note)]
 
 
-def _is_between_seeds(rows: Sequence[Measurement]) -> bool:
-    """Whether seeds differ in all that results should hold for: re-ranking's seeds share the test users."""
-    return rows[0].job.experiment != "rerank"
-
-
 def _cell_name(rows: Sequence[Measurement]) -> str:
     job = rows[0].job
     return f"{job.logging_policy}, {job.num_sessions:,} sessions"
 
 
-def _spread(rows: Sequence[Measurement], between_seeds: bool) -> str:
+def _spread(rows: Sequence[Measurement]) -> str:
     by_size = [len({row.job.seed for row in of_cell}) for of_cell in by_cell(rows).values()]
     few, many = min(by_size), max(by_size)
     count = f"{many} seeds" if few == many else f"{few} to {many} seeds"
-    if not between_seeds:
-        return f"{count}; ± is half of a 95% interval over the test users."
-    over = "seeds" if few >= MIN_SEEDS else "the sessions of a seed"
+    within = "the sessions or users of a seed"
+    over = "seeds" if few >= MIN_SEEDS else within
     if few < MIN_SEEDS <= many:
-        over = f"seeds where there are {MIN_SEEDS}, else over the sessions of a seed"
+        over = f"seeds where there are {MIN_SEEDS}, else over {within}"
     return f"{count}; ± is half of a 95% interval over {over}."

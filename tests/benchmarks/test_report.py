@@ -12,6 +12,7 @@ import pytest
 from agents import AGENT_NAMES
 from benchmarks.measurements import Job, Measurement
 from benchmarks.report import main, report_html
+from benchmarks.report_markdown import tables_markdown
 from benchmarks.report_tables import measurement_tables
 from tests.benchmarks.run_folders import NASTY, write_grid_run, write_rerank_run
 
@@ -144,7 +145,7 @@ def test_numbers_are_those_of_the_rows():
     assert table.note == "5 seeds; ± is half of a 95% interval over seeds."
     [few] = measurement_tables(rows[:2])
     assert few.rows == (("pg", "1.50"),)
-    assert few.note.endswith("over the sessions of a seed.")
+    assert few.note.endswith("over the sessions or users of a seed.")
 
 
 def test_experiments_that_it_does_not_know():
@@ -156,6 +157,32 @@ def test_experiments_that_it_does_not_know():
 
 def test_the_same_folder_gives_the_same_page(runs):
     assert report_html(runs[1:]) == report_html(runs[1:])
+
+
+def test_tables_in_markdown_put_runs_of_one_experiment_together():
+    rows = [
+        Measurement(Job("simulated_online", "a|b", "max", size, seed), "reward/top-k", float(seed))
+        for size in (200, 1000)  # Two runs: one a size.
+        for seed in range(5)
+    ]
+    assert tables_markdown(rows).splitlines() == [
+        "## simulated_online",
+        "",
+        "**Reward of a session, top-k: every agent by log**",
+        "",
+        "| agent | max (200) | max (1,000) |",
+        "| --- | --- | --- |",
+        "| a\\|b | 2.00 ± 1.96 | 2.00 ± 1.96 |",
+        "",
+        "5 seeds; ± is half of a 95% interval over seeds.",
+    ]
+
+
+def test_the_command_writes_tables_in_markdown(tmp_path, runs):
+    out = tmp_path / "tables.md"
+    assert main([*map(str, runs), "--out", str(tmp_path / "page.html"), "--markdown", str(out)]) == 0
+    headings = [line for line in out.read_text().splitlines() if line.startswith("## ")]
+    assert headings == ["## simulated_online", "## rerank"]
 
 
 def test_the_command_writes_the_page_of_a_run_without_results(tmp_path):
