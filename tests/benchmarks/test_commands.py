@@ -248,9 +248,8 @@ def test_the_work_of_both_commands_survives_the_way_to_a_worker(tmp_path):
     job = Job("simulated_online", "random", "max", 10, 3)
     assert pickle.loads(pickle.dumps(online_work))(job, silent) == online_work(job, silent)
 
-    parts = rerank.Parts(*logs(tmp_path / "log.parquet").split((0.6, 0.2, 0.2), seed=0, by="user"))
-    settings = rerank.Rerank(data=tmp_path, out=tmp_path / "run")
-    rerank_work = rerank.RerankWork(settings, parts, folder)
+    settings = rerank.Rerank(data=tmp_path, out=tmp_path / "run", split=(0.6, 0.2, 0.2))
+    rerank_work = rerank.RerankWork(settings, logs(tmp_path / "log.parquet"), folder)
     job = Job("rerank", "popularity", "logged", 24, 0)
     assert pickle.loads(pickle.dumps(rerank_work))(job, silent) == rerank_work(job, silent)
 
