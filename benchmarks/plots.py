@@ -16,7 +16,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from benchmarks.bars import grouped_bars
 from benchmarks.measurements import Measurement, TrainingRecord, by_cell, read_rows
 from benchmarks.normalised import ONES, ZERO, normalised_rows
 from benchmarks.online_learning_plots import rounds_figure
@@ -25,11 +24,10 @@ from benchmarks.plot_style import (
     REFERENCES,
     STYLE,
     legend_below,
-    legend_entries,
     looks,
     save_figure,
 )
-from benchmarks.tables import agents_of, summarise
+from benchmarks.rerank_plots import rerank_figure
 from benchmarks.third_party_plots import third_party_figure
 
 
@@ -95,29 +93,6 @@ def _grid_figures(results: Sequence[Measurement]) -> dict[str, Callable[[], Figu
     for deployment in ("top-k", "sampled"):
         figures[f"figure2-coverage-{deployment}"] = partial(coverage_grid_figure, results, deployment)
     return figures
-
-
-def rerank_figure(rows: Sequence[Measurement]) -> Figure:
-    """p@1 and p@10 of every method, both deployments, with intervals over the test users.
-
-    Args:
-        rows: measurements of one data set.
-    """
-    # Seeds share the test users, whose number limits what can be said.
-    summary, agents = summarise(rows, between_seeds=False), agents_of(rows)
-    measures = sorted(
-        {row.metric.partition("/")[0] for row in rows if row.metric.startswith("p@") and "_" not in row.metric},
-        key=lambda measure: int(measure.removeprefix("p@")),
-    )
-    figure = Figure(figsize=((4 + 0.2 * max(0, len(agents) - 4)) * len(measures), 3.5), layout="constrained")
-    panels = figure.subplots(1, len(measures), squeeze=False)[0]
-    for axes, measure in zip(panels, measures, strict=True):
-        metrics = {f"{measure}/top-k": "top-k", f"{measure}/sampled": "sampled"}
-        grouped_bars(axes, summary, agents, looks(agents), metrics, scale=100.0)
-        axes.set(title=f"{measure} (%)")
-    legend_below(figure, *legend_entries(panels))
-    figure.suptitle("re-ranking of logged lists (bars: 95% intervals over test users)", fontsize=10)
-    return figure
 
 
 def training_figure(records: Sequence[TrainingRecord]) -> Figure:
