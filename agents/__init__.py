@@ -9,6 +9,7 @@ from agents.irecgan import IRecGAN, IRecGANConfig
 from agents.lstm import LSTM, LSTMD, LSTMConfig, LSTMDConfig
 from agents.model_based import ModelBasedConfig
 from agents.pg import PG, PGConfig
+from agents.pg_limit import PGLimit
 from agents.pgc import PGC
 from agents.pgis import PGIS, PGISConfig
 from agents.pgu import PGU
@@ -43,6 +44,7 @@ __all__ = [
     "Optimal",
     "PGConfig",
     "PGISConfig",
+    "PGLimit",
     "PopularityPolicy",
     "PresetName",
     "RandomPolicy",

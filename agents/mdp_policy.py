@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ MDPPolicyT = TypeVar("MDPPolicyT", bound="MDPPolicy")
 
 
 class MDPPolicy(Agent):
-    """A policy computed from an MDP; nothing in it is learnt or random.
+    """A policy computed from an MDP; nothing in it is learnt, or random unless a subclass says so.
 
     Sampled deployment (``deterministic=False``) shows the same slates: it is the policy that is a reference, not its
     exploration.
@@ -51,11 +51,14 @@ class MDPPolicy(Agent):
         Raises:
             ValueError: sessions over another catalogue, or without what the policy observes.
         """
-        if sessions.num_items != self.num_items:
-            raise ValueError(f"the sessions have {sessions.num_items} items, the policy {self.num_items}")
+        self._check_catalogue(sessions)
         own = self._slates_in(sessions)[sessions.step_of_entry]
         chosen = (own == sessions.slate_items[:, None]).any(axis=1)
         return np.where(chosen, -np.log(self.slate_size), -np.inf).astype(np.float32)
+
+    def _check_catalogue(self, sessions: Sessions) -> None:
+        if sessions.num_items != self.num_items:
+            raise ValueError(f"the sessions have {sessions.num_items} items, the policy {self.num_items}")
 
     @abstractmethod
     def _slates_in(self, sessions: Sessions) -> NDArray[np.int64]:
@@ -66,11 +69,15 @@ class MDPPolicy(Agent):
         tables = {"rewards": self.mdp.rewards, "transitions": self.mdp.transitions}
         # PyTorch does not like arrays that are read-only.
         tensors = {name: torch.from_numpy(table.copy()) for name, table in tables.items()}
-        save_weights(path, self.kind, {"slate_size": self.slate_size}, tensors)
+        save_weights(path, self.kind, {"slate_size": self.slate_size, **self._options()}, tensors)
+
+    def _options(self) -> dict[str, Any]:
+        """Constructor arguments beyond those of every policy from the tables."""
+        return {}
 
     @classmethod
     def load(cls: type[MDPPolicyT], path: str | Path, *, device: str = "auto") -> MDPPolicyT:
         """Read what :meth:`save` wrote and compute the policy anew; ``device`` makes no difference here."""
         arguments, tensors = load_weights(path, cls.kind)
         mdp = RecommendationMDP(tensors["rewards"].numpy(), tensors["transitions"].numpy())
-        return cls(mdp, arguments["slate_size"])
+        return cls(mdp, **arguments)

@@ -14,6 +14,8 @@ import irecgan_gym  # noqa: F401 (registers the envs)
 from agents import Agent, make_agent, preset
 from agents.belief import Belief
 from agents.evaluation import evaluate_online
+from agents.pg import PGConfig
+from agents.pg_limit import PGLimit
 from agents.policy_agent import PolicyAgent
 from agents.reference import PopularityPolicy, RandomPolicy
 from agents.state_policies import MaxReward, Optimal
@@ -29,14 +31,50 @@ from irecgan_gym.slate_predictor import SlatePredictor
 DEPLOYMENTS = {"top-k": True, "sampled": False}
 # Beside the agents in results.csv: what the log itself earned, and what reference policies earn.
 LOGGING_POLICY = "logging-policy"
-REFERENCES: dict[str, Callable[[Sessions, RecommendationMDP, int], Agent]] = {
-    "random": lambda log, mdp, seed: RandomPolicy(log.num_items, log.slate_size, seed=seed),
-    "popularity": lambda log, mdp, seed: PopularityPolicy(log.num_items, log.slate_size, seed=seed).learn(log),
-    "max-reward": lambda log, mdp, seed: MaxReward(mdp, log.slate_size),
-    "belief": lambda log, mdp, seed: Belief(mdp, log.slate_size),
-    "optimal": lambda log, mdp, seed: Optimal(mdp, log.slate_size),
+
+
+@dataclass(frozen=True)
+class ReferenceInputs:
+    """What reference policies are made from.
+
+    Attributes:
+        log: the logged sessions.
+        mdp: the true tables.
+        logging_policy: who made the log.
+        seed: of what is random in a policy.
+        pg: settings of PG, whose limit one of them is.
+    """
+
+    log: Sessions
+    mdp: RecommendationMDP
+    logging_policy: str
+    seed: int
+    pg: PGConfig
+
+
+def _random(given: ReferenceInputs) -> Agent:
+    return RandomPolicy(given.log.num_items, given.log.slate_size, seed=given.seed)
+
+
+def _popularity(given: ReferenceInputs) -> Agent:
+    return PopularityPolicy(given.log.num_items, given.log.slate_size, seed=given.seed).learn(given.log)
+
+
+def _pg_limit(given: ReferenceInputs) -> Agent:
+    pg = given.pg
+    size = given.log.slate_size
+    return PGLimit(given.mdp, size, given.logging_policy, gamma=pg.gamma, lambda_r=pg.lambda_r, seed=given.seed)
+
+
+REFERENCES: dict[str, Callable[[ReferenceInputs], Agent]] = {
+    "random": _random,
+    "popularity": _popularity,
+    "max-reward": lambda given: MaxReward(given.mdp, given.log.slate_size),
+    "belief": lambda given: Belief(given.mdp, given.log.slate_size),
+    "optimal": lambda given: Optimal(given.mdp, given.log.slate_size),
+    "pg-limit": _pg_limit,
 }
-"""Policies that are not learnt by gradient, made from a log, the true tables and a seed."""
+"""Policies that are not learnt by gradient."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +128,8 @@ class OnlineWork:
         streams = Streams.of(job.seed)
         policy: Agent
         if job.agent in REFERENCES:
-            policy = REFERENCES[job.agent](log, mdp, streams.agent)
+            pg: PGConfig = preset("pg", self.preset)
+            policy = REFERENCES[job.agent](ReferenceInputs(log, mdp, job.logging_policy, streams.agent, pg))
         else:
             policy = agent = self.new_agent(job.agent, log, streams.agent)
             learn_job(agent, job, self.folder, log, recorder=recorder)

@@ -29,6 +29,7 @@ REFERENCES: dict[str, Any] = {
     "max-reward": (0, (4, 1, 1, 1, 1, 1)),
     "belief": (0, (6, 1.5)),
     "optimal": (0, (1, 1)),
+    "pg-limit": (0, (3, 1, 1, 1)),
 }
 STYLE: dict[Any, Any] = {
     "axes.spines.top": False,

@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 
 from irecgan_gym.envs import compiled
 from irecgan_gym.mdp import RecommendationMDP
+from irecgan_gym.planning.uniform_slates import uniform_click_probabilities
+from irecgan_gym.planning.values import click_probabilities
 
+FloatTable = NDArray[np.float64]
 States = NDArray[np.int64]
 Slates = NDArray[np.int64]
 
@@ -31,6 +34,7 @@ class LoggingPolicy(ABC):
             raise ValueError(f"slate_size must be from 1 to num_items = {mdp.num_items}, got {slate_size!r}")
         self.num_items = mdp.num_items
         self.slate_size = slate_size
+        self._rewards = mdp.rewards
         self._ranked = mdp.ranked_items()
         self._top = np.ascontiguousarray(self._ranked[:, :slate_size])
         self.inclusion_probabilities = np.take_along_axis(
@@ -51,6 +55,10 @@ class LoggingPolicy(ABC):
         """
 
     @abstractmethod
+    def click_probabilities(self) -> FloatTable:
+        """Exact probability that a user in state s clicks item a, over the slates shown; [m, n], rows add up to 1."""
+
+    @abstractmethod
     def _inclusion_by_rank(self) -> NDArray[np.float64]:
         """Probability that the item of each rank (0 is the best) is in the slate, [n]."""
 
@@ -62,6 +70,10 @@ class RandomPolicy(LoggingPolicy):
         """See :meth:`LoggingPolicy.draw`."""
         return random_slates(len(states), self.slate_size, self.num_items, rng)
 
+    def click_probabilities(self) -> FloatTable:
+        """See :meth:`LoggingPolicy.click_probabilities`."""
+        return uniform_click_probabilities(self._rewards, self.slate_size)
+
     def _inclusion_by_rank(self) -> NDArray[np.float64]:
         return np.full(self.num_items, self.slate_size / self.num_items)
 
@@ -72,6 +84,10 @@ class MaxPolicy(LoggingPolicy):
     def draw(self, states: States, rng: np.random.Generator) -> Slates:
         """See :meth:`LoggingPolicy.draw`; nothing is random here."""
         return self._top.take(states, axis=0)
+
+    def click_probabilities(self) -> FloatTable:
+        """See :meth:`LoggingPolicy.click_probabilities`."""
+        return click_probabilities(self._rewards, self._top)
 
     def _inclusion_by_rank(self) -> NDArray[np.float64]:
         return (np.arange(self.num_items) < self.slate_size).astype(np.float64)
@@ -103,6 +119,16 @@ class MixPolicy(LoggingPolicy):
         ranks = self._band.start + random_slates(len(band), self.slate_size, len(self._band), rng)
         slates[band] = self._ranked.take(states[band, None] * self.num_items + ranks)
         return slates
+
+    def click_probabilities(self) -> FloatTable:
+        """See :meth:`LoggingPolicy.click_probabilities`."""
+        items = self._ranked[:, self._band.start : self._band.stop]
+        in_band = uniform_click_probabilities(np.take_along_axis(self._rewards, items, axis=1), self.slate_size)
+        probabilities = 0.5 * click_probabilities(self._rewards, self._top)
+        np.put_along_axis(
+            probabilities, items, np.take_along_axis(probabilities, items, axis=1) + 0.5 * in_band, axis=1
+        )
+        return probabilities
 
     def _inclusion_by_rank(self) -> NDArray[np.float64]:
         inclusion = np.zeros(self.num_items)

@@ -1,3 +1,5 @@
+from itertools import combinations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -28,6 +30,25 @@ def test_propensities_are_the_frequencies_of_items_in_slates(name, state):
     chosen = policy(name)
     slates = chosen.draw(np.full(DRAWS, state), np.random.default_rng(1))
     assert_counts(shown(slates).sum(0), DRAWS, chosen.inclusion_probabilities[state])
+
+
+def test_click_probabilities_are_means_over_all_slates():
+    mdp = draw_mdp(3, 12, 5)
+    everything = list(combinations(range(12), 3))
+    for name in LOGGING_POLICIES:
+        chosen = make_logging_policy(name, mdp, 3)
+        for state, ranked in enumerate(mdp.ranked_items()):
+            band = [slate for slate in everything if set(slate) <= set(ranked[2:6])]
+            shown = {
+                "random": [(slate, 1 / len(everything)) for slate in everything],
+                "max": [(ranked[:3], 1.0)],
+                "mix": [(ranked[:3], 0.5), *((slate, 0.5 / len(band)) for slate in band)],
+            }[name]
+            expected = np.zeros(12)
+            for slate, probability in shown:
+                rewards = mdp.rewards[state, list(slate)]
+                expected[list(slate)] += probability * rewards / rewards.sum()
+            np.testing.assert_allclose(chosen.click_probabilities()[state], expected, atol=1e-12)
 
 
 @settings(max_examples=60, deadline=None)

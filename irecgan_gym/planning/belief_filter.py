@@ -31,9 +31,7 @@ class BeliefFilter:
 
     def start(self, number: int) -> FloatArray:
         """Beliefs at the start of sessions, [number, m]: all are in s_0."""
-        beliefs = np.zeros((number, self._num_states))
-        beliefs[:, START_STATE] = 1
-        return beliefs
+        return _certain_start(number, self._num_states)
 
     def slate_totals(self, slates: Ids) -> FloatArray:
         """Sum of r(s, .) over each slate [B, k] in each state, [B, m]."""
@@ -54,3 +52,40 @@ class BeliefFilter:
         joint = np.matmul((beliefs / totals)[:, None, :], self._moves[clicks])[:, 0]
         posterior: FloatArray = joint / joint.sum(axis=1, keepdims=True)
         return posterior
+
+
+class LoggedClickFilter:
+    """Distributions over the states of users whose clicks are known, but not their slates.
+
+    It is what a model can learn about states from a log at best, if clicks are all that it reads:
+    b'(s') is proportional to sum_s b(s) p(a | s) r(s, a) P(s' | s, a), with p the clicks under the logging policy. A
+    model does the same sum after its deployment, when others choose the slates.
+
+    Args:
+        mdp: the tables.
+        clicks: p(a | s), [m, n]; see :meth:`irecgan_gym.logging_policies.LoggingPolicy.click_probabilities`.
+    """
+
+    def __init__(self, mdp: RecommendationMDP, clicks: FloatArray) -> None:
+        self._moves = np.ascontiguousarray(((clicks * mdp.rewards)[:, :, None] * mdp.transitions).transpose(1, 0, 2))
+        # After clicks that no logged session could have had, no state is excluded and the click alone counts.
+        reached = np.einsum("sa,sat->at", mdp.rewards, mdp.transitions)
+        self._reached: FloatArray = reached / reached.sum(axis=1, keepdims=True)
+        self._num_states = mdp.num_states
+
+    def start(self, number: int) -> FloatArray:
+        """Beliefs at the start of sessions, [number, m]: all are in s_0."""
+        return _certain_start(number, self._num_states)
+
+    def update(self, beliefs: FloatArray, clicks: Ids) -> FloatArray:
+        """Beliefs after a click that succeeded; [B, m] and items [B] to [B, m], rows add up to 1."""
+        joint = np.matmul(beliefs[:, None, :], self._moves[clicks])[:, 0]
+        total = joint.sum(axis=1, keepdims=True)
+        posterior: FloatArray = np.where(total > 0, joint / np.where(total > 0, total, 1), self._reached[clicks])
+        return posterior
+
+
+def _certain_start(number: int, num_states: int) -> FloatArray:
+    beliefs = np.zeros((number, num_states))
+    beliefs[:, START_STATE] = 1
+    return beliefs

@@ -64,7 +64,7 @@ def test_simulated_online(tmp_path, capsys):
     before = (tmp_path / "run" / "results.csv").read_bytes()
     assert online(tmp_path / "run") == 0
     assert (tmp_path / "run" / "results.csv").read_bytes() == before
-    assert "7 of 7 jobs are in" in capsys.readouterr().out
+    assert "8 of 8 jobs are in" in capsys.readouterr().out
     assert online(tmp_path / "run", "--sessions", "31") == 1
     assert "sessions is [30] there and [31] now" in " ".join(capsys.readouterr().err.split())
 
@@ -76,9 +76,9 @@ def test_simulated_online(tmp_path, capsys):
 def test_agents_share_environment_log_and_users():
     settings = simulated_online.SimulatedOnline(out="unused", agents=("irecgan", "pg"), seeds=2)
     jobs = settings.grid()
-    names = ["logging-policy", "random", "popularity", "max-reward", "belief", "optimal", "irecgan", "pg"]
+    names = ["logging-policy", "random", "popularity", "max-reward", "belief", "optimal", "pg-limit", "irecgan", "pg"]
     assert [job.agent for job in jobs] == names * 2
-    assert [job.seed for job in jobs] == [0] * 8 + [1] * 8
+    assert [job.seed for job in jobs] == [0] * 9 + [1] * 9
 
 
 def test_the_grid_joins_every_policy_with_every_number_of_sessions():
@@ -87,14 +87,14 @@ def test_the_grid_joins_every_policy_with_every_number_of_sessions():
     )
     cells = [(job.logging_policy, job.num_sessions) for job in settings.grid() if job.agent == "pg"]
     assert cells == [("random", 20), ("random", 10), ("mix", 20), ("mix", 10)]
-    assert len(settings.grid()) == 7 * 4
+    assert len(settings.grid()) == 8 * 4
 
 
 def test_a_grid_from_the_dry_run_to_the_figures(tmp_path, capsys, monkeypatch):
     grid = ["--logging-policy", "random", "max", "--sessions", "20"]
     assert online(tmp_path / "run", *grid, "--dry-run") == 0
     output = capsys.readouterr().out
-    assert "jobs: 14 with 1 seeds; finished: 0" in output
+    assert "jobs: 16 with 1 seeds; finished: 0" in output
     assert "from default costs, measured once elsewhere" in output
     assert not (tmp_path / "run").exists()
 
@@ -111,12 +111,12 @@ def test_a_grid_from_the_dry_run_to_the_figures(tmp_path, capsys, monkeypatch):
     traceback = (tmp_path / "run" / "failures" / "pg-max-20-seed0.txt").read_text()
     assert "in fails" in traceback
     assert online(tmp_path / "run", *grid, "--dry-run") == 0
-    assert "jobs: 14 with 1 seeds; finished: 12" in capsys.readouterr().out
+    assert "jobs: 16 with 1 seeds; finished: 14" in capsys.readouterr().out
 
     monkeypatch.setattr(online_job.OnlineWork, "new_agent", new_agent)
     assert online(tmp_path / "run", *grid) == 0
     output = capsys.readouterr().out
-    assert "12 of 14 jobs are in" in output
+    assert "14 of 16 jobs are in" in output
     assert "random-max" not in output.split("measurements:")[0]  # What was finished is not done again.
     assert {row["logging_policy"] for row in rows_of(tmp_path / "run") if row["agent"] == "pg"} == {"random", "max"}
     assert not list((tmp_path / "run" / "failures").iterdir())

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from irecgan_gym.logging_policies import LOGGING_POLICIES, make_logging_policy
 from irecgan_gym.mdp import TRANSITIONS, draw_mdp
-from irecgan_gym.planning.belief_filter import BeliefFilter
+from irecgan_gym.planning.belief_filter import BeliefFilter, LoggedClickFilter
 from irecgan_gym.planning.belief_slates import BeliefSlates
 from irecgan_gym.planning.optimal_slates import optimal_slates
 from irecgan_gym.planning.values import item_values
@@ -40,6 +41,35 @@ def test_beliefs_are_those_of_all_paths(seed, kind, steps):
         beliefs = filter_.update(beliefs, filter_.slate_totals(slates), clicks)
     expected = np.array([[joint[state] for state in range(3)] for joint in joints])
     np.testing.assert_allclose(beliefs, expected / expected.sum(axis=1, keepdims=True), atol=1e-12)
+
+
+@pytest.mark.parametrize("name", LOGGING_POLICIES)
+@pytest.mark.parametrize("kind", TRANSITIONS)
+def test_clicks_alone_say_what_they_say_over_all_slates_and_paths(name, kind):
+    mdp = draw_mdp(3, 8, 2, kind)
+    clicked = make_logging_policy(name, mdp, 2).click_probabilities()
+    filter_ = LoggedClickFilter(mdp, clicked)
+    path = mdp.ranked_items()[0, :3] if name == "max" else np.array([4, 0, 4])
+    beliefs, joint = filter_.start(1), {0: 1.0}
+    for click in path:
+        after = dict.fromkeys(range(3), 0.0)
+        for state, probability in joint.items():
+            for following in after:
+                success = clicked[state, click] * mdp.rewards[state, click]
+                after[following] += probability * success * mdp.transitions[state, click, following]
+        beliefs, joint = filter_.update(beliefs, np.array([click])), after
+        total = sum(joint.values())
+        if total == 0:
+            break
+        np.testing.assert_allclose(beliefs[0], [joint[state] / total for state in range(3)], atol=1e-12)
+
+
+def test_clicks_that_no_log_holds_exclude_no_state():
+    mdp = draw_mdp(3, 8, 2, "softmax")
+    filter_ = LoggedClickFilter(mdp, make_logging_policy("max", mdp, 2).click_probabilities())
+    beliefs = filter_.update(filter_.start(1), mdp.ranked_items()[0, -1:])
+    assert (beliefs > 0).all()
+    np.testing.assert_allclose(beliefs.sum(), 1)
 
 
 def test_slates_for_beliefs_are_seldom_worse_than_the_best_of_all():
