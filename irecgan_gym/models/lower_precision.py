@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import TypeVar, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from irecgan_gym.models.packed_lstm import apply_gates
@@ -16,6 +16,10 @@ ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 _LARGE = 2**17
 """Numbers in a weight matrix whose products are worth it; those of smaller ones cost next to nothing."""
+_CACHED_ROWS = 512
+"""States that an LSTM steps at a time on a CPU."""
+_ROUND = 16
+"""Rows of weight matrices come in multiples of this."""
 
 
 class ProductsIn:
@@ -61,12 +65,27 @@ class LoweredLinear(nn.Module):
     def __init__(self, layer: nn.Linear) -> None:
         super().__init__()
         # Inputs before outputs: oneDNN multiplies a few hundred rows by such a matrix in three quarters of the time.
-        self.weight = layer.weight.detach().to(torch.bfloat16).t().contiguous()
-        self.bias = layer.bias.detach().to(torch.bfloat16)
+        self.weight = _with_bias(layer.weight.detach(), layer.bias.detach())
+        self._room = self.weight.new_empty(0)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """W x + b; [B, I] to [B, O]."""
-        return torch.addmm(self.bias, inputs.to(torch.bfloat16), self.weight)
+        return self._extended(inputs) @ self.weight
+
+    def passing(self, inputs: Tensor) -> Tensor:
+        """The same, in memory that the next call of this method overwrites.
+
+        For large outputs, new pages from the system take longer than the product.
+        """
+        shape = (len(inputs), self.weight.shape[1])
+        if self._room.numel() < math.prod(shape):
+            self._room = self.weight.new_empty(math.prod(shape))
+        return torch.mm(self._extended(inputs), self.weight, out=self._room[: math.prod(shape)].view(shape))
+
+    def _extended(self, inputs: Tensor) -> Tensor:
+        extended = _inputs_with_one(len(inputs), self.weight, inputs.shape[1])
+        extended[:, : inputs.shape[1]] = inputs
+        return extended
 
 
 class LoweredLSTM(nn.Module):
@@ -75,26 +94,55 @@ class LoweredLSTM(nn.Module):
     def __init__(self, network: nn.LSTM) -> None:
         super().__init__()
         self.hidden_size = network.hidden_size
-        self._layers: list[tuple[Tensor, Tensor]] = []
+        self._weights: list[Tensor] = []
         for layer in range(network.num_layers):
             w_ih, w_hh, b_ih, b_hh = (
                 getattr(network, f"{name}_l{layer}").detach()
                 for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
             )
             # One product for what comes from below and from the step before.
-            weight = torch.cat([w_ih.to(torch.bfloat16), w_hh.to(torch.bfloat16)], dim=1)
-            self._layers.append((weight, (b_ih + b_hh).to(torch.bfloat16)))
+            self._weights.append(_with_bias(torch.cat([w_ih, w_hh], dim=1), b_ih + b_hh))
 
     def step(self, inputs: Tensor, state: Tensor) -> Tensor:
         """What :func:`~irecgan_gym.models.packed_lstm.lstm_step` does."""
-        width, layers = self.hidden_size, len(self._layers)
         new = torch.empty_like(state)
-        for layer, (weight, bias) in enumerate(self._layers):
-            hidden = slice(layer * width, (layer + 1) * width)
-            cell = slice((layers + layer) * width, (layers + layer + 1) * width)
-            both = inputs.new_empty(len(inputs), weight.shape[1], dtype=torch.bfloat16)
-            both[:, :-width] = inputs
-            both[:, -width:] = state[:, hidden]
-            gates = F.linear(both, weight, bias).to(state.dtype)
-            inputs = apply_gates(gates, state[:, cell], new[:, cell], new[:, hidden])
+        # On a CPU, a few rows at a time: what they need stays in the cache, and in memory that is there already.
+        rows = max(1, len(inputs) if inputs.is_cuda else min(len(inputs), _CACHED_ROWS))
+        width, layers = self.hidden_size, len(self._weights)
+        gates = state.new_empty(rows, 4 * width)
+        products = torch.empty_like(gates, dtype=torch.bfloat16)
+        below = [inputs.shape[1]] + [width] * (layers - 1)
+        extended = [
+            _inputs_with_one(rows, weight, size + width) for weight, size in zip(self._weights, below, strict=True)
+        ]
+        for first in range(0, len(inputs), rows):
+            those = slice(first, first + rows)
+            value, before, after = inputs[those], state[those], new[those]
+            for layer, (weight, size) in enumerate(zip(self._weights, below, strict=True)):
+                hidden = slice(layer * width, (layer + 1) * width)
+                cell = slice((layers + layer) * width, (layers + layer + 1) * width)
+                both, product, gate = (held[: len(value)] for held in (extended[layer], products, gates))
+                both[:, :size] = value
+                both[:, size : size + width] = before[:, hidden]
+                gate.copy_(torch.mm(both, weight, out=product))
+                value = apply_gates(gate, before[:, cell], after[:, cell], after[:, hidden])
         return new
+
+
+def _with_bias(weight: Tensor, bias: Tensor) -> Tensor:
+    """W^T in bfloat16 with b as one more row, and rows of zeros up to a round number; [O, I] and [O] to [K, O].
+
+    A product that adds a bias writes it to all of its output first, a pass over memory that takes a third of the time.
+    """
+    outputs, inputs = weight.shape
+    extended = weight.new_zeros(-(-(inputs + 1) // _ROUND) * _ROUND, outputs, dtype=torch.bfloat16)
+    extended[:inputs] = weight.t()
+    extended[inputs] = bias
+    return extended
+
+
+def _inputs_with_one(number: int, weight: Tensor, inputs: int) -> Tensor:
+    """Room for ``number`` rows of inputs to a weight of :func:`_with_bias`, with the bias's 1 behind them."""
+    extended = weight.new_zeros(number, len(weight))
+    extended[:, inputs] = 1
+    return extended

@@ -65,16 +65,18 @@ def _with_replacement(logits: Tensor, number: int, generator: torch.Generator) -
     blocks, rest = _invert(sums.cumsum(1, dtype=torch.float64), uniform)
     if not in_blocks:
         return blocks
-    # Blocks were chosen by their sums; only the blocks that were chosen are summed item by item.
-    items = blocks.unsqueeze(2) * _BLOCK + torch.arange(_BLOCK, device=logits.device)
-    beyond = None if size % _BLOCK == 0 else items >= size
-    chosen = logits.gather(1, (items if beyond is None else items.clamp(max=size - 1)).flatten(1))
-    inside = (chosen.to(top.dtype) - top).exp_().view(items.shape)
-    if beyond is not None:
-        inside.masked_fill_(beyond, 0.0)
+    # Blocks were chosen by their sums; only the blocks that were chosen are summed item by item. The last one may be
+    # cut short: it is read with items of the block before, which then count for nothing.
+    starts = (blocks * _BLOCK).clamp_(max=size - _BLOCK)
+    firsts = starts + size * torch.arange(len(logits), device=logits.device).unsqueeze(1)
+    chosen = logits.reshape(-1).unfold(0, _BLOCK, 1)[firsts.flatten()].view(*blocks.shape, _BLOCK)
+    inside = (chosen.to(top.dtype) - top.unsqueeze(2)).exp_()
+    if size % _BLOCK != 0:
+        before = (blocks * _BLOCK - starts).unsqueeze(2)
+        inside.masked_fill_(torch.arange(_BLOCK, device=logits.device) < before, 0.0)
     # The sums of blocks were rounded to the type of the weights, so the rest is scaled to the exact sum.
-    places, _ = _invert(inside.cumsum(2, dtype=torch.float64).flatten(0, 1), rest.view(-1, 1))
-    return blocks * _BLOCK + places.view_as(blocks)
+    places, _ = _invert(inside.cumsum(2).flatten(0, 1), rest.view(-1, 1))
+    return starts + places.view_as(blocks)
 
 
 def _weights(logits: Tensor) -> tuple[Tensor, Tensor]:
@@ -86,22 +88,28 @@ def _weights(logits: Tensor) -> tuple[Tensor, Tensor]:
 
 def _block_sums(logits: Tensor) -> tuple[Tensor, Tensor]:
     """The same with the weights summed over blocks of categories; a few rows at a time, for the cache of a CPU."""
-    size = logits.shape[1]
+    number, size = logits.shape
     whole = size - size % _BLOCK
-    tops, sums = [], []
-    rows = len(logits) if logits.is_cuda else max(1, _CACHED_WEIGHTS // size)
-    for part in torch.split(logits, rows):
-        top, weights = _weights(part)
-        of_blocks = weights[:, :whole].view(len(part), -1, _BLOCK).sum(2)
-        rest = weights[:, whole:].sum(1, keepdim=True)
-        tops.append(top)
-        sums.append(torch.cat([of_blocks, rest], dim=1) if whole < size else of_blocks)
-    return torch.cat(tops), torch.cat(sums)
+    dtype = torch.promote_types(logits.dtype, torch.float32)
+    tops = logits.new_empty(number, 1, dtype=dtype)
+    sums = logits.new_empty(number, -(-size // _BLOCK), dtype=dtype)
+    rows = number if logits.is_cuda else max(1, min(number, _CACHED_WEIGHTS // size))
+    # One piece of memory for all weights: asking the system for new pages takes longer than the arithmetic.
+    held = logits.new_empty(rows, size, dtype=dtype)
+    for first in range(0, number, rows):
+        those = slice(first, first + rows)
+        weights = held[: len(logits[those])].copy_(logits[those])
+        top = torch.amax(weights, 1, keepdim=True, out=tops[those])
+        weights.sub_(top).exp_()
+        torch.sum(weights[:, :whole].view(len(weights), -1, _BLOCK), 2, out=sums[those, : whole // _BLOCK])
+        if whole < size:
+            torch.sum(weights[:, whole:], 1, out=sums[those, -1])
+    return tops, sums
 
 
 def _invert(cumulative: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
     """The place where each uniform number falls, and how far within that place's share, again in [0, 1); [B, D]."""
-    total = cumulative[:, -1:]
+    total, uniform = cumulative[:, -1:], uniform.to(cumulative.dtype)
     # Below the total whatever rounding does, so that the place found has a share.
     threshold = torch.minimum(uniform * total, torch.nextafter(total, torch.zeros_like(total)))
     places = torch.searchsorted(cumulative, threshold, right=True)

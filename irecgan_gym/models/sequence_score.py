@@ -14,8 +14,8 @@ from irecgan_gym.models.predictor_policy import PolicyLike, as_rollout_policy
 from irecgan_gym.models.user_model import UserModel
 from irecgan_gym.sessions import Sessions
 
-_STATE_ELEMENTS = 2**26
-"""Numbers in the recurrent states of the user model and the discriminator that are held at a time (256 MB)."""
+_STATE_ELEMENTS = 2**25
+"""Numbers in the recurrent states of the user model and the discriminator that are held at a time (128 MB)."""
 
 
 class Prefixes(NamedTuple):

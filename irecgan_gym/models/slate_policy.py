@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from irecgan_gym.models.batches import StepBatch
 from irecgan_gym.models.catalogue_softmax import chosen_log_probabilities
 from irecgan_gym.models.encoder import EncoderConfig, RecurrentEncoder
+from irecgan_gym.models.lower_precision import LoweredLinear
 from irecgan_gym.models.query_head import QueryHead
 from irecgan_gym.models.sampling import sample_without_replacement
 
@@ -79,7 +80,11 @@ class CataloguePolicy(nn.Module, ABC):
     def _logits_in_blocks(self, state: Tensor) -> Iterator[Tensor]:
         rows = max(_BLOCK_ROWS, self._block_elements // self.num_items)
         for hidden in torch.split(self.encoder.output(state), rows):
-            yield self.logits(hidden)
+            yield self._passing_logits(hidden)
+
+    def _passing_logits(self, hidden: Tensor) -> Tensor:
+        """Logits that nobody keeps until the next ones are asked for."""
+        return self.logits(hidden)
 
     @property
     def _block_elements(self) -> int:
@@ -120,6 +125,9 @@ class SlatePolicy(CataloguePolicy):
     @property
     def _block_elements(self) -> int:
         return _LOWER_BLOCK_ELEMENTS if self.head.weight.dtype == torch.bfloat16 else _BLOCK_ELEMENTS
+
+    def _passing_logits(self, hidden: Tensor) -> Tensor:
+        return self.head.passing(hidden) if isinstance(self.head, LoweredLinear) else self.logits(hidden)
 
     def click_log_probabilities(self, batch: StepBatch) -> Tensor:
         """Log pi(c_t in a_t | s_t) of the clicked items, 0 where the user left; [M] (differentiable)."""

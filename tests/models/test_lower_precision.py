@@ -19,6 +19,10 @@ def slate_policy(shape=SHAPE, num_items=N):
     return build(lambda: SlatePolicy(num_items, K, shape), torch.Generator().manual_seed(0))
 
 
+def linear():
+    return build(lambda: torch.nn.Linear(128, N), torch.Generator().manual_seed(0))
+
+
 @torch.no_grad()
 def test_states_stay_near_those_of_float32():
     policy = slate_policy()
@@ -84,6 +88,38 @@ def test_float32_and_modules_without_large_products_are_not_copied():
     assert ProductsIn("float32")(policy) is policy
     small = slate_policy(EncoderConfig("gru", hidden_size=4, embedding_size=3), num_items=7)
     assert ProductsIn("bfloat16")(small) is small
+
+
+@torch.no_grad()
+def test_passing_outputs_are_those_of_the_layer_until_the_next_call():
+    layer, generator = LoweredLinear(linear()), torch.Generator().manual_seed(1)
+    many, few = torch.randn(9, 128, generator=generator), torch.randn(4, 128, generator=generator)
+    first = layer.passing(many)
+    assert torch.equal(first, layer(many))
+    second = layer.passing(few)
+    assert torch.equal(second, layer(few))
+    assert torch.equal(first[:4], second)
+
+
+@torch.no_grad()
+def test_a_layer_adds_its_bias():
+    layer = linear()
+    layer.bias.copy_(torch.arange(N) % 7)
+    inputs = torch.randn(3, 128, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(LoweredLinear(layer)(inputs).float(), layer(inputs), rtol=0.01, atol=0.03)
+
+
+@torch.no_grad()
+def test_rows_of_an_lstm_do_not_depend_on_how_many_there_are():
+    """More rows than are stepped at a time, the last part not full."""
+    network = build(lambda: torch.nn.LSTM(16, 128, 2), torch.Generator().manual_seed(0))
+    lower, generator = LoweredLSTM(network), torch.Generator().manual_seed(1)
+    inputs = torch.randn(1100, 16, generator=generator)
+    state = torch.randn(1100, 512, generator=generator)
+    together = lower.step(inputs, state)
+    for row in (0, 511, 512, 1024, 1099):
+        alone = lower.step(inputs[row : row + 1], state[row : row + 1])
+        torch.testing.assert_close(together[row : row + 1], alone, rtol=0, atol=0.01)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 300])
