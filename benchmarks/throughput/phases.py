@@ -219,13 +219,13 @@ def fit_for_generation(task: UserModelTask) -> None:
 
 
 def measure_generation(task: GenerationTask) -> PhaseResult:
-    """Time generation, after a few sessions to warm up."""
+    """Time rounds of generation, after one to warm up."""
     device, shape = resolve_device(task.device), task.shape
     models = networks(shape, device)
     models = replace(models, user_model=UserModel.load(task.user_model, device=device))
     longest = session_limit(shape.sessions(seed=0))
     generate = {"generation": generate_plainly, "adversarial": generate_with_scores}[task.phase]
-    generate(models, shape.config, longest, min(8, task.num_sessions), 0, task.precision)
+    generate(models, shape.config, longest, task.num_sessions, 0, task.precision)
     generated: list[Sessions] = []
     timing = time_calls(
         lambda: generated.append(

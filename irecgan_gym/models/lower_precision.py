@@ -16,7 +16,7 @@ ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 _LARGE = 2**17
 """Numbers in a weight matrix whose products are worth it; those of smaller ones cost next to nothing."""
-_CACHED_ROWS = 512
+_CACHED_ROWS = 1024
 """States that an LSTM steps at a time on a CPU."""
 _ROUND = 16
 """Rows of weight matrices come in multiples of this."""

@@ -117,7 +117,7 @@ def test_rows_of_an_lstm_do_not_depend_on_how_many_there_are():
     inputs = torch.randn(1100, 16, generator=generator)
     state = torch.randn(1100, 512, generator=generator)
     together = lower.step(inputs, state)
-    for row in (0, 511, 512, 1024, 1099):
+    for row in (0, 1023, 1024, 1099):
         alone = lower.step(inputs[row : row + 1], state[row : row + 1])
         torch.testing.assert_close(together[row : row + 1], alone, rtol=0, atol=0.01)
 
