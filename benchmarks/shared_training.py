@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from agents.irecgan import IRecGAN
 from agents.lstm import LSTMD
 from agents.policy_agent import PolicyAgent
+from benchmarks.durations import DefaultSeconds
 from benchmarks.measurements import Job
 from benchmarks.run_folder import RunFolder
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
+
+_ADOPTING = 0.3
+"""Seconds that an LSTMD takes which has not to be trained."""
+
+
+def seconds_where_shared(seconds: DefaultSeconds, agents: Sequence[str]) -> DefaultSeconds:
+    """Expected seconds of jobs of a run in which LSTMD finds IRecGAN's networks, if there is one.
+
+    As jobs are started longest first, LSTMD's come after the IRecGAN's of their seed, and need not be trained.
+    """
+    if IRecGAN.kind not in agents:
+        return seconds
+
+    def shared(job: Job) -> float | None:
+        expected = seconds(job)
+        return expected if job.agent != LSTMD.kind or expected is None else _ADOPTING
+
+    return shared
 
 
 def learn_job(

@@ -35,6 +35,7 @@ from benchmarks.online_costs import fast_preset_seconds
 from benchmarks.online_job import DEPLOYMENTS, LOGGING_POLICY, REFERENCES, OnlineWork, Streams
 from benchmarks.plots import draw_run
 from benchmarks.run_folder import RunFolder
+from benchmarks.shared_training import seconds_where_shared
 from benchmarks.slate_view import show_session
 from benchmarks.tables import MIN_SEEDS, paired_difference, summarise, summary_table
 
@@ -108,7 +109,7 @@ class SimulatedOnline(GridSettings):
 
     def default_seconds(self) -> DefaultSeconds:
         """What jobs take as long as none of their kind is done."""
-        return unknown if self.preset == "paper" else fast_preset_seconds
+        return unknown if self.preset == "paper" else seconds_where_shared(fast_preset_seconds, self.agents)
 
 
 def run(settings: SimulatedOnline, console: Console) -> RunFolder:
