@@ -16,7 +16,7 @@ from agents.pgu import PGU
 from agents.policy_rounds import RoundsConfig
 from agents.presets import AGENT_NAMES, PRESET_NAMES, PresetName, agent_class, make_agent, preset, with_ending
 from agents.reference import PopularityPolicy, RandomPolicy
-from agents.state_policies import MaxReward, Myopic, Optimal
+from agents.state_policies import MaxLogOptimal, MaxReward, Myopic, Optimal
 
 __all__ = [
     "AC",
@@ -38,6 +38,7 @@ __all__ = [
     "IRecGANConfig",
     "LSTMConfig",
     "LSTMDConfig",
+    "MaxLogOptimal",
     "MaxReward",
     "ModelBasedConfig",
     "Myopic",

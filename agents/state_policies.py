@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from agents.base import State
 from agents.mdp_policy import MDPPolicy
 from irecgan_gym.mdp import START_STATE, RecommendationMDP
+from irecgan_gym.planning.max_log_slates import max_log_slates
 from irecgan_gym.planning.optimal_slates import StateSlates, myopic_slates, optimal_slates, top_slates
 from irecgan_gym.sessions import Sessions
 
@@ -108,3 +109,17 @@ class Optimal(StatePolicy):
 
     def _solve(self) -> StateSlates:
         return optimal_slates(self.mdp, self.slate_size)
+
+
+class MaxLogOptimal(StatePolicy):
+    """The best slate of the true state for one who knows of rewards what endless ``max`` logs show.
+
+    Such logs show a state's k best items and never another, so there is next to nothing that this policy does better
+    than :class:`MaxReward`: what can be learnt from them beyond imitation
+    (:func:`irecgan_gym.planning.max_log_slates.max_log_slates`).
+    """
+
+    kind = "max-log-optimal"
+
+    def _solve(self) -> StateSlates:
+        return max_log_slates(self.mdp, self.slate_size)

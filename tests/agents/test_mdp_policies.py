@@ -10,14 +10,14 @@ import irecgan_gym  # noqa: F401 (registers the envs)
 from agents.belief import Belief
 from agents.blind import Blind
 from agents.evaluation import evaluate_online, evaluate_reranking
-from agents.state_policies import MaxReward, Myopic, Optimal
+from agents.state_policies import MaxLogOptimal, MaxReward, Myopic, Optimal
 from irecgan_gym.mdp import RecommendationMDP, draw_mdp
 from irecgan_gym.planning.belief_slates import BeliefSlates
 from irecgan_gym.planning.optimal_slates import optimal_slates
 from irecgan_gym.planning.values import item_values
 from irecgan_gym.sessions import Sessions
 
-SEEING = (MaxReward, Myopic, Optimal)
+SEEING = (MaxReward, MaxLogOptimal, Myopic, Optimal)
 ALL = (*SEEING, Blind, Belief)
 
 
