@@ -7,6 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch.profiler import record_function
+
+MEASURED = "measured"
+"""Name, in profiles, of the stretches in which calls are timed."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,11 @@ def time_calls(function: Callable[[], object], at_least: float, device: torch.de
     """
     synchronise(device)
     calls, seconds, best, computed = 0, 0.0, float("inf"), time.process_time()
-    while calls == 0 or seconds < at_least:
-        start = time.perf_counter()
-        function()
-        synchronise(device)
-        call = time.perf_counter() - start
-        calls, seconds, best = calls + 1, seconds + call, min(best, call)
+    with record_function(MEASURED):
+        while calls == 0 or seconds < at_least:
+            start = time.perf_counter()
+            function()
+            synchronise(device)
+            call = time.perf_counter() - start
+            calls, seconds, best = calls + 1, seconds + call, min(best, call)
     return Timing(calls, seconds, best, time.process_time() - computed)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.command import SettingsError
-from benchmarks.throughput import command, environments, measuring
+from benchmarks.throughput import command, environments, measuring, profiles
 from benchmarks.throughput.command import Throughput
 from benchmarks.throughput.growth import FULL, GrowthLaw, Series, fit_law, growth_shape, never_leaves
 from benchmarks.throughput.growth_plots import MeasuredSeries, draw_growth
@@ -223,3 +223,17 @@ def test_forecast_scales_with_sessions_and_the_limit():
     assert f"{1e8 / 200 / 86400:.3g} days (agent)" in first
     assert "A million items: the agent has 566 million parameters" in second
     assert list(larger_data([cikm], [], rates)) == []
+
+
+def test_profiles_name_the_operators_of_every_phase(capsys):
+    sizes = ["--shape", "fast", "--batch-size", "4", "--num-sessions", "3", "--seconds", "0.005", "--threads", "1"]
+    assert profiles.main(["--scale", "smoke", "--top", "40", *sizes]) == 0
+    output = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    for phase in ("agent", "user model", "discriminator", "generation", "adversarial"):
+        assert f"{phase} plain PyTorch" in output
+        assert f"{phase} suite, float32" in output
+    # Training has backward passes, in the suite as elsewhere; the suite's optimiser is a fused one.
+    assert "mkldnn_rnn_layer_backward" in output
+    assert "_fused_adamw_" in output
+    assert profiles.main(["--scale", "smoke", "--top", "0"]) == 1
+    assert "--top must be at least 1" in capsys.readouterr().err
