@@ -22,7 +22,7 @@ class Features:
         recall: history and candidates share embeddings, and touched items are remembered
             (:attr:`EncoderConfig.recall`).
         positions: the user model has a position term, and re-ranking knows the places at which items were shown
-            (:class:`~agents.examination.Examination`, fitted to the validation part).
+            and what was touched last (:class:`~agents.examination.Examination`, fitted to the validation part).
     """
 
     events: bool = False

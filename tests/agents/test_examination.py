@@ -1,4 +1,4 @@
-"""The choice model of scores and places: what it finds in clicks that were drawn from it."""
+"""The choice model of scores, places and what was touched last: what it finds in clicks that were drawn from it."""
 
 import numpy as np
 import pytest
@@ -37,6 +37,39 @@ def test_finds_what_the_clicks_were_drawn_from(rng, sharpness):
     found = Examination.fit(*log(rng, 20_000, sharpness))
     assert found.sharpness == pytest.approx(sharpness, abs=0.06)
     np.testing.assert_allclose(found.places - found.places.mean(), PLACES, atol=0.1)
+
+
+def test_finds_how_readily_users_return_to_what_they_touched_last(rng):
+    """Sessions of two lists: in the second the item clicked first stands again, and draws exp(1.5) times its score."""
+    slates, clicks = [], []
+    for _ in range(6000):
+        first = rng.permutation(20)[:4]
+        touched = first[rng.integers(4)]
+        second = rng.permutation(np.append(touched, 20 + rng.permutation(10)[:3]))
+        chances = np.exp(1.5 * (second == touched))
+        clicks += [touched, second[rng.choice(4, p=chances / chances.sum())]]
+        slates += [first, second]
+    sessions = Sessions.from_columns(
+        num_items=30,
+        lengths=np.full(6000, 2),
+        slates=np.concatenate(slates),
+        slate_lengths=np.full(12_000, 4),
+        clicks=clicks,
+        rewards=np.ones(12_000),
+    )
+    later = sessions.select(slice(0, 6000))
+    found = Examination.fit(np.zeros(len(sessions.slate_items)), sessions)
+    assert found.resumption == pytest.approx(1.5, abs=0.15)
+    logits = found.logits(np.zeros(len(later.slate_items)), later)
+    np.testing.assert_allclose(logits[:4], found.places[:4], atol=1e-6)
+
+
+def test_few_lists_make_neighbouring_places_alike(rng):
+    scores, sessions = log(rng, 60, 1.0)
+    rough, smooth = (Examination.fit(scores, sessions, smoothness=weight).places for weight in (0.01, 1000.0))
+    assert np.ptp(smooth) < 0.1 < np.ptp(rough)
+    chosen = Examination.fit(scores, sessions).places
+    assert np.ptp(smooth) <= np.ptp(chosen) <= np.ptp(rough)
 
 
 def test_gradient_of_the_likelihood(rng, monkeypatch):
