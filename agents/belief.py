@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.base import State
-from agents.mdp_policy import MDPPolicy
+from agents.mdp_policy import DeterministicMDPPolicy
 from irecgan_gym.mdp import RecommendationMDP
 from irecgan_gym.planning.belief_filter import BeliefFilter
 from irecgan_gym.planning.belief_slates import BeliefSlates
@@ -17,7 +17,7 @@ from irecgan_gym.planning.values import item_values
 from irecgan_gym.sessions import Sessions
 
 
-class Belief(MDPPolicy):
+class Belief(DeterministicMDPPolicy):
     """Knows the tables and sees clicks only: an exact filter over the state, acting by QMDP.
 
     Of a session it keeps the probability of each state (:class:`irecgan_gym.planning.belief_filter.BeliefFilter`) and

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.base import State
-from agents.mdp_policy import MDPPolicy
+from agents.mdp_policy import DeterministicMDPPolicy
 from irecgan_gym.mdp import RecommendationMDP
 from irecgan_gym.planning.blind_slates import blind_slates
 from irecgan_gym.sessions import Sessions
 
 
-class Blind(MDPPolicy):
+class Blind(DeterministicMDPPolicy):
     """Knows the tables but ignores clicks: the best slate for s_0, then one fixed slate.
 
     Args:

@@ -20,10 +20,7 @@ MDPPolicyT = TypeVar("MDPPolicyT", bound="MDPPolicy")
 
 
 class MDPPolicy(Agent):
-    """A policy computed from an MDP; nothing in it is learnt, or random unless a subclass says so.
-
-    Sampled deployment (``deterministic=False``) shows the same slates: it is the policy that is a reference, not its
-    exploration.
+    """A policy computed from an MDP; nothing in it is learnt.
 
     Args:
         mdp: the true tables, e.g. ``env.unwrapped.mdp``.
@@ -42,28 +39,6 @@ class MDPPolicy(Agent):
         """Nothing is learnt: the tables say all."""
         return self
 
-    def set_random_seed(self, seed: int) -> None:
-        """Nothing is random."""
-
-    def slate_scores(self, sessions: Sessions) -> NDArray[np.float32]:
-        """Log-probability that a random place of the policy's own slate holds the item: log(1 / k), or -inf.
-
-        Raises:
-            ValueError: sessions over another catalogue, or without what the policy observes.
-        """
-        self._check_catalogue(sessions)
-        own = self._slates_in(sessions)[sessions.step_of_entry]
-        chosen = (own == sessions.slate_items[:, None]).any(axis=1)
-        return np.where(chosen, -np.log(self.slate_size), -np.inf).astype(np.float32)
-
-    def _check_catalogue(self, sessions: Sessions) -> None:
-        if sessions.num_items != self.num_items:
-            raise ValueError(f"the sessions have {sessions.num_items} items, the policy {self.num_items}")
-
-    @abstractmethod
-    def _slates_in(self, sessions: Sessions) -> NDArray[np.int64]:
-        """What the policy would have shown at each logged step, [T, k]."""
-
     def save(self, path: str | Path) -> None:
         """Write the tables to one safetensors file, atomically."""
         tables = {"rewards": self.mdp.rewards, "transitions": self.mdp.transitions}
@@ -81,3 +56,33 @@ class MDPPolicy(Agent):
         arguments, tensors = load_weights(path, cls.kind)
         mdp = RecommendationMDP(tensors["rewards"].numpy(), tensors["transitions"].numpy())
         return cls(mdp, **arguments)
+
+    def _check_catalogue(self, sessions: Sessions) -> None:
+        if sessions.num_items != self.num_items:
+            raise ValueError(f"the sessions have {sessions.num_items} items, the policy {self.num_items}")
+
+
+class DeterministicMDPPolicy(MDPPolicy):
+    """One that shows one slate to those of whom it knows the same.
+
+    Sampled deployment (``deterministic=False``) shows the same slates: it is the policy that is a reference, not its
+    exploration.
+    """
+
+    def set_random_seed(self, seed: int) -> None:
+        """Nothing is random."""
+
+    def slate_scores(self, sessions: Sessions) -> NDArray[np.float32]:
+        """Log-probability that a random place of the policy's own slate holds the item: log(1 / k), or -inf.
+
+        Raises:
+            ValueError: sessions over another catalogue, or without what the policy observes.
+        """
+        self._check_catalogue(sessions)
+        own = self._slates_in(sessions)[sessions.step_of_entry]
+        chosen = (own == sessions.slate_items[:, None]).any(axis=1)
+        return np.where(chosen, -np.log(self.slate_size), -np.inf).astype(np.float32)
+
+    @abstractmethod
+    def _slates_in(self, sessions: Sessions) -> NDArray[np.int64]:
+        """What the policy would have shown at each logged step, [T, k]."""

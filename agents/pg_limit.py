@@ -95,10 +95,6 @@ class PGLimit(MDPPolicy):
         steps = sessions.step_of_entry
         return self.log_probabilities(self._beliefs_in(sessions))[steps, sessions.slate_items].astype(np.float32)
 
-    def _slates_in(self, sessions: Sessions) -> NDArray[np.int64]:
-        scores = self.log_probabilities(self._beliefs_in(sessions))
-        return np.argsort(-scores, axis=1, kind="stable")[:, : self.slate_size]
-
     def _beliefs_in(self, sessions: Sessions) -> NDArray[np.float64]:
         beliefs = np.empty((sessions.num_steps, self.mdp.num_states))
         rows = np.arange(len(sessions))

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.base import State
-from agents.mdp_policy import MDPPolicy
+from agents.mdp_policy import DeterministicMDPPolicy
 from irecgan_gym.mdp import START_STATE, RecommendationMDP
 from irecgan_gym.planning.max_log_slates import max_log_slates
 from irecgan_gym.planning.optimal_slates import StateSlates, myopic_slates, optimal_slates, top_slates
 from irecgan_gym.sessions import Sessions
 
 
-class StatePolicy(MDPPolicy):
+class StatePolicy(DeterministicMDPPolicy):
     """A slate for each state, computed once.
 
     Its observations are states, those of an env made with ``observation="state"``.
