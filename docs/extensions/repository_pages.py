@@ -9,10 +9,12 @@ _PAGES = {"benchmarks/README.md": "benchmarks", "benchmarks/RESULTS.md": "result
 }
 _LINKS = {
     "(RESULTS.md": "(results.md",
+    "(README.md#speed": "(benchmarks.md#speed",
     "(benchmarks/README.md": "(benchmarks.md",
     "(benchmarks/RESULTS.md": "(results.md",
     "(docs/images/": "(../images/",
     "(../docs/images/": "(../images/",
+    "(../docs/": "(../",
     "(docs/": "(../",
     "(CHANGELOG.md": "(changelog.md",
     "(CONTRIBUTING.md": "(contributing.md",
