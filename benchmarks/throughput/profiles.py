@@ -105,7 +105,7 @@ def run(settings: Profiles, console: Console) -> None:
     """Profile all phases, each in a process of its own, and print a table."""
     settings.check()
     # What starts and stops the profiler would write a line for each, in processes that begin from here.
-    os.environ.setdefault("KINETO_LOG_LEVEL", "5")
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     threads = settings.threads or available_cores()
     sizes = smoke_shape(settings.shape) if settings.scale == "smoke" else _full_shape(settings.shape)
     table = Table("phase", "by", "operators by their share of the time", title=sizes.description())
