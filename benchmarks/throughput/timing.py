@@ -50,12 +50,13 @@ def time_calls(function: Callable[[], object], at_least: float, device: torch.de
         device: where the function computes.
     """
     synchronise(device)
-    calls, seconds, best, computed = 0, 0.0, float("inf"), time.process_time()
+    calls, seconds, computed, best = 0, 0.0, 0.0, float("inf")
     with record_function(MEASURED):
         while calls == 0 or seconds < at_least:
-            start = time.perf_counter()
+            start, computed_before = time.perf_counter(), time.process_time()
             function()
             synchronise(device)
             call = time.perf_counter() - start
+            computed += time.process_time() - computed_before
             calls, seconds, best = calls + 1, seconds + call, min(best, call)
-    return Timing(calls, seconds, best, time.process_time() - computed)
+    return Timing(calls, seconds, best, computed)
