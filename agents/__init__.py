@@ -3,7 +3,7 @@
 from agents.ac import AC, ACConfig
 from agents.acu import ACU, ACUConfig
 from agents.base import Agent
-from agents.belief import Belief
+from agents.belief import Belief, MaxLogBelief
 from agents.blind import Blind
 from agents.irecgan import IRecGAN, IRecGANConfig
 from agents.lstm import LSTM, LSTMD, LSTMConfig, LSTMDConfig
@@ -38,6 +38,7 @@ __all__ = [
     "IRecGANConfig",
     "LSTMConfig",
     "LSTMDConfig",
+    "MaxLogBelief",
     "MaxLogOptimal",
     "MaxReward",
     "ModelBasedConfig",

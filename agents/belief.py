@@ -12,6 +12,7 @@ from agents.mdp_policy import DeterministicMDPPolicy
 from irecgan_gym.mdp import RecommendationMDP
 from irecgan_gym.planning.belief_filter import BeliefFilter
 from irecgan_gym.planning.belief_slates import BeliefSlates
+from irecgan_gym.planning.max_log_slates import max_log_knowledge
 from irecgan_gym.planning.optimal_slates import optimal_slates
 from irecgan_gym.planning.values import item_values
 from irecgan_gym.sessions import Sessions
@@ -38,9 +39,12 @@ class Belief(DeterministicMDPPolicy):
 
     def __init__(self, mdp: RecommendationMDP, slate_size: int) -> None:
         super().__init__(mdp, slate_size)
-        values = optimal_slates(mdp, slate_size).values
         self._filter = BeliefFilter(mdp)
-        self._slates = BeliefSlates(mdp.rewards, item_values(mdp, values), slate_size)
+        self._slates = self._chooser()
+
+    def _chooser(self) -> BeliefSlates:
+        values = optimal_slates(self.mdp, self.slate_size).values
+        return BeliefSlates(self.mdp.rewards, item_values(self.mdp, values), self.slate_size)
 
     def predict(
         self,
@@ -91,3 +95,16 @@ class Belief(DeterministicMDPPolicy):
             rows, places = rows[going_on], places[going_on]
             beliefs = self._filter.update(beliefs[going_on], totals[places], sessions.clicks[places])
         return slates
+
+
+class MaxLogBelief(Belief):
+    """The same for one who knows of rewards what endless ``max`` logs show, and keeps the exact filter nevertheless.
+
+    What can be hoped for from such logs and clicks (:func:`irecgan_gym.planning.max_log_slates.max_log_knowledge`); the
+    filter takes the tables as they are, so it is given more than the logs tell.
+    """
+
+    kind = "max-log-belief"
+
+    def _chooser(self) -> BeliefSlates:
+        return BeliefSlates(*max_log_knowledge(self.mdp, self.slate_size), self.slate_size)

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 import irecgan_gym  # noqa: F401 (registers the envs)
-from agents.belief import Belief
+from agents.belief import Belief, MaxLogBelief
 from agents.blind import Blind
 from agents.evaluation import evaluate_online, evaluate_reranking
+from agents.pg_limit import PGLimit
 from agents.state_policies import MaxLogOptimal, MaxReward, Myopic, Optimal
 from irecgan_gym.mdp import RecommendationMDP, draw_mdp
 from irecgan_gym.planning.belief_slates import BeliefSlates
@@ -18,7 +19,7 @@ from irecgan_gym.planning.values import item_values
 from irecgan_gym.sessions import Sessions
 
 SEEING = (MaxReward, MaxLogOptimal, Myopic, Optimal)
-ALL = (*SEEING, Blind, Belief)
+ALL = (*SEEING, Blind, Belief, MaxLogBelief)
 
 
 def assert_earns(result, value):
@@ -98,6 +99,17 @@ def test_belief_is_between_blind_and_optimal_and_near_the_latter_where_clicks_te
         Belief(mdp, 10), "RecSim-Observable-v0", 1000, deterministic=True, seed=0, env_kwargs=env_kwargs
     )
     assert_earns(result, values[3][1])
+
+
+def test_what_max_logs_and_clicks_teach_is_to_show_the_logged_slates():
+    mdp, earned = draw_mdp(transitions="item"), {}
+    for policy in (MaxLogBelief(mdp, 10), Belief(mdp, 10), PGLimit(mdp, 10, "max")):
+        result = evaluate_online(policy, "RecSim-Observable-v0", 1500, deterministic=True, seed=0)
+        earned[policy.kind] = result.rewards
+    assert earned["belief"].mean() > earned["max-log-belief"].mean() + 1
+    gap = earned["max-log-belief"].mean() - earned["pg-limit"].mean()
+    # Four standard errors of the difference of two means of as many sessions.
+    assert abs(gap) < 4 * earned["pg-limit"].std() * np.sqrt(2 / 1500)
 
 
 def test_max_reward_covers_the_best_items():
