@@ -72,6 +72,7 @@ class LoweredLinear(nn.Module):
         """W x + b; [B, I] to [B, O]."""
         return self._extended(inputs) @ self.weight
 
+    @torch.no_grad()
     def passing(self, inputs: Tensor) -> Tensor:
         """The same, in memory that the next call of this method overwrites.
 
@@ -103,6 +104,7 @@ class LoweredLSTM(nn.Module):
             # One product for what comes from below and from the step before.
             self._weights.append(_with_bias(torch.cat([w_ih, w_hh], dim=1), b_ih + b_hh))
 
+    @torch.no_grad()
     def step(self, inputs: Tensor, state: Tensor) -> Tensor:
         """What :func:`~irecgan_gym.models.packed_lstm.lstm_step` does."""
         new = torch.empty_like(state)

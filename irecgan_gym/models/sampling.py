@@ -11,6 +11,7 @@ _CACHED_WEIGHTS = 2**19
 """Weights held at a time while they are summed (2 MB of float32)."""
 
 
+@torch.no_grad()
 def sample_without_replacement(logits: Tensor, k: int, generator: torch.Generator, *, draws: int = 1) -> Tensor:
     """Draw k different categories, in the order drawn: one from the softmax, the next from what is left, and so on.
 

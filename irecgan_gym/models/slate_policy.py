@@ -56,6 +56,7 @@ class CataloguePolicy(nn.Module, ABC):
         """States after one more click; ``clicks`` [B], ``state`` [B, S]."""
         return self.encoder.step(clicks, state)
 
+    @torch.no_grad()
     def sample(self, state: Tensor, generator: torch.Generator, *, draws: int = 1) -> Tensor:
         """Slates drawn without replacement from Eq 4.
 
@@ -73,6 +74,7 @@ class CataloguePolicy(nn.Module, ABC):
         ]
         return torch.cat(slates)
 
+    @torch.no_grad()
     def top(self, state: Tensor) -> Tensor:
         """The k most probable items, the best first; int64 [B, k]."""
         return torch.cat([logits.topk(self.slate_size, dim=-1).indices for logits in self._logits_in_blocks(state)])
