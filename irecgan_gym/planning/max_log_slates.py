@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from irecgan_gym.mdp import RecommendationMDP
 from irecgan_gym.planning.optimal_slates import StateSlates
 from irecgan_gym.planning.ratio_slates import best_ratio_slates, slate_ratios
-from irecgan_gym.planning.values import slate_values
+from irecgan_gym.planning.values import refuse_endless_sessions, slate_values
 
 FloatArray = NDArray[np.float64]
 
@@ -44,7 +44,11 @@ def max_log_knowledge(mdp: RecommendationMDP, slate_size: int) -> MaxLogKnowledg
     Args:
         mdp: the true tables.
         slate_size: k.
+
+    Raises:
+        EndlessSessionsError: the worth of later steps has no bound.
     """
+    refuse_endless_sessions(mdp, slate_size)
     shown = mdp.ranked_items()[:, :slate_size]
     is_shown: NDArray[np.bool_] = np.zeros(mdp.rewards.shape, dtype=bool)
     np.put_along_axis(is_shown, shown, True, axis=1)
@@ -68,7 +72,7 @@ def max_log_slates(mdp: RecommendationMDP, slate_size: int) -> StateSlates:
         slate_size: k.
 
     Raises:
-        EndlessSessionsError: under these slates sessions need not end.
+        EndlessSessionsError: the worth of later steps has no bound.
     """
     slates = best_ratio_slates(*max_log_knowledge(mdp, slate_size), slate_size)
     return StateSlates(slates, slate_values(mdp, slates))

@@ -4,6 +4,7 @@ import pytest
 from irecgan_gym.mdp import RecommendationMDP, draw_mdp
 from irecgan_gym.planning.max_log_slates import max_log_slates
 from irecgan_gym.planning.optimal_slates import optimal_slates, top_slates
+from irecgan_gym.planning.values import EndlessSessionsError
 
 
 def test_a_learner_of_max_logs_can_do_next_to_nothing_but_show_their_slates():
@@ -35,3 +36,9 @@ def test_any_size(size):
     assert learnt.slates.shape == (3, size)
     if size == 4:
         np.testing.assert_array_equal(learnt.slates, np.tile(np.arange(4), (3, 1)))
+
+
+def test_sessions_that_need_not_end_are_refused():
+    mdp = RecommendationMDP(np.array([[1.0, 1.0, 0.5]]), np.ones((1, 3, 1)))
+    with pytest.raises(EndlessSessionsError, match="no bound"):
+        max_log_slates(mdp, 2)
