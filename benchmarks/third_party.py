@@ -25,7 +25,7 @@ from benchmarks.command import (
     grid_command,
 )
 from benchmarks.dry_run import print_plan
-from benchmarks.durations import DefaultSeconds
+from benchmarks.durations import DefaultSeconds, unknown
 from benchmarks.job_loop import JobsFailedError, run_jobs
 from benchmarks.measurements import Job, Measurement, by_cell
 from benchmarks.normalised import normalised_rows
@@ -33,6 +33,7 @@ from benchmarks.online_costs import fast_preset_seconds
 from benchmarks.online_job import REFERENCES, OnlineWork
 from benchmarks.plots import draw_run
 from benchmarks.run_folder import RunFolder
+from benchmarks.shared_training import seconds_where_shared
 from benchmarks.tables import MIN_SEEDS, summary_table
 from benchmarks.third_party_algorithms import ALGORITHMS
 from benchmarks.third_party_job import METHODS, WORLDS, ThirdPartyWork, World, method_name
@@ -134,10 +135,11 @@ class ThirdParty(GridSettings):
         Measured on one core of a two-core virtual machine, with one thread.
         """
         slates = self.timesteps / 20_000
+        ours = unknown if self.preset == "paper" else seconds_where_shared(fast_preset_seconds, self.agents)
 
         def seconds(job: Job) -> float | None:
             if job.agent not in METHODS:
-                return None if self.preset == "paper" else fast_preset_seconds(job)
+                return ours(job)
             algorithm, world = METHODS[job.agent]
             return slates * _SECONDS[world][algorithm]
 
