@@ -22,8 +22,8 @@ class PGLimit(MDPPolicy):
     Offline and without importance weights, Eq 10 with q_D = 1 has its largest value where
     pi(i | clicks before) is proportional to the expected R_t^a 1{c_t = i} in the log, given those clicks. That is
     sum_s b(s) p(i | s) G(s, i): b is what the clicks of logged sessions tell about the state, p the clicks under the
-    logging policy, and G their returns to go. Nobody who learns so can be better than this by learning better, and
-    what an agent falls short of it is its error.
+    logging policy, and G their returns to go. Learning better leads here and no further: how an agent that learns so
+    differs from this policy, in what it earns too, is its error.
 
     Args:
         mdp: the true tables, e.g. ``env.unwrapped.mdp``.

@@ -114,9 +114,9 @@ class Optimal(StatePolicy):
 class MaxLogOptimal(StatePolicy):
     """The best slate of the true state for one who knows of rewards what endless ``max`` logs show.
 
-    Such logs show a state's k best items and never another, so there is next to nothing that this policy does better
-    than :class:`MaxReward`: what can be learnt from them beyond imitation
-    (:func:`irecgan_gym.planning.max_log_slates.max_log_slates`).
+    Such logs show a state's k best items and never another, so where states are worth about the same there is next to
+    nothing that this policy does better than :class:`MaxReward`; where they are not, it shows an unknown item in place
+    of one that leads to a poor state (:func:`irecgan_gym.planning.max_log_slates.max_log_slates`).
     """
 
     kind = "max-log-optimal"
