@@ -18,8 +18,11 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# mypy looks for packages by their folders: it is shown the tree that is installed, in links.
 types: $(READY)
-	$(BIN)/mypy
+	rm -rf build/types && mkdir -p build/types/irecgan_gym
+	ln -s $(CURDIR)/irecgan_gym/* $(CURDIR)/agents $(CURDIR)/benchmarks build/types/irecgan_gym/
+	cd build/types && ../../$(BIN)/python -m mypy --config-file ../../pyproject.toml -p irecgan_gym
 
 # Warnings are errors. What an earlier build has generated goes first, so that pages of what is gone go too.
 docs: $(READY)

@@ -1,22 +1,30 @@
 """Agents that recommend slates: IRecGAN and the methods it is compared with, behind one interface."""
 
-from agents.ac import AC, ACConfig
-from agents.acu import ACU, ACUConfig
-from agents.base import Agent
-from agents.belief import Belief, MaxLogBelief
-from agents.blind import Blind
-from agents.irecgan import IRecGAN, IRecGANConfig
-from agents.lstm import LSTM, LSTMD, LSTMConfig, LSTMDConfig
-from agents.model_based import ModelBasedConfig
-from agents.pg import PG, PGConfig
-from agents.pg_limit import PGLimit
-from agents.pgc import PGC
-from agents.pgis import PGIS, PGISConfig
-from agents.pgu import PGU
-from agents.policy_rounds import RoundsConfig
-from agents.presets import AGENT_NAMES, PRESET_NAMES, PresetName, agent_class, make_agent, preset, with_ending
-from agents.reference import PopularityPolicy, RandomPolicy
-from agents.state_policies import MaxLogOptimal, MaxReward, Myopic, Optimal
+from irecgan_gym.agents.ac import AC, ACConfig
+from irecgan_gym.agents.acu import ACU, ACUConfig
+from irecgan_gym.agents.base import Agent
+from irecgan_gym.agents.irecgan import IRecGAN, IRecGANConfig
+from irecgan_gym.agents.lstm import LSTM, LSTMD, LSTMConfig, LSTMDConfig
+from irecgan_gym.agents.model_based import ModelBasedConfig
+from irecgan_gym.agents.pg import PG, PGConfig
+from irecgan_gym.agents.pgc import PGC
+from irecgan_gym.agents.pgis import PGIS, PGISConfig
+from irecgan_gym.agents.pgu import PGU
+from irecgan_gym.agents.policy_rounds import RoundsConfig
+from irecgan_gym.agents.presets import (
+    AGENT_NAMES,
+    PRESET_NAMES,
+    PresetName,
+    agent_class,
+    make_agent,
+    preset,
+    with_ending,
+)
+from irecgan_gym.agents.references.belief import Belief, MaxLogBelief
+from irecgan_gym.agents.references.blind import Blind
+from irecgan_gym.agents.references.pg_limit import PGLimit
+from irecgan_gym.agents.references.simple import PopularityPolicy, RandomPolicy
+from irecgan_gym.agents.references.state_policies import MaxLogOptimal, MaxReward, Myopic, Optimal
 
 __all__ = [
     "AC",

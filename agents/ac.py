@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from irecgan_gym.agents.pg import OfflinePolicyGradient, PGConfig
+from irecgan_gym.agents.policy_gradient import Objective, ReturnsData
 from torch import Tensor, nn
 
-from agents.pg import OfflinePolicyGradient, PGConfig
-from agents.policy_gradient import Objective, ReturnsData
 from irecgan_gym.models.batches import StepBatch
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.slate_policy import SlatePolicy
@@ -74,7 +74,7 @@ class ActorCritic:
         self._squared_errors: list[Tensor] = []
 
     def losses(self, policy: SlatePolicy, data: ReturnsData, batch: StepBatch) -> Tensor:
-        """See :meth:`agents.policy_gradient.Objective.losses`."""
+        """See :meth:`irecgan_gym.agents.policy_gradient.Objective.losses`."""
         assert isinstance(policy, ActorCriticPolicy)
         hidden, rows = policy.encoder.distinct(batch)
         values = policy.values(hidden)[rows]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from agents.ac import ActorCritic, ActorCriticPolicy, CriticSettings
-from agents.model_based import ModelBasedAgent, ModelBasedConfig
-from agents.policy_gradient import Objective
+from irecgan_gym.agents.ac import ActorCritic, ActorCriticPolicy, CriticSettings
+from irecgan_gym.agents.model_based import ModelBasedAgent, ModelBasedConfig
+from irecgan_gym.agents.policy_gradient import Objective
+
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions

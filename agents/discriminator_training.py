@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
+from irecgan_gym.agents.generation import both_kinds
 from torch import Tensor
 
-from agents.mixed_sessions import both_kinds
+from irecgan_gym.kernels.low_precision import matrix_precision
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.discriminator import Discriminator
-from irecgan_gym.models.fitting import FitConfig, Optimizer
-from irecgan_gym.models.precision import matrix_precision
+from irecgan_gym.models.fitting import ClippedAdamW, FitConfig
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
 
@@ -30,7 +30,7 @@ def fit_discriminator(
     discriminator: Discriminator,
     real: Sessions,
     generated: Sessions,
-    optimizer: Optimizer,
+    optimizer: ClippedAdamW,
     config: FitConfig,
     *,
     leave_option: bool,

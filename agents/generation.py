@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -12,13 +13,34 @@ from numpy.typing import NDArray
 from torch import nn
 
 from irecgan_gym.envs.user_model_vector import UserModelVectorEnv
-from irecgan_gym.models.lower_precision import ProductsIn
-from irecgan_gym.models.precision import Precision
+from irecgan_gym.kernels.low_precision import LowPrecision, Precision
 from irecgan_gym.models.sequence_score import SequenceScore
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.models.user_model import UserModel
-from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions import Sessions, concatenate
 from irecgan_gym.wrappers.adversarial_reward_sessions import SessionAdversarialReward
+
+
+def both_kinds(offline: Sessions, generated: Sessions) -> Sessions:
+    """Offline and generated sessions in one, with the columns that both kinds have.
+
+    Where the offline sessions hold events other than clicks, generated ones hold none.
+    """
+    events = offline.event_offsets is not None
+    return concatenate([_bare(offline, events), _bare(generated, events)])
+
+
+def _bare(sessions: Sessions, events: bool) -> Sessions:
+    bare = replace(sessions, propensities=None, states=None, users=None, item_names=None, provenance={})
+    if not events:
+        return replace(bare, event_offsets=None, event_items=None)
+    if bare.event_offsets is not None:
+        return bare
+    return replace(
+        bare,
+        event_offsets=np.zeros(bare.num_steps + 1, dtype=np.int64),
+        event_items=np.zeros(0, dtype=np.int32),
+    )
 
 
 class Generated(NamedTuple):
@@ -52,9 +74,9 @@ def generate_sessions(
         num_sessions: how many sessions, all started at once; those that end leave the batch.
         max_session_steps: length at which a session is cut.
         seed: of the users and of the slates.
-        precision: of large matrix products (see :class:`~irecgan_gym.models.lower_precision.ProductsIn`).
+        precision: of large matrix products (see :class:`~irecgan_gym.kernels.low_precision.LowPrecision`).
     """
-    lowered = ProductsIn(precision)
+    lowered = LowPrecision(precision)
     return _generate(lowered(policy), lowered(user_model), num_sessions, max_session_steps, seed)
 
 
@@ -132,9 +154,9 @@ def generate_adversarial_sessions(
         num_sessions: how many sessions.
         lambda_r: weight of the user model's rewards.
         seed: of the users, of the slates and of the roll-outs.
-        precision: of large matrix products (see :class:`~irecgan_gym.models.lower_precision.ProductsIn`).
+        precision: of large matrix products (see :class:`~irecgan_gym.kernels.low_precision.LowPrecision`).
     """
-    lowered = ProductsIn(precision)
+    lowered = LowPrecision(precision)
     score = SequenceScore(
         lowered(score.user_model),
         lowered(score.policy) if isinstance(score.policy, nn.Module) else score.policy,

@@ -6,18 +6,17 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
+from irecgan_gym.agents.discriminator_training import fit_discriminator
+from irecgan_gym.agents.generation import Generated, both_kinds, generate_adversarial_sessions, generate_sessions
+from irecgan_gym.agents.model_based import ModelBasedAgent, ModelBasedConfig
 from torch import nn
 
-from agents.discriminator_training import fit_discriminator
-from agents.generation import Generated, generate_adversarial_sessions, generate_sessions
-from agents.mixed_sessions import both_kinds
-from agents.model_based import ModelBasedAgent, ModelBasedConfig
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.discriminator import Discriminator, DiscriminatorConfig
 from irecgan_gym.models.fitting import (
-    BestParameters,
+    ClippedAdamW,
+    EarlyStopping,
     FitConfig,
-    Optimizer,
     mean_log_likelihood,
     user_model_epoch,
     user_sessions,
@@ -132,11 +131,11 @@ class _Adversaries:
         self._held_out = SessionTensors(
             user_sessions(held_out, model.config), leave_option=model.leave_option, device=agent.device
         )
-        self._user_optimizer = Optimizer(
+        self._user_optimizer = ClippedAdamW(
             model, replace(config.user_model_fit, learning_rate=config.user_model_learning_rate)
         )
-        self._discriminator_optimizer = Optimizer(agent.discriminator, config.discriminator_fit)
-        self.best_user_model = BestParameters(model)
+        self._discriminator_optimizer = ClippedAdamW(agent.discriminator, config.discriminator_fit)
+        self.best_user_model = EarlyStopping(model)
 
     def update_user_model(self, generated: Generated, generator: np.random.Generator) -> float:
         """Eq 7 over B = [B^s, B^r], with q_D = 1 on B^r; the mean loss a step."""

@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from irecgan_gym.kernels.catalogue_softmax import chosen_log_probabilities
 from irecgan_gym.models.batches import SessionTensors, StepBatch
-from irecgan_gym.models.catalogue_softmax import chosen_log_probabilities
-from irecgan_gym.models.fitting import BestParameters, FitConfig, Optimizer
+from irecgan_gym.models.fitting import ClippedAdamW, EarlyStopping, FitConfig
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
@@ -45,7 +45,7 @@ def fit_logging_policy(
         recorder: receives ``logging_policy/*`` once an epoch.
     """
     data, held_out = (SessionTensors(part, leave_option=False, device=model.device) for part in (training, validation))
-    optimizer, best = Optimizer(model, config), BestParameters(model)
+    optimizer, best = ClippedAdamW(model, config), EarlyStopping(model)
     mean_steps = data.mean_steps(config.batch_size)
     for epoch in range(config.max_epochs):
         for batch in data.shuffled(config.batch_size, generator):

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from irecgan_gym.agents.irecgan import IRecGAN, IRecGANConfig
+from irecgan_gym.agents.pg import split_validation
+from irecgan_gym.agents.policy_agent import PolicyAgent
 from torch import nn
 
-from agents.irecgan import IRecGAN, IRecGANConfig
-from agents.pg import split_validation
-from agents.policy_agent import PolicyAgent
-from irecgan_gym.fidelity import fidelity
+from irecgan_gym.evaluation.fidelity import fidelity
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig, fit_user_model
+from irecgan_gym.models.slate_policy import Ranking, UserModelPolicy
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
-from irecgan_gym.models.user_model_policy import Ranking, UserModelPolicy
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
 
@@ -63,7 +63,7 @@ class LSTM(PolicyAgent[LSTMConfig]):
         self.policy = UserModelPolicy(self.user_model, slate_size, self.config.ranking)
 
     def learn(self, sessions: Sessions, validation: Sessions | None = None, *, recorder: Recorder = silent) -> LSTM:
-        """See :meth:`agents.base.Agent.learn`."""
+        """See :meth:`irecgan_gym.agents.base.Agent.learn`."""
         training, held_out = split_validation(sessions, validation, self.config.validation_fraction, self.seed)
         seed = self._next_seed()
         fit_user_model(training, held_out, self.user_model, self.config.fit, seed=seed, recorder=recorder)
@@ -109,7 +109,7 @@ class LSTMD(PolicyAgent[LSTMDConfig]):
         self.policy = UserModelPolicy(self.user_model, slate_size, self.config.ranking)
 
     def learn(self, sessions: Sessions, validation: Sessions | None = None, *, recorder: Recorder = silent) -> LSTMD:
-        """See :meth:`agents.base.Agent.learn`; learns all of IRecGAN, and keeps its user model."""
+        """See :meth:`irecgan_gym.agents.base.Agent.learn`; learns all of IRecGAN, and keeps its user model."""
         self._irecgan.learn(sessions, validation, recorder=recorder)
         return self
 

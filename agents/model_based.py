@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
 import numpy as np
+from irecgan_gym.agents.generation import Generated, both_kinds, generate_sessions
+from irecgan_gym.agents.policy_gradient import ReturnsData, offline_rewards
+from irecgan_gym.agents.policy_rounds import PolicyRounds, RoundsConfig
 from torch import nn
 
-from agents.generation import Generated, generate_sessions
-from agents.mixed_sessions import both_kinds
-from agents.policy_gradient import ReturnsData, offline_rewards
-from agents.policy_rounds import PolicyRounds, RoundsConfig
-from irecgan_gym.fidelity import fidelity
+from irecgan_gym.evaluation.fidelity import fidelity
+from irecgan_gym.kernels.low_precision import Precision, check_precision
 from irecgan_gym.models.fitting import FitConfig, fit_user_model
-from irecgan_gym.models.precision import Precision, check_precision
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions

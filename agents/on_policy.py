@@ -7,13 +7,13 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from irecgan_gym.agents.policy_gradient import ReturnsData, offline_rewards, policy_gradient_epoch
 from numpy.typing import NDArray
 
-from agents.policy_gradient import ReturnsData, offline_rewards, policy_gradient_epoch
-from irecgan_gym.models.fitting import FitConfig, Optimizer
+from irecgan_gym.collection import SlatePredictor
+from irecgan_gym.models.fitting import ClippedAdamW, FitConfig
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.sessions import Sessions
-from irecgan_gym.slate_predictor import SlatePredictor
 
 
 def collect_sessions(
@@ -102,7 +102,7 @@ class OnPolicyUpdates:
 
     def __init__(self, policy: SlatePolicy, fit: FitConfig, *, gamma: float, lambda_r: float) -> None:
         self._policy = policy
-        self._optimizer = Optimizer(policy, fit)
+        self._optimizer = ClippedAdamW(policy, fit)
         self._fit = fit
         self._gamma = gamma
         self._lambda_r = lambda_r

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from irecgan_gym.agents.base import Agent
+from irecgan_gym.agents.irecgan import IRecGANConfig
+from irecgan_gym.agents.model_based import ModelBasedConfig
+from irecgan_gym.agents.on_policy import OnPolicyUpdates, collect_sessions
+from irecgan_gym.agents.pg import OfflinePolicyGradient
+from irecgan_gym.agents.presets import make_agent, preset
 
-from agents.base import Agent
-from agents.irecgan import IRecGANConfig
-from agents.model_based import ModelBasedConfig
-from agents.on_policy import OnPolicyUpdates, collect_sessions
-from agents.pg import OfflinePolicyGradient
-from agents.presets import make_agent, preset
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions, concatenate
 
@@ -63,7 +63,7 @@ class OnlineConfig:
 
 
 def online_preset(method: str, name: str) -> OnlineConfig:
-    """Settings of a method, from those of its agent (:func:`agents.presets.preset`).
+    """Settings of a method, from those of its agent (:func:`irecgan_gym.agents.presets.preset`).
 
     The networks go on from round to round, so an offline stage needs only a few passes over the data: at most five,
     stopped after the first without a better held-out loss; and at most three adversarial rounds, with one epoch for

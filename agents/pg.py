@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
+from irecgan_gym.agents.policy_agent import PolicyAgent
+from irecgan_gym.agents.policy_gradient import Objective, Reinforce, ReturnsData, fit_policy, offline_rewards
 from torch import nn
 
-from agents.policy_agent import PolicyAgent
-from agents.policy_gradient import Objective, Reinforce, ReturnsData, fit_policy, offline_rewards
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig
 from irecgan_gym.models.slate_policy import SlatePolicy
@@ -72,7 +72,7 @@ class OfflinePolicyGradient(PolicyAgent[PGConfigT]):
     def learn(
         self: PGAgentT, sessions: Sessions, validation: Sessions | None = None, *, recorder: Recorder = silent
     ) -> PGAgentT:
-        """See :meth:`agents.base.Agent.learn`."""
+        """See :meth:`irecgan_gym.agents.base.Agent.learn`."""
         training, held_out = split_validation(sessions, validation, self.config.validation_fraction, self.seed)
         self._fit_policy(training, held_out, self._objective(training, held_out, recorder), recorder)
         return self

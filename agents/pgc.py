@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from agents.policy_rounds import PolicyRounds, RoundsConfig
+from irecgan_gym.agents.policy_rounds import PolicyRounds, RoundsConfig
 
 
 class PGC(PolicyRounds[RoundsConfig]):

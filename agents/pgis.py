@@ -8,12 +8,12 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import torch
+from irecgan_gym.agents.logging_policy_model import estimated_propensities, fit_logging_policy
+from irecgan_gym.agents.pg import OfflinePolicyGradient, PGConfig
+from irecgan_gym.agents.policy_gradient import Objective, ReturnsData
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.logging_policy_model import estimated_propensities, fit_logging_policy
-from agents.pg import OfflinePolicyGradient, PGConfig
-from agents.policy_gradient import Objective, ReturnsData
 from irecgan_gym.models.batches import StepBatch
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder
@@ -68,7 +68,7 @@ class ImportanceWeighted:
         self._weights: list[Tensor] = []
 
     def losses(self, policy: SlatePolicy, data: ReturnsData, batch: StepBatch) -> Tensor:
-        """See :meth:`agents.policy_gradient.Objective.losses`."""
+        """See :meth:`irecgan_gym.agents.policy_gradient.Objective.losses`."""
         chosen = policy.click_log_probabilities(batch)
         size, chance = self._slate_sizes[batch.steps], chosen.detach().exp()
         clicked = batch.clicks < policy.num_items

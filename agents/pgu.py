@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from agents.model_based import ModelBasedAgent, ModelBasedConfig
+from irecgan_gym.agents.model_based import ModelBasedAgent, ModelBasedConfig
 
 
 class PGU(ModelBasedAgent[ModelBasedConfig]):

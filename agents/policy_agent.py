@@ -10,16 +10,16 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
+from irecgan_gym.agents.base import Agent, State
 from numpy.typing import NDArray
 from torch import nn
 
-from agents.base import Agent, State
-from irecgan_gym.dataclass_json import from_json
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.building import ModuleT, build, resolve_device
 from irecgan_gym.models.slate_policy import CataloguePolicy
-from irecgan_gym.models.storage import load_weights, save_weights
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.storage.files import from_json
+from irecgan_gym.storage.weights import load_weights, save_weights
 
 PolicyAgentT = TypeVar("PolicyAgentT", bound="PolicyAgent[Any]")
 ConfigT = TypeVar("ConfigT")
@@ -70,7 +70,7 @@ class PolicyAgent(Agent, Generic[ConfigT]):
         return build(make, torch.Generator().manual_seed(self._next_seed()), self.device)
 
     def set_random_seed(self, seed: int) -> None:
-        """See :meth:`agents.base.Agent.set_random_seed`."""
+        """See :meth:`irecgan_gym.agents.base.Agent.set_random_seed`."""
         self._generator.manual_seed(seed)
 
     @torch.no_grad()
@@ -81,7 +81,7 @@ class PolicyAgent(Agent, Generic[ConfigT]):
         episode_start: NDArray[np.bool_] | None = None,
         deterministic: bool = False,
     ) -> tuple[NDArray[np.int64], State | None]:
-        """See :meth:`agents.base.Agent.predict`; the state is one array, the policy's recurrent state [B, S]."""
+        """See :meth:`irecgan_gym.agents.base.Agent.predict`; the state is one array, the recurrent state [B, S]."""
         observed = np.asarray(observation)
         if not np.issubdtype(observed.dtype, np.integer) or observed.ndim > 1:
             raise ValueError(
@@ -103,7 +103,7 @@ class PolicyAgent(Agent, Generic[ConfigT]):
 
     @torch.no_grad()
     def slate_scores(self, sessions: Sessions) -> NDArray[np.float32]:
-        """See :meth:`agents.base.Agent.slate_scores`."""
+        """See :meth:`irecgan_gym.agents.base.Agent.slate_scores`."""
         scores = np.empty(len(sessions.slate_items), dtype=np.float32)
         starts = sessions.slate_offsets[:-1]
         for batch in SessionTensors(sessions, leave_option=False, device=self.device).all(256):

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from irecgan_gym.kernels.low_precision import Precision, matrix_precision
 from irecgan_gym.models.batches import SessionTensors, StepBatch
-from irecgan_gym.models.fitting import BestParameters, FitConfig, Optimizer
-from irecgan_gym.models.precision import Precision, matrix_precision
+from irecgan_gym.models.fitting import ClippedAdamW, EarlyStopping, FitConfig
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
@@ -79,7 +79,7 @@ class Reinforce:
 def policy_gradient_epoch(
     policy: SlatePolicy,
     data: ReturnsData,
-    optimizer: Optimizer,
+    optimizer: ClippedAdamW,
     batch_size: int,
     generator: np.random.Generator,
     *,
@@ -139,7 +139,7 @@ def fit_policy(
 ) -> None:
     """Train a policy from logged sessions alone, and leave it at its best held-out objective."""
     objective = Reinforce() if objective is None else objective
-    optimizer, best = Optimizer(policy, config), BestParameters(policy)
+    optimizer, best = ClippedAdamW(policy, config), EarlyStopping(policy)
     for epoch in range(config.max_epochs):
         train_loss = policy_gradient_epoch(
             policy,

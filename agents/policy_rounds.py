@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
+from irecgan_gym.agents.pg import OfflinePolicyGradient, PGConfig, split_validation
+from irecgan_gym.agents.policy_gradient import ReturnsData, held_out_loss, policy_gradient_epoch
 
-from agents.pg import OfflinePolicyGradient, PGConfig, split_validation
-from agents.policy_gradient import ReturnsData, held_out_loss, policy_gradient_epoch
-from irecgan_gym.models.fitting import BestParameters, Optimizer
+from irecgan_gym.models.fitting import ClippedAdamW, EarlyStopping
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
 
@@ -44,7 +44,7 @@ class PolicyRounds(OfflinePolicyGradient[RoundsConfigT]):
     def learn(
         self: RoundsAgentT, sessions: Sessions, validation: Sessions | None = None, *, recorder: Recorder = silent
     ) -> RoundsAgentT:
-        """See :meth:`agents.base.Agent.learn`."""
+        """See :meth:`irecgan_gym.agents.base.Agent.learn`."""
         config = self.config
         training, held_out = split_validation(sessions, validation, config.validation_fraction, self.seed)
         self._fit_models(training, held_out, recorder)
@@ -52,8 +52,8 @@ class PolicyRounds(OfflinePolicyGradient[RoundsConfigT]):
         self._fit_policy(training, held_out, objective, recorder)
         self._begin_rounds(training, held_out, recorder)
         generator = np.random.default_rng(self._next_seed())
-        optimizer = Optimizer(self.policy, replace(config.fit, learning_rate=config.agent_learning_rate))
-        held_out_data, best = self._offline_data(held_out), BestParameters(self.policy)
+        optimizer = ClippedAdamW(self.policy, replace(config.fit, learning_rate=config.agent_learning_rate))
+        held_out_data, best = self._offline_data(held_out), EarlyStopping(self.policy)
         best.update(held_out_loss(self.policy, held_out_data, config.fit.batch_size * 4))
         for number in range(1, config.rounds + 1):
             measured: dict[str, float] = {}

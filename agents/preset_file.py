@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from irecgan_gym.atomic_file import write_atomically
-from irecgan_gym.dataclass_json import from_json, missing_keys
+from irecgan_gym.storage.files import from_json, missing_keys, write_atomically
 
 
 @dataclass(frozen=True)

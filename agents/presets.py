@@ -6,17 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from agents.ac import AC
-from agents.acu import ACU
-from agents.irecgan import IRecGAN
-from agents.lstm import LSTM, LSTMD, LSTMConfig, LSTMDConfig
-from agents.model_based import ModelBasedConfig
-from agents.pg import PG
-from agents.pgc import PGC
-from agents.pgis import PGIS
-from agents.pgu import PGU
-from agents.policy_agent import PolicyAgent
-from agents.preset_file import PresetEntry, read_preset_file
+from irecgan_gym.agents.ac import AC
+from irecgan_gym.agents.acu import ACU
+from irecgan_gym.agents.irecgan import IRecGAN
+from irecgan_gym.agents.lstm import LSTM, LSTMD, LSTMConfig, LSTMDConfig
+from irecgan_gym.agents.model_based import ModelBasedConfig
+from irecgan_gym.agents.pg import PG
+from irecgan_gym.agents.pgc import PGC
+from irecgan_gym.agents.pgis import PGIS
+from irecgan_gym.agents.pgu import PGU
+from irecgan_gym.agents.policy_agent import PolicyAgent
+from irecgan_gym.agents.preset_file import PresetEntry, read_preset_file
 
 _CLASSES: dict[str, type[PolicyAgent[Any]]] = {
     agent.kind: agent for agent in (IRecGAN, PG, PGIS, AC, LSTM, PGU, ACU, PGC, LSTMD)

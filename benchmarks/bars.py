@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from irecgan_gym.benchmarks.plot_style import Look
+from irecgan_gym.benchmarks.tables import Summary
 from matplotlib.axes import Axes
-
-from benchmarks.plot_style import Look
-from benchmarks.tables import Summary
 
 _HATCHES = {"random": "///", "popularity": "...", "belief": "\\\\\\", "optimal": "xxx"}
 

@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from irecgan_gym.benchmarks.measurements import Measurement
+from irecgan_gym.benchmarks.normalised import normalized_rows
+from irecgan_gym.benchmarks.search_space import Candidate
 
-from benchmarks.measurements import Measurement
-from benchmarks.normalised import normalised_rows
-from benchmarks.search_space import Candidate
-from irecgan_gym.metrics import Interval, mean_interval
+from irecgan_gym.evaluation.metrics import Interval, mean_interval
 
 METRIC = "normalised/top-k"
 SeedScores = Mapping[int, float]
@@ -27,7 +27,7 @@ def scores_by_seed(results: Sequence[Measurement]) -> dict[str, dict[int, float]
 
     Seeds for which a candidate lacks a cell that others have are left out.
     """
-    rows = [row for row in normalised_rows(results) if row.metric == METRIC]
+    rows = [row for row in normalized_rows(results) if row.metric == METRIC]
     cells = {(row.job.logging_policy, row.job.num_sessions) for row in rows}
     values: dict[str, dict[int, list[float]]] = {}
     for row in rows:

@@ -12,14 +12,14 @@ from enum import Enum
 from pathlib import Path
 
 import tyro
+from irecgan_gym.benchmarks.command import run_command
+from irecgan_gym.benchmarks.measurements import Measurement, read_rows
+from irecgan_gym.benchmarks.rerank_features import label
+from irecgan_gym.benchmarks.statistics import Cell, Side, paired_interval
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.command import run_command
-from benchmarks.measurements import Measurement, read_rows
-from benchmarks.rerank_features import label
-from benchmarks.statistics import Cell, Side, paired_interval
-from irecgan_gym.metrics import Interval
+from irecgan_gym.evaluation.metrics import Interval
 
 METHODS = ("irecgan", "lstm", "pg", "lstmd")
 """What §7.1 compares."""

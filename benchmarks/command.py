@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 
 import torch
 import tyro
+from irecgan_gym.agents import AGENT_NAMES
+from irecgan_gym.benchmarks.job_loop import JobsFailedError
+from irecgan_gym.benchmarks.processors import Processes, ProcessorsError, available_processors, plan_processes
+from irecgan_gym.benchmarks.run_folder import RunFolderError
 from rich.console import Console
 
-from agents import AGENT_NAMES
-from benchmarks.job_loop import JobsFailedError
-from benchmarks.processors import Processes, ProcessorsError, available_processors, plan_processes
-from benchmarks.run_folder import RunFolderError
 from irecgan_gym.readers import ReaderError
 from irecgan_gym.sessions import SessionsError
 

@@ -7,13 +7,12 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from irecgan_gym.benchmarks.durations import DefaultSeconds, Durations, as_text, longest_first, time_left, unknown
+from irecgan_gym.benchmarks.measurements import Duration, Job, Measurement, read_rows
+from irecgan_gym.benchmarks.processors import Processes
+from irecgan_gym.benchmarks.run_folder import check_settings
 from rich.console import Console
 from rich.table import Table
-
-from benchmarks.durations import DefaultSeconds, Durations, as_text, longest_first, time_left, unknown
-from benchmarks.measurements import Duration, Job, Measurement, read_rows
-from benchmarks.processors import Processes
-from benchmarks.run_folder import check_settings
 
 
 def print_plan(

@@ -6,8 +6,7 @@ import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
-
-from benchmarks.measurements import Job
+from irecgan_gym.benchmarks.measurements import Job
 
 DefaultSeconds = Callable[[Job], float | None]
 Cell = tuple[str, str, int]

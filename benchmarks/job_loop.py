@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import cast
 
+from irecgan_gym.benchmarks.durations import DefaultSeconds, Durations, longest_first, unknown
+from irecgan_gym.benchmarks.job_progress import JobProgress
+from irecgan_gym.benchmarks.job_worker import Failed, Message, Outcome, Work, Worker, do_job
+from irecgan_gym.benchmarks.measurements import Job
+from irecgan_gym.benchmarks.processors import Processes
+from irecgan_gym.benchmarks.run_folder import RunFolder
+from irecgan_gym.benchmarks.run_tables import RunTables
 from rich.console import Console
 
-from benchmarks.durations import DefaultSeconds, Durations, longest_first, unknown
-from benchmarks.job_progress import JobProgress
-from benchmarks.job_worker import Failed, Message, Outcome, Work, Worker, do_job
-from benchmarks.measurements import Job
-from benchmarks.processors import Processes
-from benchmarks.run_folder import RunFolder
-from benchmarks.run_tables import RunTables
-from irecgan_gym.atomic_file import write_atomically
+from irecgan_gym.storage.files import write_atomically
 
 
 @dataclass(frozen=True)

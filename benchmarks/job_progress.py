@@ -7,14 +7,13 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 
+from irecgan_gym.benchmarks.durations import Durations, as_text, time_left
+from irecgan_gym.benchmarks.job_worker import Failed, Outcome
+from irecgan_gym.benchmarks.measurements import Job
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
-
-from benchmarks.durations import Durations, as_text, time_left
-from benchmarks.job_worker import Failed, Outcome
-from benchmarks.measurements import Job
 
 
 class JobProgress:

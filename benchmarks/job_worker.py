@@ -15,10 +15,10 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 import torch
+from irecgan_gym.benchmarks.measurements import Job, TrainingRecord
+from irecgan_gym.benchmarks.processors import thread_limits
+from irecgan_gym.benchmarks.recorder import JobRecorder
 
-from benchmarks.measurements import Job, TrainingRecord
-from benchmarks.processors import thread_limits
-from benchmarks.recorder import JobRecorder
 from irecgan_gym.recorder import Recorder
 
 Work = Callable[[Job, Recorder], Mapping[str, float]]

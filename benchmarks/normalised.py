@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.measurements import Job, Measurement
+from irecgan_gym.benchmarks.measurements import Job, Measurement
 
 ZERO = "random"
 # Reference policy that is 1 on the scale, by the scale's name: what an agent that sees only clicks can hope for, and
@@ -13,7 +13,7 @@ ONES = {"normalised": "belief", "of_optimum": "optimal"}
 _MEASURES = {"reward": "", "reward_low": "_low", "reward_high": "_high"}
 
 
-def normalised_rows(results: Sequence[Measurement]) -> list[Measurement]:
+def normalized_rows(results: Sequence[Measurement]) -> list[Measurement]:
     """Rows such as ``normalised/top-k`` and ``of_optimum/sampled`` for all agents, beside the references of their own.
 
     0 is what random slates earn and 1 what the reference policy earns, in the same environment (seed), cell and

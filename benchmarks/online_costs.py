@@ -7,8 +7,7 @@ Seconds of one processor core (two-core virtual machine, one thread), preset ``f
 from __future__ import annotations
 
 import numpy as np
-
-from benchmarks.measurements import Job
+from irecgan_gym.benchmarks.measurements import Job
 
 _SESSIONS = (200, 1_000, 10_000)
 # After sessions of the max policy, in the order of _SESSIONS.

@@ -8,25 +8,25 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from irecgan_gym.agents import Agent, make_agent, preset
+from irecgan_gym.agents.pg import PGConfig
+from irecgan_gym.agents.policy_agent import PolicyAgent
+from irecgan_gym.agents.references.belief import Belief
+from irecgan_gym.agents.references.pg_limit import PGLimit
+from irecgan_gym.agents.references.simple import PopularityPolicy, RandomPolicy
+from irecgan_gym.agents.references.state_policies import MaxReward, Optimal
+from irecgan_gym.benchmarks.measurements import Job
+from irecgan_gym.benchmarks.run_folder import RunFolder
+from irecgan_gym.benchmarks.shared_training import learn_job
 from numpy.typing import NDArray
 
 import irecgan_gym  # noqa: F401 (registers the envs)
-from agents import Agent, make_agent, preset
-from agents.belief import Belief
-from agents.evaluation import evaluate_online
-from agents.pg import PGConfig
-from agents.pg_limit import PGLimit
-from agents.policy_agent import PolicyAgent
-from agents.reference import PopularityPolicy, RandomPolicy
-from agents.state_policies import MaxReward, Optimal
-from benchmarks.measurements import Job
-from benchmarks.run_folder import RunFolder
-from benchmarks.shared_training import learn_job
+from irecgan_gym.collection import SlatePredictor
+from irecgan_gym.evaluation.metrics import coverage_at_r, mean_interval
+from irecgan_gym.evaluation.online import evaluate_online
 from irecgan_gym.mdp import RecommendationMDP
-from irecgan_gym.metrics import coverage_at_r, mean_interval
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
-from irecgan_gym.slate_predictor import SlatePredictor
 
 DEPLOYMENTS = {"top-k": True, "sampled": False}
 # Beside the agents in results.csv: what the log itself earned, and what reference policies earn.

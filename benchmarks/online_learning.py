@@ -11,13 +11,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import gymnasium as gym
-from rich.console import Console
-
-import irecgan_gym  # noqa: F401 (registers the envs)
-from agents.online import ONLINE_METHODS, online_preset
-from agents.presets import PresetName
-from benchmarks.claims import CLAIMS, claims_table, judge
-from benchmarks.command import (
+from irecgan_gym.agents.online import ONLINE_METHODS, online_preset
+from irecgan_gym.agents.presets import PresetName
+from irecgan_gym.benchmarks.claims import CLAIMS, claims_table, judge
+from irecgan_gym.benchmarks.command import (
     GridSettings,
     SettingsError,
     check_distinct,
@@ -25,15 +22,18 @@ from benchmarks.command import (
     choose_processes,
     grid_command,
 )
-from benchmarks.dry_run import print_plan
-from benchmarks.durations import DefaultSeconds, unknown
-from benchmarks.job_loop import JobsFailedError, run_jobs
-from benchmarks.measurements import Job, Measurement
-from benchmarks.online_learning_job import LAST_ROUNDS, RANDOM, OnlineLearningWork
-from benchmarks.online_learning_plots import EXPERIMENT
-from benchmarks.plots import draw_run
-from benchmarks.run_folder import RunFolder
-from benchmarks.tables import MIN_SEEDS, summary_table
+from irecgan_gym.benchmarks.dry_run import print_plan
+from irecgan_gym.benchmarks.durations import DefaultSeconds, unknown
+from irecgan_gym.benchmarks.job_loop import JobsFailedError, run_jobs
+from irecgan_gym.benchmarks.measurements import Job, Measurement
+from irecgan_gym.benchmarks.online_learning_job import LAST_ROUNDS, RANDOM, OnlineLearningWork
+from irecgan_gym.benchmarks.online_learning_plots import EXPERIMENT
+from irecgan_gym.benchmarks.plots import draw_run
+from irecgan_gym.benchmarks.run_folder import RunFolder
+from irecgan_gym.benchmarks.tables import MIN_SEEDS, summary_table
+from rich.console import Console
+
+import irecgan_gym  # noqa: F401 (registers the envs)
 
 LOGGING_POLICY = "online"
 """In place of a logging policy: the methods make their own logs."""

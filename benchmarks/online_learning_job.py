@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 import gymnasium as gym
 import numpy as np
+from irecgan_gym.agents.online import OnlineConfig, OnlineLearner, learn_in_rounds, make_learner, online_preset
+from irecgan_gym.agents.policy_agent import PolicyAgent
+from irecgan_gym.agents.references.simple import RandomPolicy
+from irecgan_gym.benchmarks.measurements import Job
+from irecgan_gym.benchmarks.run_folder import RunFolder
 from numpy.typing import NDArray
 
 import irecgan_gym  # noqa: F401 (registers the envs)
-from agents.evaluation import evaluate_online
-from agents.online import OnlineConfig, OnlineLearner, learn_in_rounds, make_learner, online_preset
-from agents.policy_agent import PolicyAgent
-from agents.reference import RandomPolicy
-from benchmarks.measurements import Job
-from benchmarks.run_folder import RunFolder
-from irecgan_gym.metrics import coverage_at_r
+from irecgan_gym.evaluation.metrics import coverage_at_r
+from irecgan_gym.evaluation.online import evaluate_online
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
 
@@ -51,7 +51,7 @@ class OnlineLearningWork:
 
         Returns:
             See :func:`round_metrics` and :func:`summaries`; and ``reward/top-k``, ``coverage@1/top-k`` and the like of
-            the last policy, as :meth:`agents.evaluation.OnlineResult.as_metrics` names them.
+            the last policy, as :meth:`irecgan_gym.evaluation.online.OnlineResult.as_metrics` names them.
         """
         agent_seed, rounds_seed, evaluation_seed = (
             int(word) for word in np.random.SeedSequence(job.seed).generate_state(3)

@@ -6,13 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from irecgan_gym.benchmarks.measurements import Measurement
+from irecgan_gym.benchmarks.plot_style import Look, legend_below, legend_entries, looks
+from irecgan_gym.benchmarks.tables import MIN_SEEDS, agents_of, summarize
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-
-from benchmarks.measurements import Measurement
-from benchmarks.plot_style import Look, legend_below, legend_entries, looks
-from benchmarks.tables import MIN_SEEDS, agents_of, summarise
 
 EXPERIMENT = "online_learning"
 _ROUND = re.compile(r"(?P<measure>.+)/round-(?P<number>\d+)")
@@ -57,7 +56,7 @@ def _curves(rows: Sequence[Measurement]) -> Curves:
 def _draw_measure(
     axes: Axes, rows: Sequence[Measurement], metrics: Mapping[int, str], look_of: Mapping[str, Look]
 ) -> None:
-    summary = summarise(rows, between_seeds=True)
+    summary = summarize(rows, between_seeds=True)
     by_seed: dict[tuple[str, int], dict[str, float]] = {}
     for row in rows:
         by_seed.setdefault((row.job.agent, row.job.seed), {})[row.metric] = row.value

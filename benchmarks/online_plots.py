@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from irecgan_gym.benchmarks.bars import grouped_bars
+from irecgan_gym.benchmarks.measurements import Measurement, by_cell
+from irecgan_gym.benchmarks.plot_style import GREY, SEEING, Look, legend_below, legend_entries, looks
+from irecgan_gym.benchmarks.tables import MIN_SEEDS, Summary, agents_of, summarize
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-
-from benchmarks.bars import grouped_bars
-from benchmarks.measurements import Measurement, by_cell
-from benchmarks.plot_style import GREY, SEEING, Look, legend_below, legend_entries, looks
-from benchmarks.tables import MIN_SEEDS, Summary, agents_of, summarise
 
 _DEPLOYMENTS = ("top-k", "sampled")
 Panels = dict[tuple[str, int], Axes]
@@ -23,7 +22,7 @@ def online_figure(rows: Sequence[Measurement]) -> Figure:
     Args:
         rows: measurements of one logging policy and number of sessions.
     """
-    summary, agents = summarise(rows, between_seeds=True), agents_of(rows)
+    summary, agents = summarize(rows, between_seeds=True), agents_of(rows)
     look_of, seeds = looks(agents), len({row.job.seed for row in rows})
     deployed = [agent for agent in agents if (agent, "reward/top-k") in summary]
     figure = Figure(figsize=(10 + 0.3 * max(0, len(deployed) - 4), 3.5), layout="constrained")
@@ -61,7 +60,7 @@ def reward_grid_figure(rows: Sequence[Measurement], measure: str, label: str) ->
     figure, panels = _panels(rows, panel_height=0.7 + 0.19 * len(agents), share_x=True)
     places = {agent: -place for place, agent in enumerate(agents)}
     for (_, logging_policy, num_sessions), of_cell in cells.items():
-        axes, summary = panels[logging_policy, num_sessions], summarise(of_cell, between_seeds=True)
+        axes, summary = panels[logging_policy, num_sessions], summarize(of_cell, between_seeds=True)
         seeing = {agent: summary.get((agent, f"{measure}/top-k")) for agent in SEEING}
         texts = [f"{agent}: {interval.mean:.1f}" for agent, interval in seeing.items() if interval is not None]
         if texts:
@@ -112,7 +111,7 @@ def coverage_grid_figure(rows: Sequence[Measurement], deployment: str) -> Figure
     figure, panels = _panels(rows, panel_height=2.1, share_x=False)
     for (_, logging_policy, num_sessions), of_cell in by_cell(rows).items():
         axes = panels[logging_policy, num_sessions]
-        _coverage(axes, of_cell, summarise(of_cell, between_seeds=True), look_of, deployment)
+        _coverage(axes, of_cell, summarize(of_cell, between_seeds=True), look_of, deployment)
     for axes in panels.values():
         axes.set_ylim(0, 1.02)
         axes.label_outer()

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from irecgan_gym.atomic_file import write_atomically
+from irecgan_gym.storage.files import write_atomically
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers; markers and hatches repeat the distinction.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")

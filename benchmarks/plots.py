@@ -12,23 +12,22 @@ from pathlib import Path
 
 import matplotlib as mpl
 import tyro
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
-
-from benchmarks.measurements import Measurement, TrainingRecord, by_cell, read_rows
-from benchmarks.normalised import ONES, ZERO, normalised_rows
-from benchmarks.online_learning_plots import rounds_figure
-from benchmarks.online_plots import coverage_grid_figure, online_figure, reward_grid_figure
-from benchmarks.plot_style import (
+from irecgan_gym.benchmarks.measurements import Measurement, TrainingRecord, by_cell, read_rows
+from irecgan_gym.benchmarks.normalised import ONES, ZERO, normalized_rows
+from irecgan_gym.benchmarks.online_learning_plots import rounds_figure
+from irecgan_gym.benchmarks.online_plots import coverage_grid_figure, online_figure, reward_grid_figure
+from irecgan_gym.benchmarks.plot_style import (
     REFERENCES,
     STYLE,
     legend_below,
     looks,
     save_figure,
 )
-from benchmarks.rerank_plots import rerank_figure
-from benchmarks.third_party_plots import third_party_figure
+from irecgan_gym.benchmarks.rerank_plots import rerank_figure
+from irecgan_gym.benchmarks.third_party_plots import third_party_figure
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 
 def draw_run(folder: Path) -> list[Path]:
@@ -81,7 +80,7 @@ def _grid_figures(results: Sequence[Measurement]) -> dict[str, Callable[[], Figu
     """Figures over all cells, as the paper's Figure 2; none for a single cell."""
     if len(by_cell(results)) < 2:
         return {}
-    scaled = normalised_rows(results)
+    scaled = normalized_rows(results)
     figures: dict[str, Callable[[], Figure]] = {
         "figure2-reward": partial(reward_grid_figure, results, "reward", "mean reward of a session")
     }

@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 
+from irecgan_gym.benchmarks.measurements import Job, TrainingRecord
 from torch.utils.tensorboard import SummaryWriter
-
-from benchmarks.measurements import Job, TrainingRecord
 
 
 class JobRecorder:

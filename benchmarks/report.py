@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
+from irecgan_gym.benchmarks.claims import CLAIMS, cell_name, counts_text, judge, range_text, sides_text
+from irecgan_gym.benchmarks.command import SettingsError, run_command
+from irecgan_gym.benchmarks.report_markdown import tables_markdown
+from irecgan_gym.benchmarks.report_run import read_run
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from rich.console import Console
 
-from benchmarks.claims import CLAIMS, cell_name, counts_text, judge, range_text, sides_text
-from benchmarks.command import SettingsError, run_command
-from benchmarks.report_markdown import tables_markdown
-from benchmarks.report_run import read_run
-from irecgan_gym.atomic_file import write_atomically
+from irecgan_gym.storage.files import write_atomically
 
 
 @dataclass(frozen=True)

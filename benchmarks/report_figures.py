@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 import matplotlib as mpl
+from irecgan_gym.benchmarks.plot_style import STYLE
+from irecgan_gym.benchmarks.plots import run_figures
 from matplotlib.figure import Figure
-
-from benchmarks.plot_style import STYLE
-from benchmarks.plots import run_figures
 
 About = Literal["grid", "cell", "training"]
 _ABOUT: dict[str, About] = {"figure2-": "grid", "training-": "training"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.measurements import Measurement
-from benchmarks.report_tables import PageTable, measurement_tables
+from irecgan_gym.benchmarks.measurements import Measurement
+from irecgan_gym.benchmarks.report_tables import PageTable, measurement_tables
 
 
 def tables_markdown(results: Sequence[Measurement]) -> str:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.durations import as_text
-from benchmarks.measurements import Duration, Measurement, read_rows
-from benchmarks.report_figures import PageFigure, page_figures
-from benchmarks.report_tables import PageTable, measurement_tables
-from benchmarks.run_folder import RunFolderError, flatten, read_json
-from benchmarks.tables import agents_of
+from irecgan_gym.benchmarks.durations import as_text
+from irecgan_gym.benchmarks.measurements import Duration, Measurement, read_rows
+from irecgan_gym.benchmarks.report_figures import PageFigure, page_figures
+from irecgan_gym.benchmarks.report_tables import PageTable, measurement_tables
+from irecgan_gym.benchmarks.run_folder import RunFolderError, flatten, read_json
+from irecgan_gym.benchmarks.tables import agents_of
 
 
 @dataclass(frozen=True)

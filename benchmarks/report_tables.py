@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.measurements import Measurement, by_cell
-from benchmarks.normalised import normalised_rows
-from benchmarks.statistics import interquartile_means, score_matrices
-from benchmarks.tables import MIN_SEEDS, agents_of, interval_text, summarise
+from irecgan_gym.benchmarks.measurements import Measurement, by_cell
+from irecgan_gym.benchmarks.normalised import normalized_rows
+from irecgan_gym.benchmarks.statistics import interquartile_means, score_matrices
+from irecgan_gym.benchmarks.tables import MIN_SEEDS, agents_of, interval_text, summarize
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def measurement_tables(results: Sequence[Measurement]) -> list[PageTable]:
     Args:
         results: measurements of one experiment.
     """
-    rows = [*results, *normalised_rows(results)]
+    rows = [*results, *normalized_rows(results)]
     measures = _shown_measures(rows)
     cells = by_cell(rows)
     tables = [_cell_table(rows, measures)] if len(cells) == 1 else [_grid_table(cells, measure) for measure in measures]
@@ -99,7 +99,7 @@ def _shown_measures(rows: Sequence[Measurement]) -> list[Measure]:
 
 
 def _cell_table(rows: Sequence[Measurement], measures: Sequence[Measure]) -> PageTable:
-    summary = summarise(rows, between_seeds=True)
+    summary = summarize(rows, between_seeds=True)
     body = [
         (agent, *(interval_text(summary.get((agent, at.metric)), at.scale, at.digits) for at in measures))
         for agent in agents_of(rows)
@@ -111,7 +111,7 @@ def _cell_table(rows: Sequence[Measurement], measures: Sequence[Measure]) -> Pag
 
 def _grid_table(cells: dict[tuple[str, str, int], list[Measurement]], measure: Measure) -> PageTable:
     everything = [row for of_cell in cells.values() for row in of_cell]
-    summaries = [summarise(of_cell, between_seeds=True) for of_cell in cells.values()]
+    summaries = [summarize(of_cell, between_seeds=True) for of_cell in cells.values()]
     body = [
         (
             agent,

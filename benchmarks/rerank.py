@@ -13,14 +13,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from rich.console import Console
-
-from agents import AGENT_NAMES, PresetName, make_agent
-from agents.evaluation import SlateScorer, evaluate_reranking
-from agents.examination import ExaminedScorer
-from agents.reference import PopularityPolicy, RandomPolicy
-from agents.rerank_baselines import CoClick, LastInteraction, LoggedOrder
-from benchmarks.command import (
+from irecgan_gym.agents import AGENT_NAMES, PresetName, make_agent
+from irecgan_gym.agents.references.simple import PopularityPolicy, RandomPolicy
+from irecgan_gym.benchmarks.command import (
     GridSettings,
     SettingsError,
     check_agents,
@@ -29,15 +24,20 @@ from benchmarks.command import (
     choose_processes,
     grid_command,
 )
-from benchmarks.dry_run import print_plan
-from benchmarks.job_loop import JobsFailedError, run_jobs
-from benchmarks.log_data import FORMATS, read_log
-from benchmarks.measurements import Job
-from benchmarks.plots import draw_run
-from benchmarks.rerank_features import FEATURES, Features, agent_config, label, of_label
-from benchmarks.run_folder import RunFolder
-from benchmarks.shared_training import learn_job
-from benchmarks.tables import MIN_SEEDS, summary_table
+from irecgan_gym.benchmarks.dry_run import print_plan
+from irecgan_gym.benchmarks.job_loop import JobsFailedError, run_jobs
+from irecgan_gym.benchmarks.log_data import FORMATS, read_log
+from irecgan_gym.benchmarks.measurements import Job
+from irecgan_gym.benchmarks.plots import draw_run
+from irecgan_gym.benchmarks.rerank_features import FEATURES, Features, agent_config, label, of_label
+from irecgan_gym.benchmarks.run_folder import RunFolder
+from irecgan_gym.benchmarks.shared_training import learn_job
+from irecgan_gym.benchmarks.tables import MIN_SEEDS, summary_table
+from rich.console import Console
+
+from irecgan_gym.evaluation.examination import ExaminedScorer
+from irecgan_gym.evaluation.rankings import CoClick, LastInteraction, LoggedOrder
+from irecgan_gym.evaluation.reranking import SlateScorer, evaluate_reranking
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agents import preset, with_ending
-from agents.lstm import LSTMConfig, LSTMDConfig
-from agents.model_based import ModelBasedConfig
+from irecgan_gym.agents import preset, with_ending
+from irecgan_gym.agents.lstm import LSTMConfig, LSTMDConfig
+from irecgan_gym.agents.model_based import ModelBasedConfig
 
 SEPARATOR = "+"
 """Between the name of an agent and that of its features in ``results.csv``, e.g. ``pg+all``."""
@@ -22,7 +22,8 @@ class Features:
         recall: history and candidates share embeddings, and touched items are remembered
             (:attr:`EncoderConfig.recall`).
         positions: the user model has a position term, and re-ranking knows the places at which items were shown
-            and what was touched last (:class:`~agents.examination.Examination`, fitted to the validation part).
+            and what was touched last (:class:`~irecgan_gym.evaluation.examination.Examination`, fitted to the
+            validation part).
     """
 
     events: bool = False

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from irecgan_gym.benchmarks.measurements import Measurement
+from irecgan_gym.benchmarks.plot_style import COLOURS, GREY, MARKERS, legend_below, legend_entries
+from irecgan_gym.benchmarks.rerank_features import FEATURES, SEPARATOR
+from irecgan_gym.benchmarks.tables import MIN_SEEDS, agents_of, summarize
 from matplotlib.figure import Figure
-
-from benchmarks.measurements import Measurement
-from benchmarks.plot_style import COLOURS, GREY, MARKERS, legend_below, legend_entries
-from benchmarks.rerank_features import FEATURES, SEPARATOR
-from benchmarks.tables import MIN_SEEDS, agents_of, summarise
 
 _FEATURE_NAMES = {"none": "clicks alone", "all": "all that the log says"}
 
@@ -21,7 +20,7 @@ def rerank_figure(rows: Sequence[Measurement]) -> Figure:
     Args:
         rows: measurements of one data set.
     """
-    summary, agents = summarise(rows, between_seeds=True), agents_of(rows)
+    summary, agents = summarize(rows, between_seeds=True), agents_of(rows)
     methods = list(dict.fromkeys(agent.partition(SEPARATOR)[0] for agent in agents))
     trained = {agent.partition(SEPARATOR)[0] for agent in agents if SEPARATOR in agent}
     measures = sorted(

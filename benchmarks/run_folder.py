@@ -14,8 +14,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measurements import Duration, Job, Measurement, read_rows
-from irecgan_gym.atomic_file import write_atomically
+from irecgan_gym.benchmarks.measurements import Duration, Job, Measurement, read_rows
+
+from irecgan_gym.storage.files import write_atomically
 
 _PACKAGES = (
     "irecgan-gym",

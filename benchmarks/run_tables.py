@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Generic
 
-from benchmarks.job_worker import Finished
-from benchmarks.measurements import Duration, Job, Measurement, RowT, TrainingRecord, read_rows, write_rows
-from benchmarks.run_folder import RunFolder
-from irecgan_gym.atomic_file import write_atomically
+from irecgan_gym.benchmarks.job_worker import Finished
+from irecgan_gym.benchmarks.measurements import Duration, Job, Measurement, RowT, TrainingRecord, read_rows, write_rows
+from irecgan_gym.benchmarks.run_folder import RunFolder
+
+from irecgan_gym.storage.files import write_atomically
 
 
 class RunTables:

@@ -16,8 +16,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-
-from agents import IRecGANConfig, LSTMDConfig, ModelBasedConfig, RoundsConfig, preset
+from irecgan_gym.agents import IRecGANConfig, LSTMDConfig, ModelBasedConfig, RoundsConfig, preset
 
 DEFAULT_PRESET = "fast"
 

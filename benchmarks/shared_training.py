@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from agents.irecgan import IRecGAN
-from agents.lstm import LSTMD
-from agents.policy_agent import PolicyAgent
-from benchmarks.durations import DefaultSeconds
-from benchmarks.measurements import Job
-from benchmarks.run_folder import RunFolder
+from irecgan_gym.agents.irecgan import IRecGAN
+from irecgan_gym.agents.lstm import LSTMD
+from irecgan_gym.agents.policy_agent import PolicyAgent
+from irecgan_gym.benchmarks.durations import DefaultSeconds
+from irecgan_gym.benchmarks.measurements import Job
+from irecgan_gym.benchmarks.run_folder import RunFolder
+
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
 

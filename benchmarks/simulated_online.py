@@ -13,11 +13,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import gymnasium as gym
-from rich.console import Console
-
-import irecgan_gym  # noqa: F401 (registers the envs)
-from agents import AGENT_NAMES, PresetName, preset
-from benchmarks.command import (
+from irecgan_gym.agents import AGENT_NAMES, PresetName, preset
+from irecgan_gym.benchmarks.command import (
     GridSettings,
     SettingsError,
     check_agents,
@@ -26,18 +23,21 @@ from benchmarks.command import (
     choose_processes,
     grid_command,
 )
-from benchmarks.dry_run import print_plan
-from benchmarks.durations import DefaultSeconds, unknown
-from benchmarks.job_loop import JobsFailedError, run_jobs
-from benchmarks.measurements import Job, Measurement, by_cell
-from benchmarks.normalised import normalised_rows
-from benchmarks.online_costs import fast_preset_seconds
-from benchmarks.online_job import DEPLOYMENTS, LOGGING_POLICY, REFERENCES, OnlineWork, Streams
-from benchmarks.plots import draw_run
-from benchmarks.run_folder import RunFolder
-from benchmarks.shared_training import seconds_where_shared
-from benchmarks.slate_view import show_session
-from benchmarks.tables import MIN_SEEDS, paired_difference, summarise, summary_table
+from irecgan_gym.benchmarks.dry_run import print_plan
+from irecgan_gym.benchmarks.durations import DefaultSeconds, unknown
+from irecgan_gym.benchmarks.job_loop import JobsFailedError, run_jobs
+from irecgan_gym.benchmarks.measurements import Job, Measurement, by_cell
+from irecgan_gym.benchmarks.normalised import normalized_rows
+from irecgan_gym.benchmarks.online_costs import fast_preset_seconds
+from irecgan_gym.benchmarks.online_job import DEPLOYMENTS, LOGGING_POLICY, REFERENCES, OnlineWork, Streams
+from irecgan_gym.benchmarks.plots import draw_run
+from irecgan_gym.benchmarks.run_folder import RunFolder
+from irecgan_gym.benchmarks.shared_training import seconds_where_shared
+from irecgan_gym.benchmarks.slate_view import show_session
+from irecgan_gym.benchmarks.tables import MIN_SEEDS, paired_difference, summarize, summary_table
+from rich.console import Console
+
+import irecgan_gym  # noqa: F401 (registers the envs)
 
 EXPERIMENT = "simulated_online"
 
@@ -154,7 +154,7 @@ def _report(settings: SimulatedOnline, folder: RunFolder, console: Console) -> N
 
 def _print_cell(rows: Sequence[Measurement], title: str, eval_sessions: int, console: Console) -> None:
     """The table of one logging policy and number of sessions."""
-    rows = [*rows, *normalised_rows(rows)]
+    rows = [*rows, *normalized_rows(rows)]
     measured = {row.metric for row in rows}
     size = max(int(metric.split("@")[1].split("/")[0]) for metric in measured if metric.startswith("coverage@"))
     metrics = {
@@ -174,7 +174,7 @@ def _print_cell(rows: Sequence[Measurement], title: str, eval_sessions: int, con
     caption = (
         f"Environments (seeds): {seeds}, with {eval_sessions} sessions in each; ± is half of a 95% interval {spread}."
     )
-    logged = summarise(rows, between_seeds=True).get((LOGGING_POLICY, "reward/logged"))
+    logged = summarize(rows, between_seeds=True).get((LOGGING_POLICY, "reward/logged"))
     if logged is not None:
         sees = "" if rows[0].job.logging_policy == "random" else ", which sees the user's state,"
         caption += f" The logging policy itself{sees} earned {logged.mean:.2f} a session."

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from irecgan_gym.slate_predictor import SlatePredictor
+from irecgan_gym.collection import SlatePredictor
 
 
 def show_session(

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from irecgan_gym.benchmarks.measurements import Measurement
+from irecgan_gym.benchmarks.tables import MIN_SEEDS
 from numpy.typing import NDArray
 from scipy import stats
 
-from benchmarks.measurements import Measurement
-from benchmarks.tables import MIN_SEEDS
-from irecgan_gym.metrics import Interval
+from irecgan_gym.evaluation.metrics import Interval
 
 CONFIDENCE = 0.95
 RESAMPLES = 9999
@@ -67,7 +67,7 @@ def score_matrices(results: Sequence[Measurement], metric: str) -> dict[str, NDA
     """A metric of every agent over the seeds and cells that all agents have, [seeds, cells], as rliable wants it.
 
     Args:
-        results: of one experiment, e.g. those of :func:`benchmarks.normalised.normalised_rows`.
+        results: of one experiment, e.g. those of :func:`benchmarks.normalised.normalized_rows`.
         metric: e.g. ``"normalised/top-k"``.
     """
     values: dict[str, dict[tuple[Cell, int], float]] = {}

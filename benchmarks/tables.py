@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from irecgan_gym.benchmarks.measurements import Measurement
 from rich.table import Table
 
-from benchmarks.measurements import Measurement
-from irecgan_gym.metrics import Interval, mean_interval
+from irecgan_gym.evaluation.metrics import Interval, mean_interval
 
 Summary = dict[tuple[str, str], Interval]
 
@@ -16,7 +16,7 @@ Summary = dict[tuple[str, str], Interval]
 MIN_SEEDS = 5
 
 
-def summarise(results: Sequence[Measurement], *, between_seeds: bool) -> Summary:
+def summarize(results: Sequence[Measurement], *, between_seeds: bool) -> Summary:
     """Mean of each (agent, metric) over seeds, with a 95% interval.
 
     The interval is Student's t over seeds when asked for and where there are at least ``MIN_SEEDS`` of them. Else it
@@ -77,11 +77,11 @@ def summary_table(
         metrics: heading of each column, by metric.
         title: over the table.
         caption: under the table.
-        between_seeds: see :func:`summarise`.
+        between_seeds: see :func:`summarize`.
         scale: numbers are multiplied by this.
         digits: after the point.
     """
-    summary = summarise(results, between_seeds=between_seeds)
+    summary = summarize(results, between_seeds=between_seeds)
     table = Table(title=title, caption=caption, title_justify="left", caption_justify="left", pad_edge=False)
     table.add_column("agent")
     for heading in metrics.values():

@@ -11,11 +11,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import gymnasium as gym
-from rich.console import Console
-
-import irecgan_gym  # noqa: F401 (registers the envs)
-from agents import PresetName, preset
-from benchmarks.command import (
+from irecgan_gym.agents import PresetName, preset
+from irecgan_gym.benchmarks.command import (
     GridSettings,
     SettingsError,
     check_agents,
@@ -24,20 +21,23 @@ from benchmarks.command import (
     choose_processes,
     grid_command,
 )
-from benchmarks.dry_run import print_plan
-from benchmarks.durations import DefaultSeconds, unknown
-from benchmarks.job_loop import JobsFailedError, run_jobs
-from benchmarks.measurements import Job, Measurement, by_cell
-from benchmarks.normalised import normalised_rows
-from benchmarks.online_costs import fast_preset_seconds
-from benchmarks.online_job import REFERENCES, OnlineWork
-from benchmarks.plots import draw_run
-from benchmarks.run_folder import RunFolder
-from benchmarks.shared_training import seconds_where_shared
-from benchmarks.tables import MIN_SEEDS, summary_table
-from benchmarks.third_party_algorithms import ALGORITHMS
-from benchmarks.third_party_job import METHODS, WORLDS, ThirdPartyWork, World, method_name
-from benchmarks.third_party_training import ThirdPartyConfig
+from irecgan_gym.benchmarks.dry_run import print_plan
+from irecgan_gym.benchmarks.durations import DefaultSeconds, unknown
+from irecgan_gym.benchmarks.job_loop import JobsFailedError, run_jobs
+from irecgan_gym.benchmarks.measurements import Job, Measurement, by_cell
+from irecgan_gym.benchmarks.normalised import normalized_rows
+from irecgan_gym.benchmarks.online_costs import fast_preset_seconds
+from irecgan_gym.benchmarks.online_job import REFERENCES, OnlineWork
+from irecgan_gym.benchmarks.plots import draw_run
+from irecgan_gym.benchmarks.run_folder import RunFolder
+from irecgan_gym.benchmarks.shared_training import seconds_where_shared
+from irecgan_gym.benchmarks.tables import MIN_SEEDS, summary_table
+from irecgan_gym.benchmarks.third_party_algorithms import ALGORITHMS
+from irecgan_gym.benchmarks.third_party_job import METHODS, WORLDS, ThirdPartyWork, World, method_name
+from irecgan_gym.benchmarks.third_party_training import ThirdPartyConfig
+from rich.console import Console
+
+import irecgan_gym  # noqa: F401 (registers the envs)
 
 EXPERIMENT = "third_party"
 
@@ -205,7 +205,7 @@ def _print_table(rows: Sequence[Measurement], title: str, eval_sessions: int, co
     caption = (
         f"Environments (seeds): {seeds}, with {eval_sessions} sessions in each; ± is half of a 95% interval {spread}."
     )
-    rows = [*rows, *normalised_rows(rows)]
+    rows = [*rows, *normalized_rows(rows)]
     console.print(summary_table(rows, metrics, title=title, caption=caption, between_seeds=True))
 
 

@@ -14,8 +14,8 @@ from sb3_contrib import MaskablePPO, RecurrentPPO
 from stable_baselines3 import A2C, DQN, PPO, SAC
 from stable_baselines3.common.base_class import BaseAlgorithm
 
+from irecgan_gym.collection import SlatePredictor
 from irecgan_gym.sb3 import ItemHistoryExtractor
-from irecgan_gym.slate_predictor import SlatePredictor
 from irecgan_gym.wrappers import VectorClickHistory, VectorSequentialSlate, VectorSingleItem, VectorSlateScores
 from irecgan_gym.wrappers.adapted_predictors import SequentialPredictor, TranslatedPredictor, WindowPredictor
 from irecgan_gym.wrappers.single_item import Completion

@@ -8,12 +8,17 @@ from typing import Any, Literal
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
+from irecgan_gym.agents import preset
+from irecgan_gym.benchmarks.measurements import Job
+from irecgan_gym.benchmarks.online_job import OnlineWork, Streams
+from irecgan_gym.benchmarks.third_party_algorithms import ALGORITHMS, Envs
+from irecgan_gym.benchmarks.third_party_training import (
+    MAX_SESSION_STEPS,
+    ThirdPartyConfig,
+    Trainee,
+    learn_adversarially,
+)
 
-from agents import preset
-from benchmarks.measurements import Job
-from benchmarks.online_job import OnlineWork, Streams
-from benchmarks.third_party_algorithms import ALGORITHMS, Envs
-from benchmarks.third_party_training import MAX_SESSION_STEPS, ThirdPartyConfig, Trainee, learn_adversarially
 from irecgan_gym.models.fitting import fit_user_model
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
 from irecgan_gym.recorder import Recorder

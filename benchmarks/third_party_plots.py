@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from irecgan_gym.benchmarks.measurements import Measurement
+from irecgan_gym.benchmarks.plot_style import COLOURS, GREY, MARKERS, REFERENCES, SEEING, legend_entries
+from irecgan_gym.benchmarks.tables import MIN_SEEDS, agents_of, summarize
 from matplotlib.figure import Figure
-
-from benchmarks.measurements import Measurement
-from benchmarks.plot_style import COLOURS, GREY, MARKERS, REFERENCES, SEEING, legend_entries
-from benchmarks.tables import MIN_SEEDS, agents_of, summarise
 
 
 def third_party_figure(rows: Sequence[Measurement]) -> Figure:
@@ -18,7 +17,7 @@ def third_party_figure(rows: Sequence[Measurement]) -> Figure:
     Args:
         rows: measurements of one log; methods are named ``"algorithm/world"``.
     """
-    summary, agents = summarise(rows, between_seeds=True), agents_of(rows)
+    summary, agents = summarize(rows, between_seeds=True), agents_of(rows)
     learned = [agent for agent in agents if agent not in REFERENCES]
     algorithms = list(dict.fromkeys(agent.partition("/")[0] for agent in learned))
     worlds = list(dict.fromkeys(_world(agent) for agent in learned))

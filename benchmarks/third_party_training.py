@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from irecgan_gym.agents import IRecGANConfig
+from irecgan_gym.agents.discriminator_training import fit_discriminator
+from irecgan_gym.agents.on_policy import collect_sessions
+from irecgan_gym.benchmarks.third_party_algorithms import ALGORITHMS, Envs, Surface
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
-from agents import IRecGANConfig
-from agents.discriminator_training import fit_discriminator
-from agents.on_policy import collect_sessions
-from benchmarks.third_party_algorithms import ALGORITHMS, Envs, Surface
+from irecgan_gym.collection import SlatePredictor
 from irecgan_gym.models.discriminator import Discriminator, DiscriminatorConfig
-from irecgan_gym.models.fitting import Optimizer, user_sessions
+from irecgan_gym.models.fitting import ClippedAdamW, user_sessions
 from irecgan_gym.models.sequence_score import SequenceScore
 from irecgan_gym.models.user_model import UserModel
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sb3 import NativeVecEnv
 from irecgan_gym.sessions import Sessions
-from irecgan_gym.slate_predictor import SlatePredictor
 from irecgan_gym.wrappers import VectorAdversarialReward
 
 MAX_SESSION_STEPS = 40
@@ -155,7 +155,7 @@ class DiscriminatorTraining(BaseCallback):
         super().__init__()
         self._trainee, self._score, self._fit, self._recorder = trainee, score, fit, recorder
         self._real = user_sessions(real, score.user_model.config)
-        self._optimizer = Optimizer(score.discriminator, fit.discriminator_fit)
+        self._optimizer = ClippedAdamW(score.discriminator, fit.discriminator_fit)
         self._rng = np.random.default_rng(seed)
         self._updates = 0
 

@@ -13,13 +13,17 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import gymnasium as gym
-from rich.console import Console
-from rich.table import Table
-
-from agents import make_agent
-from agents.policy_agent import PolicyAgent
-from benchmarks.candidate_choice import Trial, choose, finalists, number_of_finalists, scores_by_seed, try_finalists
-from benchmarks.command import (
+from irecgan_gym.agents import make_agent
+from irecgan_gym.agents.policy_agent import PolicyAgent
+from irecgan_gym.benchmarks.candidate_choice import (
+    Trial,
+    choose,
+    finalists,
+    number_of_finalists,
+    scores_by_seed,
+    try_finalists,
+)
+from irecgan_gym.benchmarks.command import (
     GridSettings,
     SettingsError,
     check_distinct,
@@ -27,15 +31,18 @@ from benchmarks.command import (
     choose_processes,
     grid_command,
 )
-from benchmarks.dry_run import print_plan
-from benchmarks.job_loop import JobsFailedError, run_jobs
-from benchmarks.measurements import Job, Measurement, read_rows
-from benchmarks.normalised import ONES, ZERO
-from benchmarks.online_costs import fast_preset_seconds
-from benchmarks.online_job import OnlineWork
-from benchmarks.run_folder import RunFolder
-from benchmarks.search_space import DEFAULT_PRESET, SEARCH_SPACES, TIED, Candidate, draw_candidates
-from benchmarks.tuned_preset import write_tuned_preset
+from irecgan_gym.benchmarks.dry_run import print_plan
+from irecgan_gym.benchmarks.job_loop import JobsFailedError, run_jobs
+from irecgan_gym.benchmarks.measurements import Job, Measurement, read_rows
+from irecgan_gym.benchmarks.normalised import ONES, ZERO
+from irecgan_gym.benchmarks.online_costs import fast_preset_seconds
+from irecgan_gym.benchmarks.online_job import OnlineWork
+from irecgan_gym.benchmarks.run_folder import RunFolder
+from irecgan_gym.benchmarks.search_space import DEFAULT_PRESET, SEARCH_SPACES, TIED, Candidate, draw_candidates
+from irecgan_gym.benchmarks.tuned_preset import write_tuned_preset
+from rich.console import Console
+from rich.table import Table
+
 from irecgan_gym.sessions import Sessions
 
 EXPERIMENT = "tune"

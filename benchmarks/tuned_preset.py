@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from agents.preset_file import PresetEntry, write_preset_file
-from agents.presets import preset_entries, preset_file
-from benchmarks.candidate_choice import Trial, choose
-from benchmarks.run_folder import versions
-from benchmarks.search_space import TIED, tied_settings
+from irecgan_gym.agents.preset_file import PresetEntry, write_preset_file
+from irecgan_gym.agents.presets import preset_entries, preset_file
+from irecgan_gym.benchmarks.candidate_choice import Trial, choose
+from irecgan_gym.benchmarks.run_folder import versions
+from irecgan_gym.benchmarks.search_space import TIED, tied_settings
 
 TUNED_PRESET = "tuned"
 

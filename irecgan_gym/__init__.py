@@ -1,10 +1,8 @@
 """Recommendation environments for Gymnasium, learned user models and adversarial rewards (IRecGAN)."""
 
 from irecgan_gym._version import __version__
-from irecgan_gym.column_checks import SessionsError
 from irecgan_gym.registration import register_envs
-from irecgan_gym.session_statistics import SessionStatistics
-from irecgan_gym.sessions import Sessions, concatenate
+from irecgan_gym.sessions import Sessions, SessionsError, SessionStatistics, concatenate
 
 __all__ = ["SessionStatistics", "Sessions", "SessionsError", "__version__", "concatenate"]
 

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
-from irecgan_gym.envs import compiled
+from irecgan_gym.kernels import loading
 from irecgan_gym.mdp import RecommendationMDP
 from irecgan_gym.planning.uniform_slates import uniform_click_probabilities
 from irecgan_gym.planning.values import click_probabilities
@@ -158,7 +158,7 @@ def random_slates(number: int, slate_size: int, num_items: int, rng: np.random.G
     probable as any other.
     """
     draws = rng.random((number, slate_size))
-    kernels = compiled.load_kernels()
+    kernels = loading.load_kernels()
     if kernels is None:
         return shuffled_slates(draws, num_items)
     slates: Slates = kernels.random_slates(draws, num_items)

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from minari.data_collector.episode_buffer import EpisodeBuffer
 
 import irecgan_gym  # noqa: F401 (registers the envs)
-from irecgan_gym.leaving import with_leaving_step
 from irecgan_gym.minari_exchange import read_minari, write_minari
 from irecgan_gym.minari_exchange.__main__ import main
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
 from irecgan_gym.sessions import Sessions, SessionsError
-from tests.test_sessions import COLUMNS, assert_same, sessions_of, with_everything
+from irecgan_gym.sessions.leaving import with_leaving_step
+from tests.sessions.test_columns import COLUMNS, assert_same, sessions_of, with_everything
 
 # Minari advises on metadata that are missing.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:minari")

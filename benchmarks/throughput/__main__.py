@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks.throughput.command import main
+from irecgan_gym.benchmarks.throughput.command import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -14,14 +14,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tyro
-from rich.console import Console
-
-from benchmarks.command import SettingsError, check_positive, run_command
-from benchmarks.run_folder import versions
-from benchmarks.throughput.growth import FULL, SMOKE
-from benchmarks.throughput.growth_plots import draw_growth
-from benchmarks.throughput.machine import RateTask, available_cores, processor_name
-from benchmarks.throughput.measuring import (
+from irecgan_gym.benchmarks.command import SettingsError, check_positive, run_command
+from irecgan_gym.benchmarks.run_folder import versions
+from irecgan_gym.benchmarks.throughput.growth import FULL, SMOKE
+from irecgan_gym.benchmarks.throughput.growth_plots import draw_growth
+from irecgan_gym.benchmarks.throughput.machine import RateTask, available_cores, processor_name
+from irecgan_gym.benchmarks.throughput.measuring import (
     Measuring,
     measure_environments,
     measure_generation_phases,
@@ -29,13 +27,15 @@ from benchmarks.throughput.measuring import (
     measure_sb3_rollouts,
     measure_training_phases,
 )
-from benchmarks.throughput.phases import GenerationPhase
-from benchmarks.throughput.report import growth_table, machine_line, markdown_report
-from benchmarks.throughput.rows import comparison_table, to_csv
-from benchmarks.throughput.shapes import Shape, ShapeName, shape, smoke_shape
-from irecgan_gym.atomic_file import write_atomically
+from irecgan_gym.benchmarks.throughput.phases import GenerationPhase
+from irecgan_gym.benchmarks.throughput.report import growth_table, machine_line, markdown_report
+from irecgan_gym.benchmarks.throughput.rows import comparison_table, to_csv
+from irecgan_gym.benchmarks.throughput.shapes import Shape, ShapeName, shape, smoke_shape
+from rich.console import Console
+
+from irecgan_gym.kernels.low_precision import Precision
 from irecgan_gym.models.building import resolve_device
-from irecgan_gym.models.precision import Precision
+from irecgan_gym.storage.files import write_atomically
 
 Part = Literal["env", "training", "generation", "growth"]
 PARTS: tuple[Part, ...] = ("env", "training", "generation", "growth")

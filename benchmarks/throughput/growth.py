@@ -8,9 +8,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from scipy.optimize import nnls
-
-from benchmarks.throughput.phases import (
+from irecgan_gym.benchmarks.throughput.phases import (
     GENERATION_PHASES,
     TRAINING_PHASES,
     agent_epoch,
@@ -19,9 +17,11 @@ from benchmarks.throughput.phases import (
     generate_with_scores,
     user_epoch,
 )
-from benchmarks.throughput.shapes import Method, Networks, Shape, networks
-from benchmarks.throughput.synthetic_logs import LogShape
-from benchmarks.throughput.timing import time_calls
+from irecgan_gym.benchmarks.throughput.shapes import Method, Networks, Shape, networks
+from irecgan_gym.benchmarks.throughput.synthetic_logs import LogShape
+from irecgan_gym.benchmarks.throughput.timing import time_calls
+from scipy.optimize import nnls
+
 from irecgan_gym.models.building import resolve_device
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+from irecgan_gym.benchmarks.plot_style import COLOURS, GREY, MARKERS, STYLE, save_figure
+from irecgan_gym.benchmarks.throughput.growth import GrowthLaw, Series
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-
-from benchmarks.plot_style import COLOURS, GREY, MARKERS, STYLE, save_figure
-from benchmarks.throughput.growth import GrowthLaw, Series
 
 
 @dataclass(frozen=True)

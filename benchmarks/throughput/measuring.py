@@ -10,10 +10,8 @@ from pathlib import Path
 from statistics import median
 from typing import TypeVar
 
-from rich.console import Console
-
-from benchmarks.throughput.arithmetic import Cost
-from benchmarks.throughput.environments import (
+from irecgan_gym.benchmarks.throughput.arithmetic import Cost
+from irecgan_gym.benchmarks.throughput.environments import (
     CARTPOLE,
     RECSIM,
     SARDINE,
@@ -22,11 +20,11 @@ from benchmarks.throughput.environments import (
     measure_env,
     sardine_is_installed,
 )
-from benchmarks.throughput.growth import GrowthTask, Series, fit_law, measure_growth
-from benchmarks.throughput.growth_plots import MeasuredSeries
-from benchmarks.throughput.isolation import Isolated, run_isolated
-from benchmarks.throughput.machine import Rates, RateTask, measure_rates
-from benchmarks.throughput.phases import (
+from irecgan_gym.benchmarks.throughput.growth import GrowthTask, Series, fit_law, measure_growth
+from irecgan_gym.benchmarks.throughput.growth_plots import MeasuredSeries
+from irecgan_gym.benchmarks.throughput.isolation import Isolated, run_isolated
+from irecgan_gym.benchmarks.throughput.machine import Rates, RateTask, measure_rates
+from irecgan_gym.benchmarks.throughput.phases import (
     GENERATION_PHASES,
     TRAINING_PHASES,
     GenerationPhase,
@@ -39,11 +37,13 @@ from benchmarks.throughput.phases import (
     measure_generation,
     measure_training,
 )
-from benchmarks.throughput.plain_phases import PlainTask, measure_plain
-from benchmarks.throughput.rows import Row, number
-from benchmarks.throughput.shapes import Shape
+from irecgan_gym.benchmarks.throughput.plain_phases import PlainTask, measure_plain
+from irecgan_gym.benchmarks.throughput.rows import Row, number
+from irecgan_gym.benchmarks.throughput.shapes import Shape
+from rich.console import Console
+
+from irecgan_gym.kernels.low_precision import Precision
 from irecgan_gym.models.building import resolve_device
-from irecgan_gym.models.precision import Precision
 
 TaskT = TypeVar("TaskT")
 ResultT = TypeVar("ResultT")
@@ -133,7 +133,7 @@ def measure_sb3_rollouts(measuring: Measuring, num_envs: int) -> None:
         measuring.notes.append("Stable-Baselines3 is not installed (`pip install 'irecgan-gym[sb3]'`): no roll-outs.")
         return
     # The module imports that library.
-    from benchmarks.throughput.sb3_rollouts import RolloutTask, measure_rollouts
+    from irecgan_gym.benchmarks.throughput.sb3_rollouts import RolloutTask, measure_rollouts
 
     native, singles = (RolloutTask(kind, num_envs, measuring.seconds / 2) for kind in (True, False))
     rounds = [

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-
-from agents.discriminator_training import fit_discriminator
-from agents.generation import generate_adversarial_sessions, generate_sessions
-from agents.policy_gradient import ReturnsData, offline_rewards, policy_gradient_epoch
-from benchmarks.throughput.arithmetic import (
+from irecgan_gym.agents.discriminator_training import fit_discriminator
+from irecgan_gym.agents.generation import generate_adversarial_sessions, generate_sessions
+from irecgan_gym.agents.policy_gradient import ReturnsData, offline_rewards, policy_gradient_epoch
+from irecgan_gym.benchmarks.throughput.arithmetic import (
     Cost,
     discriminator_cost,
     inference_cost,
@@ -21,16 +20,17 @@ from benchmarks.throughput.arithmetic import (
     training_cost,
     user_model_cost,
 )
-from benchmarks.throughput.shapes import Method, Networks, Shape, networks
-from benchmarks.throughput.timing import Timing, time_calls
-from irecgan_gym.column_checks import IntArray
+from irecgan_gym.benchmarks.throughput.shapes import Method, Networks, Shape, networks
+from irecgan_gym.benchmarks.throughput.timing import Timing, time_calls
+
+from irecgan_gym.kernels.low_precision import Precision
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.building import resolve_device
-from irecgan_gym.models.fitting import Optimizer, user_model_epoch, user_sessions
-from irecgan_gym.models.precision import Precision
+from irecgan_gym.models.fitting import ClippedAdamW, user_model_epoch, user_sessions
 from irecgan_gym.models.sequence_score import SequenceScore
 from irecgan_gym.models.user_model import UserModel
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions.checks import IntArray
 
 TrainingPhase = Literal["agent", "user model", "discriminator"]
 GenerationPhase = Literal["generation", "adversarial"]
@@ -132,7 +132,7 @@ def agent_epoch(
     config = shape.config
     data = ReturnsData(log, offline_rewards(log, config.lambda_r), config.gamma, models.user_model.device)
     fit = replace(config.fit, batch_size=batch_size, precision=precision)
-    optimizer, rng = Optimizer(models.policy, fit), np.random.default_rng(0)
+    optimizer, rng = ClippedAdamW(models.policy, fit), np.random.default_rng(0)
     return lambda: policy_gradient_epoch(models.policy, data, optimizer, batch_size, rng, precision=precision)
 
 
@@ -143,7 +143,7 @@ def user_epoch(
     model = models.user_model
     data = SessionTensors(user_sessions(log, model.config), leave_option=model.leave_option, device=model.device)
     fit = replace(shape.config.fit, batch_size=batch_size, precision=precision)
-    optimizer, rng = Optimizer(model, fit), np.random.default_rng(0)
+    optimizer, rng = ClippedAdamW(model, fit), np.random.default_rng(0)
     return lambda: user_model_epoch(model, data, optimizer, fit, rng)
 
 
@@ -155,7 +155,7 @@ def discriminator_epoch(
     real = user_sessions(log, model.config)
     generated = real.select(np.random.default_rng(1).permutation(len(real)))
     fit = replace(shape.config.fit, batch_size=batch_size, precision=precision, max_epochs=1)
-    optimizer, rng = Optimizer(models.discriminator, fit), np.random.default_rng(0)
+    optimizer, rng = ClippedAdamW(models.discriminator, fit), np.random.default_rng(0)
     return lambda: fit_discriminator(
         models.discriminator, real, generated, optimizer, fit, leave_option=model.leave_option, generator=rng
     )

@@ -8,13 +8,18 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from irecgan_gym.agents.policy_gradient import offline_rewards
+from irecgan_gym.benchmarks.throughput.phases import GenerationPhase, TrainingPhase, session_limit
+from irecgan_gym.benchmarks.throughput.plain_models import (
+    PlainDiscriminator,
+    PlainPolicy,
+    PlainUserModel,
+    candidates_of,
+)
+from irecgan_gym.benchmarks.throughput.shapes import Shape, networks
+from irecgan_gym.benchmarks.throughput.timing import time_calls
 from torch import Tensor, nn
 
-from agents.policy_gradient import offline_rewards
-from benchmarks.throughput.phases import GenerationPhase, TrainingPhase, session_limit
-from benchmarks.throughput.plain_models import PlainDiscriminator, PlainPolicy, PlainUserModel, candidates_of
-from benchmarks.throughput.shapes import Shape, networks
-from benchmarks.throughput.timing import time_calls
 from irecgan_gym.models.building import resolve_device
 from irecgan_gym.models.fitting import user_sessions
 from irecgan_gym.models.user_model import UserModel

@@ -15,14 +15,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tyro
-from rich.console import Console
-from rich.table import Table
-from torch.profiler import ProfilerActivity, profile
-
-from benchmarks.command import SettingsError, check_positive, run_command
-from benchmarks.throughput.isolation import run_isolated
-from benchmarks.throughput.machine import available_cores
-from benchmarks.throughput.phases import (
+from irecgan_gym.benchmarks.command import SettingsError, check_positive, run_command
+from irecgan_gym.benchmarks.throughput.isolation import run_isolated
+from irecgan_gym.benchmarks.throughput.machine import available_cores
+from irecgan_gym.benchmarks.throughput.phases import (
     GENERATION_PHASES,
     TRAINING_PHASES,
     GenerationTask,
@@ -32,10 +28,14 @@ from benchmarks.throughput.phases import (
     measure_generation,
     measure_training,
 )
-from benchmarks.throughput.plain_phases import PlainTask, measure_plain
-from benchmarks.throughput.shapes import Shape, ShapeName, shape, smoke_shape
-from benchmarks.throughput.timing import MEASURED
-from irecgan_gym.models.precision import Precision
+from irecgan_gym.benchmarks.throughput.plain_phases import PlainTask, measure_plain
+from irecgan_gym.benchmarks.throughput.shapes import Shape, ShapeName, shape, smoke_shape
+from irecgan_gym.benchmarks.throughput.timing import MEASURED
+from rich.console import Console
+from rich.table import Table
+from torch.profiler import ProfilerActivity, profile
+
+from irecgan_gym.kernels.low_precision import Precision
 
 
 @dataclass(frozen=True)

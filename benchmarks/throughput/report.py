@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.throughput.arithmetic import policy_cost, training_cost
-from benchmarks.throughput.growth_plots import MeasuredSeries
-from benchmarks.throughput.machine import Rates
-from benchmarks.throughput.rows import Row, TextTable, comparison_table, number
-from benchmarks.throughput.shapes import Shape
-from benchmarks.throughput.synthetic_logs import CIKM_SESSIONS
+from irecgan_gym.benchmarks.throughput.arithmetic import policy_cost, training_cost
+from irecgan_gym.benchmarks.throughput.growth_plots import MeasuredSeries
+from irecgan_gym.benchmarks.throughput.machine import Rates
+from irecgan_gym.benchmarks.throughput.rows import Row, TextTable, comparison_table, number
+from irecgan_gym.benchmarks.throughput.shapes import Shape
+from irecgan_gym.benchmarks.throughput.synthetic_logs import CIKM_SESSIONS
 
 _HUNDRED_MILLION, _MILLION = 100_000_000, 1_000_000
 _EXPLAINED = {

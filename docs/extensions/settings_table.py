@@ -18,7 +18,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
 
 class SettingsTable(SphinxDirective):
-    """``{settings} agents.pg.PGConfig`` in a fenced block."""
+    """``{settings} irecgan_gym.agents.pg.PGConfig`` in a fenced block."""
 
     required_arguments = 1
 

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from irecgan_gym._version import __version__
 from irecgan_gym.envs.recsim_collect import collect_sessions
-from irecgan_gym.envs.recsim_law import DRAWS_PER_STEP, UserLaw
+from irecgan_gym.envs.recsim_dynamics import DRAWS_PER_STEP, UserDynamics
 from irecgan_gym.envs.rendered_env import RenderedEnv
-from irecgan_gym.envs.slates import check_slates, fill_repeats, raise_repeated
 from irecgan_gym.logging_policies import make_logging_policy
 from irecgan_gym.mdp import START_STATE, RecommendationMDP, check_count, draw_mdp
 from irecgan_gym.rendering.session_view import SlateView
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.slates import check_slates, fill_repeats, raise_repeated
 
 _INT64 = np.dtype(np.int64)
 
@@ -175,7 +175,7 @@ class RecSimEnv(RenderedEnv[np.int64, NDArray[np.int64]]):
         self.logging_policy = logging_policy
         self.duplicates = duplicates
         self.observation = observation
-        self.law = UserLaw(mdp)
+        self.law = UserDynamics(mdp)
         self._policy = make_logging_policy(logging_policy, mdp, self.slate_size)
         self.observation_space = Discrete(mdp.num_states if observation == "state" else mdp.num_items + 1)
         self.action_space = MultiDiscrete([mdp.num_items] * self.slate_size)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from irecgan_gym.envs.recsim_law import DRAWS_PER_STEP, UserLaw
+from irecgan_gym.envs.recsim_dynamics import DRAWS_PER_STEP, UserDynamics
 from irecgan_gym.logging_policies import LoggingPolicy
 from irecgan_gym.mdp import START_STATE
 from irecgan_gym.sessions import Sessions
@@ -17,7 +17,7 @@ _SIDE_BY_SIDE = 16_384
 
 
 def collect_sessions(
-    law: UserLaw,
+    law: UserDynamics,
     policy: LoggingPolicy,
     num_sessions: int,
     rng: np.random.Generator,
@@ -95,7 +95,7 @@ class _Columns(NamedTuple):
 
 
 def _play(
-    law: UserLaw,
+    law: UserDynamics,
     policy: LoggingPolicy,
     num_sessions: int,
     rng: np.random.Generator,

@@ -9,13 +9,13 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from irecgan_gym.envs import compiled
 from irecgan_gym.envs.recsim import RecSimEnv
-from irecgan_gym.envs.recsim_law import DRAWS_PER_STEP
+from irecgan_gym.envs.recsim_dynamics import DRAWS_PER_STEP
 from irecgan_gym.envs.session_vector_env import Columns, Rows, SessionVectorEnv
-from irecgan_gym.envs.slates import check_slates, distinct_slates, raise_repeated
+from irecgan_gym.kernels import loading
 from irecgan_gym.mdp import START_STATE, RecommendationMDP
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.slates import check_slates, distinct_slates, raise_repeated
 
 
 class RecSimVectorEnv(SessionVectorEnv):
@@ -76,7 +76,7 @@ class RecSimVectorEnv(SessionVectorEnv):
     def _advance(
         self, actions: NDArray[Any], waiting: NDArray[np.bool_]
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        kernels = compiled.load_kernels()
+        kernels = loading.load_kernels()
         if kernels is None:
             return super()._advance(actions, waiting)
         if self._single.duplicates == "error":

@@ -12,10 +12,10 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from irecgan_gym.envs.rendered_env import RenderedEnv
-from irecgan_gym.envs.slates import check_slates
 from irecgan_gym.envs.user_model_vector import UserModelVectorEnv
 from irecgan_gym.models.user_model import UserModel
 from irecgan_gym.rendering.session_view import SlateView
+from irecgan_gym.slates import check_slates
 
 
 class UserModelEnv(RenderedEnv[Any, NDArray[np.int64]]):

@@ -13,8 +13,8 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from irecgan_gym.envs.session_vector_env import Columns, Rows, SessionVectorEnv
-from irecgan_gym.envs.slates import check_slates, distinct_slates
 from irecgan_gym.models.user_model import UserModel
+from irecgan_gym.slates import check_slates, distinct_slates
 
 
 class UserModelVectorEnv(SessionVectorEnv):

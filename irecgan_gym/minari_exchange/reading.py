@@ -8,8 +8,30 @@ import numpy as np
 from gymnasium.spaces import Discrete, MultiDiscrete
 from numpy.typing import NDArray
 
-from irecgan_gym.minari_exchange import library
 from irecgan_gym.sessions import Sessions, SessionsError
+
+FORMAT_VERSION = 1
+HEADER = "irecgan_gym"
+PROPENSITY = "propensity"
+STATE = "shown_in_state"
+EVENTS = "events"
+SLATE_LENGTH = "slate_length"
+USER = "user"
+
+
+def load_minari() -> Any:
+    """The module ``minari``.
+
+    Raises:
+        ImportError: Minari, or the library of its HDF5 files, is not installed.
+    """
+    try:
+        import h5py  # noqa: F401 (Minari itself imports it late, when a folder has been made already)
+        import minari
+    except ImportError as error:
+        raise ImportError(f'{error}; Minari datasets need: pip install "irecgan-gym[minari]"') from error
+    return minari
+
 
 _RECORD_INFOS = "collect with DataCollector(env, record_infos=True): infos tell what was shown and clicked"
 
@@ -32,7 +54,7 @@ def read_minari(dataset: Any) -> Sessions:
         SessionsError: actions that are not slates, episodes that are not sessions, none at all, or fewer than
             :func:`write_minari` was asked to write.
     """
-    minari = library.load_minari()
+    minari = load_minari()
     if isinstance(dataset, str):
         dataset = minari.load_dataset(dataset)
     header = _header(dataset)
@@ -40,7 +62,7 @@ def read_minari(dataset: Any) -> Sessions:
     space = dataset.action_space
     if not isinstance(space, MultiDiscrete) or space.nvec.ndim != 1 or len(np.unique(space.nvec)) != 1:
         raise SessionsError(f"{dataset.id}: actions must be slates, MultiDiscrete([n] * k), got {space}")
-    slate_lengths = log.info(library.SLATE_LENGTH)
+    slate_lengths = log.info(SLATE_LENGTH)
     # An empty slot's id is the last one of the space.
     num_items = int(space.nvec[0]) - (slate_lengths is not None)
     slates = log.shown()
@@ -57,8 +79,8 @@ def read_minari(dataset: Any) -> Sessions:
             clicks=clicks,
             rewards=log.rewards,
             truncated=log.truncated,
-            propensities=log.info(library.PROPENSITY),
-            states=log.info(library.STATE),
+            propensities=log.info(PROPENSITY),
+            states=log.info(STATE),
             users=_users(dataset) if header.get("has_users") else None,
             event_lengths=event_lengths,
             event_items=event_items,
@@ -130,9 +152,9 @@ class _Log:
 
     def events(self, num_items: int) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
         """Lengths and items of the other events, [T] and [E], where the episodes have them."""
-        if library.EVENTS not in (self._episodes[0].infos or {}):
+        if EVENTS not in (self._episodes[0].infos or {}):
             return None, None
-        tables = [self._info_of(episode, library.EVENTS) for episode in self._episodes]
+        tables = [self._info_of(episode, EVENTS) for episode in self._episodes]
         lengths = np.concatenate([(table < num_items).sum(axis=1) for table in tables])
         return lengths, np.concatenate([table[table < num_items] for table in tables])
 
@@ -140,10 +162,10 @@ class _Log:
 def _header(dataset: Any) -> dict[str, Any]:
     """What :func:`write_minari` noted down beside the episodes; empty for datasets of others."""
     metadata = dataset.storage.metadata
-    header: dict[str, Any] = metadata.get(library.HEADER, {})
-    if header and header.get("format_version") != library.FORMAT_VERSION:
+    header: dict[str, Any] = metadata.get(HEADER, {})
+    if header and header.get("format_version") != FORMAT_VERSION:
         raise SessionsError(
-            f"{dataset.id} has format version {header.get('format_version')!r}, expected {library.FORMAT_VERSION}"
+            f"{dataset.id} has format version {header.get('format_version')!r}, expected {FORMAT_VERSION}"
         )
     if header and metadata["total_episodes"] < header["num_sessions"]:
         raise SessionsError(
@@ -155,7 +177,7 @@ def _header(dataset: Any) -> dict[str, Any]:
 
 def _users(dataset: Any) -> NDArray[Any]:
     """The user of each session, from the episodes' metadata."""
-    users = [metadata.get(library.USER) for metadata in dataset.storage.get_episode_metadata(dataset.episode_indices)]
+    users = [metadata.get(USER) for metadata in dataset.storage.get_episode_metadata(dataset.episode_indices)]
     if None in users:
         raise SessionsError(f"episode {dataset.episode_indices[users.index(None)]} names no user, as others do")
     return np.array(users)

@@ -14,10 +14,19 @@ from gymnasium.spaces import Discrete, MultiDiscrete
 from numpy.typing import NDArray
 
 from irecgan_gym._version import __version__
-from irecgan_gym.minari_exchange import library
-from irecgan_gym.ragged import padded
+from irecgan_gym.minari_exchange.reading import (
+    EVENTS,
+    FORMAT_VERSION,
+    HEADER,
+    PROPENSITY,
+    SLATE_LENGTH,
+    STATE,
+    USER,
+    load_minari,
+)
 from irecgan_gym.sessions import Sessions, SessionsError
-from irecgan_gym.sessions_parquet import checked_provenance
+from irecgan_gym.sessions.parquet import checked_provenance
+from irecgan_gym.sessions.ragged import padded
 
 
 def write_minari(
@@ -51,12 +60,12 @@ def write_minari(
         ValueError: an id that is not of Minari's form, or of a dataset that exists: none is overwritten.
         SessionsError: no session, or provenance that JSON cannot hold.
     """
-    minari = library.load_minari()
+    minari = load_minari()
     if len(sessions) == 0:
         raise SessionsError("a Minari dataset needs at least one session, got none")
     _check_id(dataset_id)
     header = {
-        "format_version": library.FORMAT_VERSION,
+        "format_version": FORMAT_VERSION,
         "num_sessions": len(sessions),
         "num_items": sessions.num_items,
         "item_names": sessions.item_names,
@@ -82,10 +91,10 @@ def write_minari(
     storage = dataset.storage
     try:
         # The header comes first: a dataset with fewer episodes than it promises was never finished.
-        storage.update_metadata({library.HEADER: header})
+        storage.update_metadata({HEADER: header})
         storage.update_episodes(_episodes(sessions))
         if sessions.users is not None:
-            storage.update_episode_metadata({library.USER: user} for user in sessions.users)
+            storage.update_episode_metadata({USER: user} for user in sessions.users)
     except BaseException:
         shutil.rmtree(storage.data_path.parent)
         raise
@@ -132,16 +141,16 @@ def _episodes(sessions: Sessions) -> Iterator[Any]:
         steps = slice(first, end)
         infos: dict[str, NDArray[Any]] = {}
         if ragged:
-            infos[library.SLATE_LENGTH] = np.insert(slate_lengths[steps], 0, 0)
+            infos[SLATE_LENGTH] = np.insert(slate_lengths[steps], 0, 0)
         if sessions.propensities is not None:
-            infos[library.PROPENSITY] = np.insert(sessions.propensities[steps], 0, np.nan)
+            infos[PROPENSITY] = np.insert(sessions.propensities[steps], 0, np.nan)
         if sessions.states is not None:
-            infos[library.STATE] = np.insert(sessions.states[steps].astype(np.int64), 0, -1)
+            infos[STATE] = np.insert(sessions.states[steps].astype(np.int64), 0, -1)
         if event_lengths is not None and sessions.event_items is not None and sessions.event_offsets is not None:
             lengths = np.insert(event_lengths[steps], 0, 0)
             items = sessions.event_items[sessions.event_offsets[first] : sessions.event_offsets[end]]
             # HDF5 has no tables without columns.
-            infos[library.EVENTS] = padded(lengths, items, max(1, int(lengths.max())), no_item)
+            infos[EVENTS] = padded(lengths, items, max(1, int(lengths.max())), no_item)
         ends = np.zeros(end - first, dtype=bool)
         ends[-1] = True
         yield EpisodeBuffer(

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from irecgan_gym.models.batches import StepBatch
 from irecgan_gym.models.building import build, resolve_device
-from irecgan_gym.models.candidates import candidate_scores
 from irecgan_gym.models.encoder import EncoderConfig, RecurrentEncoder
+from irecgan_gym.models.heads import candidate_scores
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from irecgan_gym.kernels.low_precision import LoweredLSTM
+from irecgan_gym.kernels.packed_lstm import lstm_step, packed_lstm
 from irecgan_gym.models.batches import StepBatch
-from irecgan_gym.models.lower_precision import LoweredLSTM
-from irecgan_gym.models.packed_lstm import lstm_step, packed_lstm
 from irecgan_gym.models.recall import RecallMemory
 
 

@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from irecgan_gym.leaving import with_leaving_step
+from irecgan_gym.kernels.low_precision import Precision, check_precision, matrix_precision
 from irecgan_gym.models.batches import SessionTensors, StepBatch
-from irecgan_gym.models.precision import Precision, check_precision, matrix_precision
 from irecgan_gym.models.user_model import LogLikelihood, UserModel, UserModelConfig
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions.leaving import with_leaving_step
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class FitConfig:
         check_precision("precision", self.precision)
 
 
-class BestParameters:
+class EarlyStopping:
     """Remembers a module's parameters at their best validation loss."""
 
     def __init__(self, module: nn.Module) -> None:
@@ -74,7 +74,7 @@ class BestParameters:
         self._module.load_state_dict(self._state)
 
 
-class Optimizer:
+class ClippedAdamW:
     """AdamW with clipped gradients, over the parameters of one module."""
 
     def __init__(self, module: nn.Module, config: FitConfig) -> None:
@@ -150,7 +150,7 @@ def mean_log_likelihood(model: UserModel, batches: Iterable[StepBatch]) -> tuple
 def user_model_epoch(
     model: UserModel,
     data: SessionTensors,
-    optimizer: Optimizer,
+    optimizer: ClippedAdamW,
     config: FitConfig,
     generator: np.random.Generator,
     weights: NDArray[np.float32] | None = None,
@@ -196,7 +196,7 @@ def fit_user_model(
         for part in (training, validation)
     )
     generator = np.random.default_rng(seed)
-    optimizer, best = Optimizer(model, config), BestParameters(model)
+    optimizer, best = ClippedAdamW(model, config), EarlyStopping(model)
     for epoch in range(config.max_epochs):
         train_loss = user_model_epoch(model, data, optimizer, config, generator)
         click, reward = mean_log_likelihood(model, held_out.all(config.batch_size * 4))

@@ -5,16 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from irecgan_gym.envs.slates import check_slates, distinct_slates
-from irecgan_gym.models.rollout_policy import RolloutPolicy
-from irecgan_gym.slate_predictor import SlatePredictor
+from irecgan_gym.collection import SlatePredictor
+from irecgan_gym.slates import check_slates, distinct_slates
+
+
+@runtime_checkable
+class RolloutPolicy(Protocol):
+    """What completes sessions in a roll-out; :class:`~irecgan_gym.models.slate_policy.SlatePolicy` is one.
+
+    Policies of other libraries become one by :func:`~irecgan_gym.models.predictor_policy.as_rollout_policy`.
+    """
+
+    def start(self, num_sessions: int) -> Tensor:
+        """States of new sessions, [B, S]."""
+
+    def observe(self, clicks: Tensor, state: Tensor) -> Tensor:
+        """States after one more click; ``clicks`` int64 [B], ``state`` [B, S]."""
+
+    def sample(self, state: Tensor, generator: torch.Generator, *, draws: int = 1) -> Tensor:
+        """Slates of different items, ``draws`` of them for each session; int64 [B * draws, k], a session's together."""
+
 
 SlateFunction = Callable[[NDArray[np.int64]], NDArray[Any]]
 """A policy without memory: slates [B, k] for the last clicks [B] (``num_items`` for none yet)."""
@@ -47,7 +64,7 @@ def as_rollout_policy(policy: PolicyLike, num_items: int, device: torch.device |
 
 
 class PredictorPolicy:
-    """A :class:`~irecgan_gym.slate_predictor.SlatePredictor` as a roll-out policy.
+    """A :class:`~irecgan_gym.collection.SlatePredictor` as a roll-out policy.
 
     A state [B, S] holds what the predictor is to be asked with: whether the session has just begun, the last click, and
     the predictor's own recurrent state before that click, flattened. So sessions are selected, branched and overwritten
@@ -73,7 +90,7 @@ class PredictorPolicy:
         self._layout: _StateLayout | None = None
 
     def start(self, num_sessions: int) -> Tensor:
-        """See :class:`~irecgan_gym.models.rollout_policy.RolloutPolicy`."""
+        """See :class:`~irecgan_gym.models.predictor_policy.RolloutPolicy`."""
         if self._layout is None:
             # Not before the first session: the model may be made after the env that it rolls out in.
             self._layout = self._find_layout()
@@ -82,7 +99,7 @@ class PredictorPolicy:
         return state
 
     def observe(self, clicks: Tensor, state: Tensor) -> Tensor:
-        """See :class:`~irecgan_gym.models.rollout_policy.RolloutPolicy`."""
+        """See :class:`~irecgan_gym.models.predictor_policy.RolloutPolicy`."""
         new = torch.zeros_like(state)
         new[:, 1] = clicks
         if new.shape[1] > _OWN_COLUMNS:
@@ -91,7 +108,7 @@ class PredictorPolicy:
         return new
 
     def sample(self, state: Tensor, generator: torch.Generator, *, draws: int = 1) -> Tensor:
-        """See :class:`~irecgan_gym.models.rollout_policy.RolloutPolicy`."""
+        """See :class:`~irecgan_gym.models.predictor_policy.RolloutPolicy`."""
         seeds = torch.randint(2**62, (2,), generator=generator, device=generator.device).tolist()
         with _seeded_globals(seeds[0], self._device):
             actions, _ = self._predict(state.repeat_interleave(draws, dim=0), deterministic=False)
@@ -214,7 +231,7 @@ class _Memoryless:
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
     ) -> tuple[NDArray[Any], Any]:
-        """See :class:`~irecgan_gym.slate_predictor.SlatePredictor`."""
+        """See :class:`~irecgan_gym.collection.SlatePredictor`."""
         return np.asarray(self._function(observation)), None
 
 

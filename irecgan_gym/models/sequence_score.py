@@ -43,7 +43,7 @@ class SequenceScore:
 
     Args:
         user_model: U, which plays the user in the completions.
-        policy: draws their slates: a :class:`~irecgan_gym.models.rollout_policy.RolloutPolicy`, a trained model of
+        policy: draws their slates: a :class:`~irecgan_gym.models.predictor_policy.RolloutPolicy`, a trained model of
             Stable-Baselines3 (or anything with its ``predict``), or a function from the last clicks to slates.
         discriminator: D, which scores them.
         num_rollouts: completions of each prefix, N.

@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from irecgan_gym.kernels.catalogue_softmax import chosen_log_probabilities
+from irecgan_gym.kernels.low_precision import LoweredLinear
+from irecgan_gym.kernels.sampling import sample_without_replacement
 from irecgan_gym.models.batches import StepBatch
-from irecgan_gym.models.catalogue_softmax import chosen_log_probabilities
 from irecgan_gym.models.encoder import EncoderConfig, RecurrentEncoder
-from irecgan_gym.models.lower_precision import LoweredLinear
-from irecgan_gym.models.query_head import QueryHead
-from irecgan_gym.models.sampling import sample_without_replacement
+from irecgan_gym.models.heads import QueryHead
+from irecgan_gym.models.user_model import UserModel
 
 _BLOCK_ELEMENTS = 2**22
 """Logits held at a time while slates are drawn (16 MB of float32: they stay in the cache)."""
@@ -177,3 +179,31 @@ class SharedHead(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         """Logits of all items; [M, H + E] to [M, n]."""
         return F.linear(self.queries(hidden), self.weight, self.bias)
+
+
+Ranking = Literal["click_and_reward", "click"]
+
+
+class UserModelPolicy(CataloguePolicy):
+    """pi(i in a_t | s_t) in proportion to p(click on i) p(reward of i), Eq 1 and 2 over all items at once.
+
+    Args:
+        user_model: its parameters are shared, not copied.
+        slate_size: items shown at a time, k.
+        ranking: ``"click_and_reward"``, or ``"click"`` to leave the reward out (the authors' code ranks by clicks).
+    """
+
+    def __init__(self, user_model: UserModel, slate_size: int, ranking: Ranking = "click_and_reward") -> None:
+        if ranking not in ("click_and_reward", "click"):
+            raise ValueError(f"ranking must be 'click_and_reward' or 'click', got {ranking!r}")
+        super().__init__(user_model.config.num_items, slate_size)
+        self.user_model = user_model
+        self.encoder = user_model.encoder
+        self.ranking = ranking
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """See :meth:`~irecgan_gym.models.slate_policy.CataloguePolicy.logits`."""
+        clicks = self.user_model.catalogue_click_logits(hidden)
+        if self.ranking == "click":
+            return clicks
+        return clicks + self.user_model.catalogue_reward_logits(hidden).sigmoid().log()

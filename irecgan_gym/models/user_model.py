@@ -11,15 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from irecgan_gym.dataclass_json import from_json
+from irecgan_gym.kernels.sampling import bernoulli, categorical
 from irecgan_gym.models.batches import StepBatch
 from irecgan_gym.models.building import build, resolve_device
-from irecgan_gym.models.candidates import candidate_scores
 from irecgan_gym.models.encoder import EncoderConfig, RecurrentEncoder
-from irecgan_gym.models.position_term import PositionTerm
-from irecgan_gym.models.query_head import QueryHead
-from irecgan_gym.models.sampling import bernoulli, categorical
-from irecgan_gym.models.storage import load_weights, save_weights
+from irecgan_gym.models.heads import PositionTerm, QueryHead, candidate_scores
+from irecgan_gym.storage.files import from_json
+from irecgan_gym.storage.weights import load_weights, save_weights
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class UserModelConfig:
             ``"leave"``: the user may choose "no click" beside the slate's items, c_end of §5 (real logs).
         encoder: shape of the recurrent state.
         position_term: whether click logits have a term for the place of an item in the slate
-            (:class:`~irecgan_gym.models.position_term.PositionTerm`). It takes part in the likelihood of logs, and in
+            (:class:`~irecgan_gym.models.heads.PositionTerm`). It takes part in the likelihood of logs, and in
             simulated choices only when it is asked for: a policy that learns from the model chooses the places.
     """
 

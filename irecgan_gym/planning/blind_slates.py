@@ -46,7 +46,7 @@ def blind_slates(mdp: RecommendationMDP, slate_size: int) -> BlindSlates:
     search ends where neither can be improved so. All values are exact; that nothing is better is not proven.
 
     Raises:
-        EndlessSessionsError: some policy earns without end.
+        UnboundedValueError: some policy earns without end.
     """
     slates, values = optimal_slates(mdp, slate_size)
     arrivals = _after(mdp, slates[START_STATE]).arrivals

@@ -46,7 +46,7 @@ def max_log_knowledge(mdp: RecommendationMDP, slate_size: int) -> MaxLogKnowledg
         slate_size: k.
 
     Raises:
-        EndlessSessionsError: the worth of later steps has no bound.
+        UnboundedValueError: the worth of later steps has no bound.
     """
     refuse_endless_sessions(mdp, slate_size)
     shown = mdp.ranked_items()[:, :slate_size]
@@ -72,7 +72,7 @@ def max_log_slates(mdp: RecommendationMDP, slate_size: int) -> StateSlates:
         slate_size: k.
 
     Raises:
-        EndlessSessionsError: the worth of later steps has no bound.
+        UnboundedValueError: the worth of later steps has no bound.
     """
     slates = best_ratio_slates(*max_log_knowledge(mdp, slate_size), slate_size)
     return StateSlates(slates, slate_values(mdp, slates))

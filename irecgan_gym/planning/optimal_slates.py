@@ -31,7 +31,7 @@ def top_slates(mdp: RecommendationMDP, slate_size: int) -> StateSlates:
     """The k items of highest reward in each state: the policy ``max`` of §7.1.
 
     Raises:
-        EndlessSessionsError: its sessions need not end.
+        UnboundedValueError: its sessions need not end.
     """
     slates = np.sort(mdp.ranked_items()[:, :slate_size], axis=1)
     return StateSlates(slates, slate_values(mdp, slates))
@@ -41,7 +41,7 @@ def myopic_slates(mdp: RecommendationMDP, slate_size: int) -> StateSlates:
     """The slate of each state that is most likely to succeed, whatever comes after.
 
     Raises:
-        EndlessSessionsError: its sessions need not end.
+        UnboundedValueError: its sessions need not end.
     """
     slates = best_ratio_slates(mdp.rewards, mdp.rewards, slate_size)
     return StateSlates(slates, slate_values(mdp, slates))
@@ -54,7 +54,7 @@ def optimal_slates(mdp: RecommendationMDP, slate_size: int) -> StateSlates:
     method solves exactly.
 
     Raises:
-        EndlessSessionsError: some policy earns without end.
+        UnboundedValueError: some policy earns without end.
     """
     refuse_endless_sessions(mdp, slate_size)
     slates, values = myopic_slates(mdp, slate_size)

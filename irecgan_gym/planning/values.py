@@ -16,7 +16,7 @@ FloatArray = NDArray[np.float64]
 Slates = NDArray[np.int64]
 
 
-class EndlessSessionsError(ValueError):
+class UnboundedValueError(ValueError):
     """Sessions that need not end, so that their expected reward is infinite."""
 
 
@@ -55,11 +55,11 @@ def policy_values(mdp: RecommendationMDP, probabilities: FloatArray) -> FloatArr
         probabilities: p(a | s), the probability that item a is clicked in state s; [m, n], rows add up to 1.
 
     Raises:
-        EndlessSessionsError: some sessions never end.
+        UnboundedValueError: some sessions never end.
     """
     endless = _endless_states(mdp, lambda certain: ((probabilities == 0) | certain).all(axis=1))
     if endless.any():
-        raise EndlessSessionsError(f"under this policy sessions never end from state {np.flatnonzero(endless)[0]}")
+        raise UnboundedValueError(f"under this policy sessions never end from state {np.flatnonzero(endless)[0]}")
     successes = probabilities * mdp.rewards
     # The probability to be in s' after a success in s; what is missing to 1 is the probability that the session ends.
     moves = np.einsum("sa,sat->st", successes, mdp.transitions)
@@ -75,7 +75,7 @@ def slate_values(mdp: RecommendationMDP, slates: Slates) -> FloatArray:
         slates: different items for each state, [m, k].
 
     Raises:
-        EndlessSessionsError: some sessions never end.
+        UnboundedValueError: some sessions never end.
     """
     return policy_values(mdp, click_probabilities(mdp.rewards, slates))
 
@@ -84,11 +84,11 @@ def refuse_endless_sessions(mdp: RecommendationMDP, slate_size: int) -> None:
     """Check that sessions end under every policy.
 
     Raises:
-        EndlessSessionsError: slates of items that always succeed keep users in states that have such slates.
+        UnboundedValueError: slates of items that always succeed keep users in states that have such slates.
     """
     endless = _endless_states(mdp, lambda certain: certain.sum(axis=1) >= slate_size)
     if endless.any():
-        raise EndlessSessionsError(
+        raise UnboundedValueError(
             f"the expected reward has no bound: from state {np.flatnonzero(endless)[0]} on, slates of {slate_size} "
             "items of reward 1 can be shown for ever"
         )
@@ -111,3 +111,25 @@ def _endless_states(
         if (smaller == endless).all():
             return endless
         endless = smaller
+
+
+def logged_returns(mdp: RecommendationMDP, clicks: FloatArray, *, gamma: float, lambda_r: float) -> FloatArray:
+    """Expected return to go of a logged click on each item in each state, with the rewards of Eq 10 (q_D = 1).
+
+    G(s, a) = 1 + lambda_r r(s, a) + gamma r(s, a) sum over s' of P(s' | s, a) W(s'), where W(s) is the sum over a of
+    p(a | s) G(s, a): the logging policy goes on until the session ends by a failure (no cut).
+
+    Args:
+        mdp: the tables.
+        clicks: p(a | s), the probability that the user clicks item a in state s of the log; [m, n].
+        gamma: discount factor, below 1 or with sessions that end.
+        lambda_r: weight of a reward against the constant 1.
+
+    Returns:
+        [m, n].
+    """
+    earned = 1 + lambda_r * mdp.rewards
+    moves = gamma * np.einsum("sa,sat->st", clicks * mdp.rewards, mdp.transitions)
+    values = np.linalg.solve(np.eye(mdp.num_states) - moves, (clicks * earned).sum(axis=1))
+    returns: FloatArray = earned + gamma * mdp.rewards * (mdp.transitions @ values)
+    return returns

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from irecgan_gym.column_checks import check_offsets
-from irecgan_gym.ragged import gather
 from irecgan_gym.readers.report import Place, ReadReport, length_reason
 from irecgan_gym.sessions import Sessions, SessionsError
+from irecgan_gym.sessions.checks import check_offsets
+from irecgan_gym.sessions.ragged import gather
 
 
 class Numbering:

@@ -7,11 +7,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from irecgan_gym.atomic_file import write_atomically
 from irecgan_gym.readers.assembly import Numbering, StepColumns, assemble, keep_lengths
 from irecgan_gym.readers.lines import Row, read_rows, whole_number
 from irecgan_gym.readers.report import OnError, ReadReport, ReadResult
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.storage.files import write_atomically
 
 
 def read_irecgan_text(

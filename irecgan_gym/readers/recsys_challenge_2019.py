@@ -10,11 +10,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from irecgan_gym.column_checks import check_offsets
-from irecgan_gym.ragged import gather
 from irecgan_gym.readers.assembly import Numbering, StepColumns, assemble, keep_lengths
 from irecgan_gym.readers.lines import Row, read_table, whole_number
 from irecgan_gym.readers.report import OnError, Place, ReadReport, ReadResult
+from irecgan_gym.sessions.checks import check_offsets
+from irecgan_gym.sessions.ragged import gather
 
 _COLUMNS = ("user_id", "session_id", "timestamp", "step", "action_type", "reference", "impressions")
 _CLICK = "clickout item"

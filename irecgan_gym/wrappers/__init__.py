@@ -10,14 +10,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from irecgan_gym.wrappers.adversarial_reward import AdversarialReward
+    from irecgan_gym.wrappers.adversarial_reward import AdversarialReward, VectorAdversarialReward
     from irecgan_gym.wrappers.adversarial_reward_sessions import SessionAdversarialReward
-    from irecgan_gym.wrappers.adversarial_reward_vector import VectorAdversarialReward
-    from irecgan_gym.wrappers.click_history import ClickHistory
-    from irecgan_gym.wrappers.click_history_vector import VectorClickHistory
+    from irecgan_gym.wrappers.click_history import ClickHistory, VectorClickHistory
     from irecgan_gym.wrappers.one_hot_history import OneHotHistory, VectorOneHotHistory
-    from irecgan_gym.wrappers.sequential_slate import SequentialSlate
-    from irecgan_gym.wrappers.sequential_slate_vector import VectorSequentialSlate
+    from irecgan_gym.wrappers.sequential_slate import SequentialSlate, VectorSequentialSlate
     from irecgan_gym.wrappers.single_item import SingleItem, VectorSingleItem
     from irecgan_gym.wrappers.slate_scores import SlateScores, VectorSlateScores
 
@@ -45,10 +42,10 @@ _MODULES = {
     "SessionAdversarialReward": "adversarial_reward_sessions",
     "SingleItem": "single_item",
     "SlateScores": "slate_scores",
-    "VectorAdversarialReward": "adversarial_reward_vector",
-    "VectorClickHistory": "click_history_vector",
+    "VectorAdversarialReward": "adversarial_reward",
+    "VectorClickHistory": "click_history",
     "VectorOneHotHistory": "one_hot_history",
-    "VectorSequentialSlate": "sequential_slate_vector",
+    "VectorSequentialSlate": "sequential_slate",
     "VectorSingleItem": "single_item",
     "VectorSlateScores": "slate_scores",
 }

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from irecgan_gym.slate_predictor import SlatePredictor
+from irecgan_gym.collection import SlatePredictor
 
 
 class Predictor(SlatePredictor, Protocol):
@@ -65,7 +65,7 @@ class WindowPredictor:
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
     ) -> tuple[NDArray[Any], tuple[NDArray[Any], ...]]:
-        """See :class:`~irecgan_gym.slate_predictor.SlatePredictor`.
+        """See :class:`~irecgan_gym.collection.SlatePredictor`.
 
         The state is the H - 1 clicks that the next window begins with, and then the model's own.
         """
@@ -102,7 +102,7 @@ class TranslatedPredictor:
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
     ) -> tuple[NDArray[np.int64], Any]:
-        """See :class:`~irecgan_gym.slate_predictor.SlatePredictor`."""
+        """See :class:`~irecgan_gym.collection.SlatePredictor`."""
         actions, state = self.predictor.predict(observation, state, episode_start, deterministic)
         return self._slates(actions), state
 
@@ -128,7 +128,7 @@ class SequentialPredictor:
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
     ) -> tuple[NDArray[np.int64], None]:
-        """See :class:`~irecgan_gym.slate_predictor.SlatePredictor`."""
+        """See :class:`~irecgan_gym.collection.SlatePredictor`."""
         count = len(observation)
         slates = np.full((count, self._slate_size), self._num_items, dtype=np.int64)
         free = np.ones((count, self._num_items), dtype=np.bool_)

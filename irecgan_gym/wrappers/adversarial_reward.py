@@ -8,11 +8,13 @@ import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium.utils import RecordConstructorArgs
+from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from numpy.typing import NDArray
 from torch import Tensor
 
 from irecgan_gym.models.predictor_policy import PolicyLike
 from irecgan_gym.models.sequence_score import Prefixes, SequenceScore
+from irecgan_gym.wrappers.vector_sessions import StepResult, autoreset_mode, rows_to_reset
 
 RewardMode = Literal["multiply", "generation"]
 
@@ -50,10 +52,10 @@ class AdversarialReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
 
     While a session goes on, q is the mean discriminator score of N completions of it, played by the user model and a
     roll-out policy; at its end, the score of the session itself. Every ``info`` holds the env's own reward under
-    ``"raw_reward"`` and the score under ``"q"`` (NaN in ``reset``, when nothing has been scored).
+    ``"raw_reward"`` and the score under ``"adversarial_score"`` (NaN in ``reset``, when nothing has been scored).
 
     Works on every env of the suite: it reads the slate and the click from ``info["slate"]`` and ``info["click"]``.
-    The vector twin is :class:`~irecgan_gym.wrappers.adversarial_reward_vector.VectorAdversarialReward`.
+    The vector twin is :class:`~irecgan_gym.wrappers.adversarial_reward.VectorAdversarialReward`.
 
     Args:
         env: an env of the suite, wrapped or not.
@@ -62,7 +64,7 @@ class AdversarialReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         lambda_r: see ``mode``.
         policy: rolls the sessions out in place of the policy of ``score``: a trained model of Stable-Baselines3 (or
             anything with its ``predict``), a function from the last clicks to slates, or a
-            :class:`~irecgan_gym.models.rollout_policy.RolloutPolicy`. It may be the very model that is being trained.
+            :class:`~irecgan_gym.models.predictor_policy.RolloutPolicy`. It may be the very model that is being trained.
     """
 
     def __init__(
@@ -90,7 +92,7 @@ class AdversarialReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         if seed is not None or self._prefix is None:
             seed_generator(self._generator, seed)
         self._prefix = self._score.start(1)
-        return observation, {**info, "raw_reward": 0.0, "q": np.nan}
+        return observation, {**info, "raw_reward": 0.0, "adversarial_score": np.nan}
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         """Step the env and rescale the reward."""
@@ -116,7 +118,7 @@ class AdversarialReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             float(rescaled[0]),
             terminated,
             truncated,
-            {**info, "raw_reward": raw, "q": float(q[0])},
+            {**info, "raw_reward": raw, "adversarial_score": float(q[0])},
         )
 
 
@@ -140,3 +142,137 @@ def seed_generator(generator: torch.Generator, seed: int | None) -> None:
 def as_tensor(values: NDArray[Any], dtype: torch.dtype, device: torch.device) -> Tensor:
     """An array of an env as a tensor on the models' device."""
     return torch.as_tensor(np.ascontiguousarray(values), dtype=dtype, device=device)
+
+
+class VectorAdversarialReward(VectorWrapper):
+    """Rescale the rewards of a vector env of the suite by q_D(tau_0:t) (Eq 6).
+
+    All completions of all envs run in one batch; recurrent states are carried and branched, never recomputed. All
+    three autoreset modes are understood. Every ``info`` holds ``"raw_reward"`` and ``"adversarial_score"`` of the step, [B];
+    the score is NaN
+    where an env was only reset. In ``SAME_STEP`` mode they belong to the step that was taken, as the reward does.
+
+    Args:
+        env: a vector env of the suite.
+        score: the models and numbers of Eq 6.
+        mode: ``"multiply"`` for q r (§5.2) or ``"generation"`` for q (1 + lambda_r r) (Eq 10).
+        lambda_r: see ``mode``.
+        policy: rolls the sessions out in place of the policy of ``score``: a trained model of Stable-Baselines3 (or
+            anything with its ``predict``), a function from the last clicks to slates, or a
+            :class:`~irecgan_gym.models.predictor_policy.RolloutPolicy`. It may be the very model that is being trained.
+    """
+
+    def __init__(
+        self,
+        env: VectorEnv[Any, Any, Any],
+        *,
+        score: SequenceScore,
+        mode: RewardMode = "multiply",
+        lambda_r: float = 3.0,
+        policy: PolicyLike | None = None,
+    ) -> None:
+        super().__init__(env)
+        check_same_catalogue(env.unwrapped, score)
+        self._score = score if policy is None else score.with_policy(policy)
+        self._rule = RewardRule(mode, lambda_r)
+        self._generator = torch.Generator(score.user_model.device)
+        self._autoreset_mode = autoreset_mode(env)
+        self._prefixes: Prefixes | None = None
+        self._done = np.zeros(self.num_envs, dtype=bool)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Reset the envs (those of ``options["reset_mask"]``); a seed also starts the roll-outs' generator afresh."""
+        rows = rows_to_reset(options, self.num_envs)
+        observations, info = self.env.reset(seed=seed, options=options)
+        if seed is not None or self._prefixes is None:
+            seed_generator(self._generator, seed)
+        self._begin(rows)
+        nothing = np.zeros(self.num_envs)
+        return observations, {**info, "raw_reward": nothing, "adversarial_score": np.full(self.num_envs, np.nan)}
+
+    def step(self, actions: Any) -> StepResult:
+        """Step the envs and rescale their rewards."""
+        prefixes = self._started()
+        observations, raw, terminated, truncated, info = self.env.step(actions)
+        ended = terminated | truncated
+        # In NEXT_STEP mode, an env that was done has only been reset: there is nothing to score.
+        only_reset = self._done if self._autoreset_mode == AutoresetMode.NEXT_STEP else np.zeros_like(ended)
+        stepped = np.flatnonzero(~only_reset)
+        slates, clicks = self._shown_and_clicked(info, ended)
+        q, rescaled = np.full(self.num_envs, np.nan), np.zeros(self.num_envs)
+
+        device = self._generator.device
+        rows = torch.from_numpy(stepped).to(device)
+        longer = self._score.observe(
+            prefixes.select(rows),
+            as_tensor(slates[stepped], torch.int64, device),
+            as_tensor(clicks[stepped], torch.int64, device),
+            as_tensor(raw[stepped], torch.float32, device),
+        )
+        self._put(rows, longer)
+        finished = as_tensor(ended[stepped], torch.bool, device)
+        q[stepped] = self._score.score(longer, finished, self._generator).double().cpu().numpy()
+        left = clicks[stepped] == self._score.user_model.config.num_items
+        rescaled[stepped] = self._rule.rescale(q[stepped], raw[stepped], left)
+
+        if self._autoreset_mode == AutoresetMode.NEXT_STEP:
+            self._begin(only_reset)
+        elif self._autoreset_mode == AutoresetMode.SAME_STEP:
+            self._begin(ended)
+        self._done = ended
+        return observations, rescaled, terminated, truncated, {**info, "raw_reward": raw, "adversarial_score": q}
+
+    def branch(self, rows: NDArray[np.integer[Any]]) -> VectorAdversarialReward:
+        """Copies of some of the sessions, in the order given, as a vector env of their own.
+
+        A row may be named more than once: its copies go on independently. The wrapped env must be able to branch.
+        """
+        prefixes = self._started()
+        twin = VectorAdversarialReward(
+            self.env.branch(rows),  # type: ignore[attr-defined]
+            score=self._score,
+            mode=self._rule.mode,
+            lambda_r=self._rule.lambda_r,
+        )
+        device = self._generator.device
+        child = torch.randint(2**62, (1,), generator=self._generator, device=device)
+        twin._generator.manual_seed(int(child))
+        twin._prefixes = prefixes.select(torch.from_numpy(np.asarray(rows)).to(device))
+        twin._done = self._done[rows]
+        return twin
+
+    def _started(self) -> Prefixes:
+        if self._prefixes is None:
+            raise RuntimeError("call reset before step")
+        return self._prefixes
+
+    def _shown_and_clicked(self, info: dict[str, Any], ended: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """What was shown and clicked in this step; in SAME_STEP mode the ended sessions' are in ``final_info``."""
+        slates, clicks = info["slate"], info["click"]
+        if self._autoreset_mode != AutoresetMode.SAME_STEP or not ended.any():
+            return slates, clicks
+        final = info["final_info"]
+        return (
+            np.where(ended[:, None], final["slate"], slates),
+            np.where(ended, final["click"], clicks),
+        )
+
+    def _begin(self, rows: NDArray[np.bool_]) -> None:
+        """Start new sessions in the given envs."""
+        if self._prefixes is None or rows.all():
+            self._prefixes = self._score.start(self.num_envs)
+        elif rows.any():
+            index = torch.from_numpy(np.flatnonzero(rows)).to(self._generator.device)
+            self._put(index, self._score.start(len(index)))
+        self._done = self._done & ~rows
+
+    def _put(self, rows: Tensor, new: Prefixes) -> None:
+        """Replace the prefixes of some envs."""
+        if len(rows) == self.num_envs:
+            self._prefixes = new
+            return
+        old = self._started()
+        old_flat = (old.user, old.policy, *old.partial, old.length)
+        new_flat = (new.user, new.policy, *new.partial, new.length)
+        for column, values in zip(old_flat, new_flat, strict=True):
+            column[rows] = values

@@ -28,7 +28,7 @@ class RescaledRewards(NamedTuple):
 class SessionAdversarialReward:
     """Rescale the rewards of whole sessions by q_D(tau_0:t) (Eq 6).
 
-    An env under :class:`~irecgan_gym.wrappers.adversarial_reward_vector.VectorAdversarialReward` knows q at every step,
+    An env under :class:`~irecgan_gym.wrappers.adversarial_reward.VectorAdversarialReward` knows q at every step,
     but has to complete each prefix before the next step is taken. Where nobody asks before the sessions are over,
     all their prefixes can be completed together, in far fewer and larger batches.
 

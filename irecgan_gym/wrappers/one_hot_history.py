@@ -42,7 +42,7 @@ class VectorOneHotHistory(VectorWrapper):
     """The vector twin of :class:`OneHotHistory`: float32 [B, H (n + 1)], in any autoreset mode.
 
     Args:
-        env: a vector env under :class:`~irecgan_gym.wrappers.click_history_vector.VectorClickHistory`.
+        env: a vector env under :class:`~irecgan_gym.wrappers.click_history.VectorClickHistory`.
     """
 
     def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:

@@ -10,9 +10,12 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from gymnasium.spaces import Box, Dict, Discrete
 from gymnasium.utils import RecordConstructorArgs
+from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
+from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from irecgan_gym.wrappers.slate_space import check_items, slate_shape
+from irecgan_gym.wrappers.vector_sessions import StepResult, autoreset_mode, rows_to_reset, with_final_observations
 
 
 class SequentialSlate(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
@@ -31,7 +34,7 @@ class SequentialSlate(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
 
     *Infos* are the env's own after ``reset`` and the k-th pick; between, they hold the mask alone.
 
-    The vector twin is :class:`~irecgan_gym.wrappers.sequential_slate_vector.VectorSequentialSlate`.
+    The vector twin is :class:`~irecgan_gym.wrappers.sequential_slate.VectorSequentialSlate`.
 
     Args:
         env: a slate env.
@@ -85,3 +88,99 @@ class SequentialSlate(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
 def partial_slate_space(observation_space: gym.Space[Any], num_items: int, slate_size: int) -> Dict:
     """Space of what an agent sees while it builds a slate."""
     return Dict({"observation": observation_space, "slate": Box(0, num_items, (slate_size,), np.int64)})
+
+
+class VectorSequentialSlate(VectorWrapper):
+    """Pick the slates of all envs item by item, one pick an env a step: actions [B].
+
+    See :class:`~irecgan_gym.wrappers.sequential_slate.SequentialSlate` for observations, masks, rewards and infos. All
+    envs are at the same place of their slates, so that the slates are complete, and shown, together. That leaves two
+    autoreset modes: ``SAME_STEP``, and ``DISABLED`` where sessions that ended are reset before the next pick. In
+    ``NEXT_STEP`` mode a session that ended would spend a pick on its reset and fall behind the others.
+
+    Args:
+        env: a vector env of slates, in one of these two modes.
+    """
+
+    def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
+        super().__init__(env)
+        if autoreset_mode(env) == AutoresetMode.NEXT_STEP:
+            raise ValueError(
+                "slates are built item by item in autoreset modes SAME_STEP and DISABLED only, the env has NEXT_STEP: "
+                "make it with autoreset_mode=AutoresetMode.SAME_STEP"
+            )
+        self._autoreset_mode = autoreset_mode(env)
+        self._num_items, self._slate_size = slate_shape(env.single_action_space)
+        self.single_action_space = Discrete(self._num_items)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self.single_observation_space = partial_slate_space(
+            env.single_observation_space, self._num_items, self._slate_size
+        )
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self._rows = np.arange(self.num_envs)
+        self._slates = np.full((self.num_envs, self._slate_size), self._num_items, dtype=np.int64)
+        self._free = np.ones((self.num_envs, self._num_items), dtype=np.bool_)
+        self._picked = 0
+        self._observations: Any = None
+        self._done = np.zeros(self.num_envs, dtype=np.bool_)
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """The items that may be picked next, bool [B, n]."""
+        return self._free.copy()
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Reset the envs (those of ``options["reset_mask"]``, if no slate has been begun); slates are empty."""
+        rows = rows_to_reset(options, self.num_envs)
+        if self._picked and not rows.all():
+            raise ValueError(
+                f"some envs cannot be reset while slates are being built ({self._picked} of {self._slate_size} picked)"
+            )
+        self._observations, info = self.env.reset(seed=seed, options=options)
+        self._empty_slates()
+        self._done[rows] = False
+        return self._observe(), self._with_masks(info, rows)
+
+    def step(self, actions: Any) -> StepResult:
+        """Pick an item in every env; the k-th shows the slates to the users."""
+        if self._observations is None:
+            raise ResetNeeded("call reset before step")
+        if self._autoreset_mode == AutoresetMode.DISABLED and self._done.any():
+            raise ResetNeeded(
+                f"sessions {np.flatnonzero(self._done).tolist()} have ended: reset them before the next step"
+            )
+        picks = check_items(np.asarray(actions), self.num_envs, self._num_items)
+        everyone = np.ones(self.num_envs, dtype=np.bool_)
+        self._slates[:, self._picked] = picks
+        self._free[self._rows, picks] = False
+        self._picked += 1
+        if self._picked < self._slate_size:
+            nothing = np.zeros(self.num_envs, dtype=np.bool_)
+            return (
+                self._observe(),
+                np.zeros(self.num_envs),
+                nothing,
+                nothing.copy(),
+                self._with_masks({}, everyone),
+            )
+        slates = self._slates.copy()
+        self._empty_slates()
+        self._observations, rewards, terminated, truncated, info = self.env.step(slates)
+        self._done = terminated | truncated
+        empty = np.full(self._slate_size, self._num_items, dtype=np.int64)
+        info = with_final_observations(info, lambda _, last: {"observation": last, "slate": empty.copy()})
+        if "final_info" in info:
+            info = {**info, "final_info": self._with_masks(info["final_info"], self._done)}
+        return self._observe(), rewards, terminated, truncated, self._with_masks(info, everyone)
+
+    def _empty_slates(self) -> None:
+        self._slates[:] = self._num_items
+        self._free[:] = True
+        self._picked = 0
+
+    def _observe(self) -> dict[str, Any]:
+        return {"observation": copy.deepcopy(self._observations), "slate": self._slates.copy()}
+
+    def _with_masks(self, info: dict[str, Any], rows: NDArray[np.bool_]) -> dict[str, Any]:
+        """The info with masks for the given envs, zeros for the others, in the form of Gymnasium's vector envs."""
+        masks = (self._free & rows[:, None]).astype(np.int8)
+        return {**info, "action_mask": masks, "_action_mask": rows.copy()}

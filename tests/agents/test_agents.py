@@ -4,10 +4,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from stable_baselines3.common.evaluation import evaluate_policy
-
-import irecgan_gym  # noqa: F401 (registers the envs)
-from agents import (
+from irecgan_gym.agents import (
     AGENT_NAMES,
     PG,
     ACConfig,
@@ -23,11 +20,14 @@ from agents import (
     make_agent,
     preset,
 )
-from agents.generation import generate_adversarial_sessions, generate_sessions
+from irecgan_gym.agents.generation import generate_adversarial_sessions, generate_sessions
+from stable_baselines3.common.evaluation import evaluate_policy
+
+import irecgan_gym  # noqa: F401 (registers the envs)
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig
 from irecgan_gym.models.sequence_score import SequenceScore
-from irecgan_gym.models.storage import StorageError
+from irecgan_gym.storage.weights import StorageError
 from tests.conftest import random_sessions
 
 SHAPE = EncoderConfig(hidden_size=8, embedding_size=8)

@@ -6,10 +6,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-
-from agents import PG
-from agents.on_policy import OnPolicyUpdates, collect_sessions
-from agents.online import (
+from irecgan_gym.agents import PG
+from irecgan_gym.agents.on_policy import OnPolicyUpdates, collect_sessions
+from irecgan_gym.agents.online import (
     ONLINE_METHODS,
     OnlineConfig,
     OnlineLearner,
@@ -18,8 +17,9 @@ from agents.online import (
     make_learner,
     online_preset,
 )
-from agents.policy_gradient import offline_rewards
-from agents.reference import RandomPolicy
+from irecgan_gym.agents.policy_gradient import offline_rewards
+from irecgan_gym.agents.references.simple import RandomPolicy
+
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig
 

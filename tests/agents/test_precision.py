@@ -7,16 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from irecgan_gym.agents.discriminator_training import fit_discriminator
+from irecgan_gym.agents.generation import generate_adversarial_sessions
+from irecgan_gym.agents.irecgan import IRecGAN, IRecGANConfig
+from irecgan_gym.agents.policy_gradient import ReturnsData, offline_rewards, policy_gradient_epoch
 
-from agents.discriminator_training import fit_discriminator
-from agents.generation import generate_adversarial_sessions
-from agents.irecgan import IRecGAN, IRecGANConfig
-from agents.policy_gradient import ReturnsData, offline_rewards, policy_gradient_epoch
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.building import build
 from irecgan_gym.models.discriminator import Discriminator, DiscriminatorConfig
 from irecgan_gym.models.encoder import EncoderConfig
-from irecgan_gym.models.fitting import FitConfig, Optimizer, user_model_epoch, user_sessions
+from irecgan_gym.models.fitting import ClippedAdamW, FitConfig, user_model_epoch, user_sessions
 from irecgan_gym.models.sequence_score import SequenceScore
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
@@ -35,7 +35,7 @@ def user_model_losses(precision):
     model = UserModel.create(UserModelConfig(N, K, "leave", SHAPE), seed=0, device="cpu")
     data = SessionTensors(user_sessions(sessions(leave=True), model.config), leave_option=True)
     config = replace(FIT, precision=precision)
-    optimizer, rng = Optimizer(model, config), np.random.default_rng(0)
+    optimizer, rng = ClippedAdamW(model, config), np.random.default_rng(0)
     return [user_model_epoch(model, data, optimizer, config, rng) for _ in range(4)]
 
 
@@ -43,7 +43,7 @@ def policy_losses(precision):
     policy = build(lambda: SlatePolicy(N, K, SHAPE), torch.Generator().manual_seed(0))
     log = sessions()
     data = ReturnsData(log, offline_rewards(log, 3.0), 0.9, torch.device("cpu"))
-    optimizer, rng = Optimizer(policy, FIT), np.random.default_rng(0)
+    optimizer, rng = ClippedAdamW(policy, FIT), np.random.default_rng(0)
     return [policy_gradient_epoch(policy, data, optimizer, FIT.batch_size, rng, precision=precision) for _ in range(4)]
 
 
@@ -57,7 +57,7 @@ def discriminator_losses(precision):
 
     real, generated = sessions().select(np.arange(0, 150)), sessions().select(np.arange(150, 300))
     config = replace(FIT, precision=precision)
-    optimizer, rng = Optimizer(model, config), np.random.default_rng(0)
+    optimizer, rng = ClippedAdamW(model, config), np.random.default_rng(0)
     for _ in range(4):
         fit_discriminator(model, real, generated, optimizer, config, leave_option=False, generator=rng, recorder=Keep())
     return losses

@@ -4,10 +4,9 @@ import json
 from dataclasses import asdict, replace
 
 import pytest
-
-from agents import AGENT_NAMES, PRESET_NAMES, agent_class, preset
-from agents.preset_file import read_preset_file, write_preset_file
-from agents.presets import preset_entries, preset_file
+from irecgan_gym.agents import AGENT_NAMES, PRESET_NAMES, agent_class, preset
+from irecgan_gym.agents.preset_file import read_preset_file, write_preset_file
+from irecgan_gym.agents.presets import preset_entries, preset_file
 
 TYPES = {name: agent_class(name).config_type for name in AGENT_NAMES}
 

@@ -7,9 +7,8 @@ import json
 from dataclasses import asdict
 
 import numpy as np
-
-from agents import AGENT_NAMES, preset
-from benchmarks.measurements import Duration, Job, Measurement, TrainingRecord, write_rows
+from irecgan_gym.agents import AGENT_NAMES, preset
+from irecgan_gym.benchmarks.measurements import Duration, Job, Measurement, TrainingRecord, write_rows
 
 GRID_AGENTS = ("logging-policy", "random", "belief", "irecgan", "lstm", "pg")
 SIZES, POLICIES, SEEDS = (200, 1000, 10000), ("random", "max", "mix"), range(5)

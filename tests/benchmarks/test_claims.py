@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from benchmarks.claims import CLAIMS, Claim, Comparison, Verdict, claims_markdown, judge, main
-from benchmarks.measurements import Job, Measurement, write_rows
+from irecgan_gym.benchmarks.claims import CLAIMS, Claim, Comparison, Verdict, claims_markdown, judge, main
+from irecgan_gym.benchmarks.measurements import Job, Measurement, write_rows
 
 BETTER = Comparison(("a", "reward/top-k"), ("b", "reward/top-k"), except_cells=(("random", 200),))
 CLAIM = Claim("a is better", "A is better than b but at random(200).", "simulated_online", (BETTER,))

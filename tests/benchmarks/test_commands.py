@@ -8,14 +8,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from irecgan_gym.benchmarks import command, online_job, rerank, simulated_online
+from irecgan_gym.benchmarks.command import SettingsError, choose_processes, run_command
+from irecgan_gym.benchmarks.measurements import Job
+from irecgan_gym.benchmarks.processors import Processes
+from irecgan_gym.benchmarks.rerank_features import Features, agent_config
+from irecgan_gym.benchmarks.run_folder import RunFolder
 from rich.console import Console
 
-from benchmarks import command, online_job, rerank, simulated_online
-from benchmarks.command import SettingsError, choose_processes, run_command
-from benchmarks.measurements import Job
-from benchmarks.processors import Processes
-from benchmarks.rerank_features import Features, agent_config
-from benchmarks.run_folder import RunFolder
 from irecgan_gym.models.fitting import FitConfig
 from irecgan_gym.recorder import silent
 from irecgan_gym.sessions import Sessions

@@ -3,10 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from benchmarks.durations import Durations, as_text, longest_first, time_left
-from benchmarks.measurements import Job
-from benchmarks.online_costs import fast_preset_seconds
+from irecgan_gym.benchmarks.durations import Durations, as_text, longest_first, time_left
+from irecgan_gym.benchmarks.measurements import Job
+from irecgan_gym.benchmarks.online_costs import fast_preset_seconds
 
 
 def job(agent="pg", policy="max", sessions=1000, seed=0):

@@ -9,12 +9,11 @@ import time
 
 import pytest
 import torch
+from irecgan_gym.benchmarks.job_loop import JobsFailedError, run_jobs
+from irecgan_gym.benchmarks.measurements import Job, TrainingRecord, read_rows
+from irecgan_gym.benchmarks.processors import THREAD_VARIABLES, Processes
+from irecgan_gym.benchmarks.run_folder import RunFolder
 from rich.console import Console
-
-from benchmarks.job_loop import JobsFailedError, run_jobs
-from benchmarks.measurements import Job, TrainingRecord, read_rows
-from benchmarks.processors import THREAD_VARIABLES, Processes
-from benchmarks.run_folder import RunFolder
 
 # Each test that starts workers starts two: importing PyTorch there takes seconds.
 TWO = Processes(jobs=2, threads=1)

@@ -1,9 +1,8 @@
 """The scales of the reference policies."""
 
 import pytest
-
-from benchmarks.measurements import Job, Measurement
-from benchmarks.normalised import normalised_rows
+from irecgan_gym.benchmarks.measurements import Job, Measurement
+from irecgan_gym.benchmarks.normalised import normalized_rows
 
 
 def job(agent, seed=0, policy="max"):
@@ -15,7 +14,7 @@ def rows(agent, seed=0, policy="max", **rewards):
 
 
 def values(results):
-    return {(row.job.agent, row.job.seed, row.metric): row.value for row in normalised_rows(results)}
+    return {(row.job.agent, row.job.seed, row.metric): row.value for row in normalized_rows(results)}
 
 
 def test_random_is_0_and_the_reference_1():
@@ -51,12 +50,12 @@ def test_each_environment_has_its_own_scale():
 
 
 def test_no_reference_no_scale():
-    assert normalised_rows([*rows("random", reward=2.0), *rows("pg", reward=3.0)]) == []
-    assert normalised_rows([*rows("belief", reward=2.0), *rows("pg", reward=3.0)]) == []
+    assert normalized_rows([*rows("random", reward=2.0), *rows("pg", reward=3.0)]) == []
+    assert normalized_rows([*rows("belief", reward=2.0), *rows("pg", reward=3.0)]) == []
     # Those of another cell are none.
     assert (
-        normalised_rows([*rows("random", reward=2.0), *rows("pg", reward=3), *rows("belief", policy="mix", reward=4)])
+        normalized_rows([*rows("random", reward=2.0), *rows("pg", reward=3), *rows("belief", policy="mix", reward=4)])
         == []
     )
     # Nor one that is no better than random slates.
-    assert normalised_rows([*rows("random", reward=2.0), *rows("belief", reward=2.0), *rows("pg", reward=3.0)]) == []
+    assert normalized_rows([*rows("random", reward=2.0), *rows("belief", reward=2.0), *rows("pg", reward=3.0)]) == []

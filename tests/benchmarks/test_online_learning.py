@@ -7,18 +7,18 @@ from dataclasses import replace
 import gymnasium as gym
 import numpy as np
 import pytest
+from irecgan_gym.agents import online
+from irecgan_gym.agents.on_policy import collect_sessions
+from irecgan_gym.agents.references.simple import RandomPolicy
+from irecgan_gym.benchmarks import online_learning, online_learning_job
+from irecgan_gym.benchmarks.claims import CLAIMS, judge
+from irecgan_gym.benchmarks.command import SettingsError
+from irecgan_gym.benchmarks.measurements import Job, Measurement, read_rows, write_rows
+from irecgan_gym.benchmarks.online_learning import OnlineLearning
+from irecgan_gym.benchmarks.online_learning_job import OnlineLearningWork, round_metrics, summaries
+from irecgan_gym.benchmarks.plots import draw_run
 
-from agents import online
-from agents.on_policy import collect_sessions
-from agents.reference import RandomPolicy
-from benchmarks import online_learning, online_learning_job
-from benchmarks.claims import CLAIMS, judge
-from benchmarks.command import SettingsError
-from benchmarks.measurements import Job, Measurement, read_rows, write_rows
-from benchmarks.online_learning import OnlineLearning
-from benchmarks.online_learning_job import OnlineLearningWork, round_metrics, summaries
-from benchmarks.plots import draw_run
-from irecgan_gym.metrics import coverage_at_r
+from irecgan_gym.evaluation.metrics import coverage_at_r
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig
 from irecgan_gym.recorder import silent

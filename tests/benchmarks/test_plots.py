@@ -5,14 +5,13 @@ import itertools
 
 import numpy as np
 import pytest
+from irecgan_gym.benchmarks.measurements import Job, Measurement, TrainingRecord, write_rows
+from irecgan_gym.benchmarks.normalised import normalized_rows
+from irecgan_gym.benchmarks.online_plots import coverage_grid_figure, online_figure, reward_grid_figure
+from irecgan_gym.benchmarks.plot_style import looks
+from irecgan_gym.benchmarks.plots import draw_run, main
+from irecgan_gym.benchmarks.tables import summarize, summary_table
 from rich.console import Console
-
-from benchmarks.measurements import Job, Measurement, TrainingRecord, write_rows
-from benchmarks.normalised import normalised_rows
-from benchmarks.online_plots import coverage_grid_figure, online_figure, reward_grid_figure
-from benchmarks.plot_style import looks
-from benchmarks.plots import draw_run, main
-from benchmarks.tables import summarise, summary_table
 
 TWELVE = tuple(f"agent{number}" for number in range(12))
 
@@ -131,7 +130,7 @@ def test_scales_of_the_references(tmp_path):
     names = ("random", "belief", "optimal", "pg")
     (tmp_path / "results.csv").write_text(write_rows(Measurement, online_rows(2, names, ("max", "mix"))))
     assert {path.name for path in draw_run(tmp_path)} >= {"figure2-reward-belief.png", "figure2-reward-optimal.png"}
-    rows = normalised_rows(online_rows(2, names, ("max", "mix")))
+    rows = normalized_rows(online_rows(2, names, ("max", "mix")))
     axes = panels(reward_grid_figure(rows, "normalised", "reward"))["max, 200 sessions\n(optimal: 2.0)"]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["random", "belief", "pg"]
     points = [container.lines[0].get_xdata()[0] for container in axes.containers]
@@ -168,13 +167,13 @@ def test_no_results_no_figures(tmp_path):
 
 
 def test_summary_over_few_and_many_seeds():
-    few = summarise(online_rows(2), between_seeds=True)["pg", "reward/top-k"]
+    few = summarize(online_rows(2), between_seeds=True)["pg", "reward/top-k"]
     assert few.half_width == pytest.approx(0.1)
     rewards = [row.value for row in online_rows(6) if row.job.agent == "pg" and row.metric == "reward/top-k"]
-    many = summarise(online_rows(6), between_seeds=True)["pg", "reward/top-k"]
+    many = summarize(online_rows(6), between_seeds=True)["pg", "reward/top-k"]
     assert many.mean == pytest.approx(np.mean(rewards))
     assert many.half_width == pytest.approx(2.570582 * np.std(rewards, ddof=1) / np.sqrt(6), rel=1e-5)
-    within = summarise(online_rows(6), between_seeds=False)["pg", "reward/top-k"]
+    within = summarize(online_rows(6), between_seeds=False)["pg", "reward/top-k"]
     assert within.half_width == pytest.approx(0.1)
 
 

@@ -3,8 +3,7 @@
 import os
 
 import pytest
-
-from benchmarks.processors import (
+from irecgan_gym.benchmarks.processors import (
     THREAD_VARIABLES,
     Processes,
     ProcessorsError,

@@ -8,12 +8,12 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from irecgan_gym.agents import AGENT_NAMES
+from irecgan_gym.benchmarks.measurements import Job, Measurement
+from irecgan_gym.benchmarks.report import main, report_html
+from irecgan_gym.benchmarks.report_markdown import tables_markdown
+from irecgan_gym.benchmarks.report_tables import measurement_tables
 
-from agents import AGENT_NAMES
-from benchmarks.measurements import Job, Measurement
-from benchmarks.report import main, report_html
-from benchmarks.report_markdown import tables_markdown
-from benchmarks.report_tables import measurement_tables
 from tests.benchmarks.run_folders import NASTY, write_grid_run, write_rerank_run
 
 VOID = {"meta", "img", "br", "link"}

@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from irecgan_gym.benchmarks.job_loop import run_jobs
+from irecgan_gym.benchmarks.job_worker import Finished
+from irecgan_gym.benchmarks.measurements import Duration, Job, Measurement, TrainingRecord, read_rows, write_rows
+from irecgan_gym.benchmarks.recorder import JobRecorder
+from irecgan_gym.benchmarks.run_folder import RunFolder, RunFolderError, versions
+from irecgan_gym.benchmarks.run_tables import RunTables
 from rich.console import Console
-
-from benchmarks.job_loop import run_jobs
-from benchmarks.job_worker import Finished
-from benchmarks.measurements import Duration, Job, Measurement, TrainingRecord, read_rows, write_rows
-from benchmarks.recorder import JobRecorder
-from benchmarks.run_folder import RunFolder, RunFolderError, versions
-from benchmarks.run_tables import RunTables
 
 JOBS = [Job("experiment", agent, "max", 10, seed) for seed in range(2) for agent in ("a", "b")]
 CONFIG = {"seeds": 2, "agents": {"a": {"rate": 0.1, "sizes": (1, 2)}}}
@@ -92,7 +91,10 @@ def test_a_run_killed_while_writing_keeps_complete_rows_only(tmp_path, monkeypat
     ("config", "message"),
     [
         ({**CONFIG, "seeds": 3}, "seeds is 2 there and 3 now"),
-        ({"seeds": 2, "agents": {"a": {"rate": 0.2, "sizes": [1, 2]}}}, "agents.a.rate is 0.1 there and 0.2 now"),
+        (
+            {"seeds": 2, "agents": {"a": {"rate": 0.2, "sizes": [1, 2]}}},
+            "agents.a.rate is 0.1 there and 0.2 now",
+        ),
         ({"seeds": 2, "agents": {"b": {"rate": 0.1}}}, "agents.a.rate is 0.1 there and missing now"),
         ({**CONFIG, "more": None}, "more is missing there and null now"),
     ],

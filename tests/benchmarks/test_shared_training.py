@@ -3,14 +3,14 @@ from dataclasses import replace
 import gymnasium as gym
 import pytest
 import torch
+from irecgan_gym.agents import IRecGANConfig, LSTMDConfig, make_agent
+from irecgan_gym.benchmarks.durations import Durations, longest_first
+from irecgan_gym.benchmarks.measurements import Job
+from irecgan_gym.benchmarks.online_costs import fast_preset_seconds
+from irecgan_gym.benchmarks.run_folder import RunFolder
+from irecgan_gym.benchmarks.shared_training import learn_job, seconds_where_shared
 
 import irecgan_gym  # noqa: F401 (registers the envs)
-from agents import IRecGANConfig, LSTMDConfig, make_agent
-from benchmarks.durations import Durations, longest_first
-from benchmarks.measurements import Job
-from benchmarks.online_costs import fast_preset_seconds
-from benchmarks.run_folder import RunFolder
-from benchmarks.shared_training import learn_job, seconds_where_shared
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig
 from irecgan_gym.recorder import silent

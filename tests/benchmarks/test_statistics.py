@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import stats
-
-from benchmarks.measurements import Job, Measurement
-from benchmarks.statistics import (
+from irecgan_gym.benchmarks.measurements import Job, Measurement
+from irecgan_gym.benchmarks.statistics import (
     bootstrap_mean,
     interquartile_means,
     paired_interval,
     probabilities_of_improvement,
     score_matrices,
 )
+from scipy import stats
 
 CELL = ("max", 200)
 

@@ -2,11 +2,11 @@ import math
 
 import numpy as np
 import pytest
+from irecgan_gym.benchmarks.measurements import Job, Measurement
+from irecgan_gym.benchmarks.rerank import click_history
+from irecgan_gym.benchmarks.tables import paired_difference
 
-from benchmarks.measurements import Job, Measurement
-from benchmarks.rerank import click_history
-from benchmarks.tables import paired_difference
-from irecgan_gym.metrics import mean_interval
+from irecgan_gym.evaluation.metrics import mean_interval
 from irecgan_gym.sessions import Sessions
 
 

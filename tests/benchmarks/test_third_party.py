@@ -6,14 +6,14 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
+from irecgan_gym.agents import IRecGANConfig
+from irecgan_gym.benchmarks import third_party
+from irecgan_gym.benchmarks.command import SettingsError
+from irecgan_gym.benchmarks.third_party_algorithms import ALGORITHMS
+from irecgan_gym.benchmarks.third_party_job import METHODS
+from irecgan_gym.benchmarks.third_party_training import ThirdPartyConfig, Trainee, learn_adversarially
 
-from agents import IRecGANConfig
-from agents.evaluation import evaluate_online
-from benchmarks import third_party
-from benchmarks.command import SettingsError
-from benchmarks.third_party_algorithms import ALGORITHMS
-from benchmarks.third_party_job import METHODS
-from benchmarks.third_party_training import ThirdPartyConfig, Trainee, learn_adversarially
+from irecgan_gym.evaluation.online import evaluate_online
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig
 from irecgan_gym.models.user_model import UserModel, UserModelConfig

@@ -6,17 +6,16 @@ import os
 
 import numpy as np
 import pytest
-
-from benchmarks.command import SettingsError
-from benchmarks.throughput import command, environments, measuring, profiles
-from benchmarks.throughput.command import Throughput
-from benchmarks.throughput.growth import FULL, GrowthLaw, Series, fit_law, growth_shape, never_leaves
-from benchmarks.throughput.growth_plots import MeasuredSeries, draw_growth
-from benchmarks.throughput.isolation import IsolatedError, run_isolated
-from benchmarks.throughput.machine import Rates
-from benchmarks.throughput.report import larger_data
-from benchmarks.throughput.rows import Row, comparison_table, number
-from benchmarks.throughput.shapes import networks, shape
+from irecgan_gym.benchmarks.command import SettingsError
+from irecgan_gym.benchmarks.throughput import command, environments, measuring, profiles
+from irecgan_gym.benchmarks.throughput.command import Throughput
+from irecgan_gym.benchmarks.throughput.growth import FULL, GrowthLaw, Series, fit_law, growth_shape, never_leaves
+from irecgan_gym.benchmarks.throughput.growth_plots import MeasuredSeries, draw_growth
+from irecgan_gym.benchmarks.throughput.isolation import IsolatedError, run_isolated
+from irecgan_gym.benchmarks.throughput.machine import Rates
+from irecgan_gym.benchmarks.throughput.report import larger_data
+from irecgan_gym.benchmarks.throughput.rows import Row, comparison_table, number
+from irecgan_gym.benchmarks.throughput.shapes import networks, shape
 
 
 def test_smoke_run_writes_everything(tmp_path, capsys, monkeypatch):
@@ -164,8 +163,7 @@ def test_every_series_changes_one_size_only():
 
 def test_users_of_generated_growth_never_leave():
     import torch
-
-    from benchmarks.throughput.phases import generate_plainly
+    from irecgan_gym.benchmarks.throughput.phases import generate_plainly
 
     world = growth_shape(Series("slate size", "generation", (10,), "session", "constant + k"), 10)
     models = networks(world, torch.device("cpu"))

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from benchmarks.throughput.synthetic_logs import CIKM, LogShape, distinct_zipf_items, log_of_shape
+from irecgan_gym.benchmarks.throughput.synthetic_logs import CIKM, LogShape, distinct_zipf_items, log_of_shape
 
 
 def test_log_of_the_cikm_shape(rng):

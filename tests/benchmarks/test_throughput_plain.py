@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch.utils.flop_counter import FlopCounterMode
-
-from agents.discriminator_training import fit_discriminator
-from agents.generation import generate_adversarial_sessions
-from agents.policy_gradient import ReturnsData, offline_rewards, policy_gradient_epoch
-from benchmarks.throughput import phases, plain_phases
-from benchmarks.throughput.arithmetic import (
+from irecgan_gym.agents.discriminator_training import fit_discriminator
+from irecgan_gym.agents.generation import generate_adversarial_sessions
+from irecgan_gym.agents.policy_gradient import ReturnsData, offline_rewards, policy_gradient_epoch
+from irecgan_gym.benchmarks.throughput import phases, plain_phases
+from irecgan_gym.benchmarks.throughput.arithmetic import (
     Cost,
     NetworkCost,
     discriminator_cost,
@@ -22,9 +20,9 @@ from benchmarks.throughput.arithmetic import (
     training_cost,
     user_model_cost,
 )
-from benchmarks.throughput.machine import Rates
-from benchmarks.throughput.plain_models import PlainDiscriminator, PlainEncoder, PlainPolicy, PlainUserModel
-from benchmarks.throughput.plain_phases import (
+from irecgan_gym.benchmarks.throughput.machine import Rates
+from irecgan_gym.benchmarks.throughput.plain_models import PlainDiscriminator, PlainEncoder, PlainPolicy, PlainUserModel
+from irecgan_gym.benchmarks.throughput.plain_phases import (
     agent_losses,
     discriminator_losses,
     generate_scored_session,
@@ -32,10 +30,12 @@ from benchmarks.throughput.plain_phases import (
     plain_networks,
     user_losses,
 )
-from benchmarks.throughput.shapes import networks, smoke_shape
+from irecgan_gym.benchmarks.throughput.shapes import networks, smoke_shape
+from torch.utils.flop_counter import FlopCounterMode
+
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.encoder import EncoderConfig
-from irecgan_gym.models.fitting import FitConfig, Optimizer, user_model_epoch, user_sessions
+from irecgan_gym.models.fitting import ClippedAdamW, FitConfig, user_model_epoch, user_sessions
 from irecgan_gym.models.sequence_score import SequenceScore
 
 CPU = torch.device("cpu")
@@ -58,7 +58,7 @@ def test_plain_agent_loss(world):
     log, config = world.sessions(seed=3), world.config
     policy = networks(world, CPU).policy
     data = ReturnsData(log, offline_rewards(log, config.lambda_r), config.gamma, CPU)
-    optimizer = Optimizer(policy, config.fit)
+    optimizer = ClippedAdamW(policy, config.fit)
     fast = policy_gradient_epoch(policy, data, optimizer, len(log), np.random.default_rng(0))
     plain = take(agent_losses(plain_networks(world, None, CPU), log, world, CPU), len(log)).sum()
     assert plain.item() / log.num_steps == pytest.approx(fast, rel=1e-4)
@@ -69,7 +69,7 @@ def test_plain_user_model_loss(world):
     sessions = user_sessions(log, model.config)
     data = SessionTensors(sessions, leave_option=model.leave_option)
     fit = FitConfig(batch_size=len(log))
-    fast = user_model_epoch(model, data, Optimizer(model, fit), fit, np.random.default_rng(0))
+    fast = user_model_epoch(model, data, ClippedAdamW(model, fit), fit, np.random.default_rng(0))
     plain = take(user_losses(plain_networks(world, None, CPU), log, world, CPU), len(log)).sum()
     assert plain.item() / sessions.num_steps == pytest.approx(fast, rel=1e-4)
 
@@ -83,7 +83,7 @@ def test_plain_discriminator_loss(world):
         models.discriminator,
         sessions.select(slice(0, None, 2)),
         sessions.select(slice(1, None, 2)),
-        Optimizer(models.discriminator, fit),
+        ClippedAdamW(models.discriminator, fit),
         fit,
         leave_option=models.user_model.leave_option,
         generator=np.random.default_rng(0),

@@ -6,18 +6,31 @@ from collections import Counter
 from dataclasses import asdict, replace
 
 import pytest
+from irecgan_gym.agents import AGENT_NAMES, agent_class, preset
+from irecgan_gym.agents.preset_file import read_preset_file
+from irecgan_gym.benchmarks import search_space, tune, tuned_preset
+from irecgan_gym.benchmarks.candidate_choice import (
+    choose,
+    finalists,
+    number_of_finalists,
+    scores_by_seed,
+    try_finalists,
+)
+from irecgan_gym.benchmarks.command import SettingsError
+from irecgan_gym.benchmarks.measurements import Job, Measurement
+from irecgan_gym.benchmarks.online_learning import OnlineLearning
+from irecgan_gym.benchmarks.search_space import (
+    SEARCH_SPACES,
+    TIED,
+    Candidate,
+    draw_candidates,
+    tied_settings,
+    with_values,
+)
+from irecgan_gym.benchmarks.simulated_online import SimulatedOnline
+from irecgan_gym.benchmarks.tune import Tune
 
-from agents import AGENT_NAMES, agent_class, preset
-from agents.preset_file import read_preset_file
-from benchmarks import search_space, tune, tuned_preset
-from benchmarks.candidate_choice import choose, finalists, number_of_finalists, scores_by_seed, try_finalists
-from benchmarks.command import SettingsError
-from benchmarks.measurements import Job, Measurement
-from benchmarks.online_learning import OnlineLearning
-from benchmarks.search_space import SEARCH_SPACES, TIED, Candidate, draw_candidates, tied_settings, with_values
-from benchmarks.simulated_online import SimulatedOnline
-from benchmarks.tune import Tune
-from irecgan_gym.dataclass_json import from_json
+from irecgan_gym.storage.files import from_json
 
 TYPES = {name: agent_class(name).config_type for name in AGENT_NAMES}
 

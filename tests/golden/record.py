@@ -1,4 +1,4 @@
-"""Write the golden runs: ``python -m tests.golden.record [FILE]``; say which differ, to the bit, from those that stand there."""
+"""Write the golden runs and say which differ to the bit: ``python -m tests.golden.record [FILE]``."""
 
 import json
 import sys

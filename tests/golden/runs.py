@@ -14,9 +14,9 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from irecgan_gym.agents import AGENT_NAMES, make_agent, preset, with_ending
 
 import irecgan_gym  # noqa: F401 (registers the envs)
-from agents import AGENT_NAMES, make_agent, preset, with_ending
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig
 from irecgan_gym.sessions import Sessions
@@ -92,10 +92,7 @@ def config(agent: str, log_name: str) -> Any:
                 changes["position_term"] = True
         return replace(settings, **changes)
 
-    if hasattr(settings, "irecgan"):
-        settings = replace(settings, irecgan=small(settings.irecgan))
-    else:
-        settings = small(settings)
+    settings = replace(settings, irecgan=small(settings.irecgan)) if hasattr(settings, "irecgan") else small(settings)
     return with_ending(settings, "leave" if log_name == "real" else "reward")
 
 

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from irecgan_gym.agents.discriminator_training import discriminator_loss, fit_discriminator
 
-from agents.discriminator_training import discriminator_loss, fit_discriminator
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.discriminator import Discriminator, DiscriminatorConfig
 from irecgan_gym.models.encoder import EncoderConfig
-from irecgan_gym.models.fitting import FitConfig, Optimizer
+from irecgan_gym.models.fitting import ClippedAdamW, FitConfig
 from irecgan_gym.sessions import Sessions
 from tests.conftest import random_sessions
 from tests.plain import gradients, plain_discriminator
@@ -83,7 +83,7 @@ def test_it_learns_to_tell_two_kinds_of_sessions_apart(rng):
         model,
         sessions(np.max),
         sessions(np.min),
-        Optimizer(model, fit),
+        ClippedAdamW(model, fit),
         fit,
         leave_option=False,
         generator=rng,

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from irecgan_gym.agents.policy_gradient import Reinforce, ReturnsData
 
-from agents.policy_gradient import Reinforce, ReturnsData
+from irecgan_gym.kernels.low_precision import LowPrecision
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.building import build
 from irecgan_gym.models.encoder import EncoderConfig
-from irecgan_gym.models.lower_precision import ProductsIn
 from irecgan_gym.models.slate_policy import SlatePolicy
 from tests.conftest import random_sessions
 from tests.plain import gradients, plain_agent_objective
@@ -51,7 +51,7 @@ def test_the_policy_is_a_softmax_over_all_items(rng):
 def test_slates_of_a_large_catalogue_are_drawn_whether_or_not_gradients_are_recorded(precision):
     shape = EncoderConfig(hidden_size=128, embedding_size=3)
     policy = build(lambda: SlatePolicy(1100, 3, shape), torch.Generator().manual_seed(1))
-    lower = ProductsIn(precision)(policy)
+    lower = LowPrecision(precision)(policy)
     assert torch.is_grad_enabled()
     state = lower.start(5).detach()
     drawn, best = lower.sample(state, torch.Generator().manual_seed(2)), lower.top(state)

@@ -5,8 +5,8 @@ import torch
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig, fit_user_model, user_model_loss, user_sessions
-from irecgan_gym.models.storage import StorageError, save_weights
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
+from irecgan_gym.storage.weights import StorageError, save_weights
 from tests.conftest import random_sessions
 from tests.plain import gradients, plain_user_objective
 

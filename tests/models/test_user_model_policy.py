@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from irecgan_gym.models.encoder import EncoderConfig
+from irecgan_gym.models.slate_policy import UserModelPolicy
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
-from irecgan_gym.models.user_model_policy import UserModelPolicy
 
 N, K = 6, 2
 

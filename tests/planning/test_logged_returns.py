@@ -5,7 +5,7 @@ import pytest
 import irecgan_gym  # noqa: F401 (registers the envs)
 from irecgan_gym.logging_policies import LOGGING_POLICIES, make_logging_policy
 from irecgan_gym.mdp import RecommendationMDP, draw_mdp
-from irecgan_gym.planning.logged_returns import logged_returns
+from irecgan_gym.planning.values import logged_returns
 
 
 @pytest.mark.parametrize("name", LOGGING_POLICIES)

@@ -4,7 +4,7 @@ import pytest
 from irecgan_gym.mdp import RecommendationMDP, draw_mdp
 from irecgan_gym.planning.max_log_slates import max_log_slates
 from irecgan_gym.planning.optimal_slates import optimal_slates, top_slates
-from irecgan_gym.planning.values import EndlessSessionsError
+from irecgan_gym.planning.values import UnboundedValueError
 
 
 def test_a_learner_of_max_logs_can_do_next_to_nothing_but_show_their_slates():
@@ -40,5 +40,5 @@ def test_any_size(size):
 
 def test_sessions_that_need_not_end_are_refused():
     mdp = RecommendationMDP(np.array([[1.0, 1.0, 0.5]]), np.ones((1, 3, 1)))
-    with pytest.raises(EndlessSessionsError, match="no bound"):
+    with pytest.raises(UnboundedValueError, match="no bound"):
         max_log_slates(mdp, 2)

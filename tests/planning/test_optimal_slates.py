@@ -11,7 +11,7 @@ from irecgan_gym.mdp import TRANSITIONS, RecommendationMDP, draw_mdp
 from irecgan_gym.planning.optimal_slates import myopic_slates, optimal_slates, top_slates
 from irecgan_gym.planning.ratio_slates import best_ratio_slates, slate_ratios
 from irecgan_gym.planning.uniform_slates import uniform_click_probabilities
-from irecgan_gym.planning.values import EndlessSessionsError, policy_values, slate_values
+from irecgan_gym.planning.values import UnboundedValueError, policy_values, slate_values
 
 
 @settings(max_examples=60)
@@ -68,7 +68,7 @@ def test_planning_matters_where_good_items_lead_to_bad_states():
 
 def test_worlds_without_a_best_policy_are_refused():
     mdp = RecommendationMDP(np.array([[1.0, 1.0, 0.5]]), np.ones((1, 3, 1)))
-    with pytest.raises(EndlessSessionsError, match="no bound"):
+    with pytest.raises(UnboundedValueError, match="no bound"):
         optimal_slates(mdp, 2)
     assert optimal_slates(mdp, 3).values == pytest.approx(9)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from irecgan_gym.mdp import TRANSITIONS, RecommendationMDP, draw_mdp
 from irecgan_gym.planning.uniform_slates import uniform_click_probabilities
 from irecgan_gym.planning.values import (
-    EndlessSessionsError,
+    UnboundedValueError,
     click_probabilities,
     item_values,
     policy_values,
@@ -101,9 +101,9 @@ def test_clicks_under_random_slates_of_a_large_catalogue():
 def test_a_policy_whose_sessions_never_end_is_refused():
     # Both items of state 1 succeed for certain and keep the user there.
     mdp = tables([[0.5, 0.5, 0.5], [1, 1, 0.5]], [[0, 1, 0], [1, 1, 0]])
-    with pytest.raises(EndlessSessionsError, match="never end from state 1"):
+    with pytest.raises(UnboundedValueError, match="never end from state 1"):
         slate_values(mdp, np.array([[0, 1], [0, 1]]))
-    with pytest.raises(EndlessSessionsError, match="from state 1 on, slates of 2 items"):
+    with pytest.raises(UnboundedValueError, match="from state 1 on, slates of 2 items"):
         refuse_endless_sessions(mdp, 2)
     # With another slate, sessions end; so they do where a slate needs the third item.
     assert np.isfinite(slate_values(mdp, np.array([[0, 1], [0, 2]]))).all()

@@ -9,7 +9,7 @@ from sb3_contrib import MaskablePPO, RecurrentPPO
 from stable_baselines3 import DQN, PPO
 
 import irecgan_gym  # noqa: F401 (registers the envs)
-from agents.evaluation import evaluate_online
+from irecgan_gym.evaluation.online import evaluate_online
 from irecgan_gym.models.predictor_policy import PredictorPolicy
 from irecgan_gym.sb3 import ItemHistoryExtractor
 from irecgan_gym.wrappers import (

@@ -56,8 +56,8 @@ def test_a_constant_discriminator_scales_rewards_by_its_constant(world, autorese
         rescaled[waiting] = 0
         np.testing.assert_allclose(got[1], rescaled, rtol=1e-6)
         np.testing.assert_array_equal(got[4]["raw_reward"], expected[1])
-        assert np.isnan(got[4]["q"][waiting]).all()
-        np.testing.assert_allclose(got[4]["q"][~waiting], 0.25, rtol=1e-6)
+        assert np.isnan(got[4]["adversarial_score"][waiting]).all()
+        np.testing.assert_allclose(got[4]["adversarial_score"][~waiting], 0.25, rtol=1e-6)
         np.testing.assert_array_equal(got[0], expected[0])
         waiting = (got[2] | got[3]) & (autoreset_mode == "NextStep")
 
@@ -66,7 +66,7 @@ def test_a_constant_discriminator_scales_rewards_by_its_constant(world, autorese
 def test_the_single_wrapper_multiplies_too(world):
     env = AdversarialReward(gym.make(world, **settings(world)), score=make_score(constant=0.5))
     _, info = env.reset(seed=0)
-    assert set(info) >= {"raw_reward", "q", "slate", "click"}
+    assert set(info) >= {"raw_reward", "adversarial_score", "slate", "click"}
     rewards = []
     for _ in range(30):
         _, reward, terminated, _, info = env.step(np.arange(K))
@@ -103,7 +103,7 @@ def test_scores_of_finished_sessions_are_those_of_the_discriminator(autoreset_mo
                 if terminated[row]:
                     finished += 1
                     expected = float(score.discriminator.probabilities(partial[row]))
-                    assert info["q"][row] == pytest.approx(expected, rel=1e-5)
+                    assert info["adversarial_score"][row] == pytest.approx(expected, rel=1e-5)
                     partial[row] = score.discriminator.start(1)
         waiting = terminated & (autoreset_mode == "NextStep")
         if autoreset_mode == "Disabled" and terminated.any():

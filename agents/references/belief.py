@@ -1,0 +1,110 @@
+"""What can be hoped for without seeing the state: Bayes's rule over clicks, and slates for what it says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from irecgan_gym.agents.base import State
+from irecgan_gym.agents.references.mdp_policy import DeterministicMDPPolicy
+from numpy.typing import NDArray
+
+from irecgan_gym.mdp import RecommendationMDP
+from irecgan_gym.planning.belief_filter import BeliefFilter
+from irecgan_gym.planning.belief_slates import BeliefSlates
+from irecgan_gym.planning.max_log_slates import max_log_knowledge
+from irecgan_gym.planning.optimal_slates import optimal_slates
+from irecgan_gym.planning.values import item_values
+from irecgan_gym.sessions import Sessions
+
+
+class Belief(DeterministicMDPPolicy):
+    """Knows the tables and sees clicks only: an exact filter over the state, acting by QMDP.
+
+    Of a session it keeps the probability of each state (:class:`irecgan_gym.planning.belief_filter.BeliefFilter`) and
+    shows the slate of the largest expected value if the state became known afterwards (Littman, Cassandra and
+    Kaelbling, ICML 1995; :class:`irecgan_gym.planning.belief_slates.BeliefSlates`). QMDP does not choose slates for
+    what their clicks would tell, so it is no upper bound; where transitions depend on the item alone, up to noise,
+    there is little that it could miss.
+
+    Args:
+        mdp: the true tables, e.g. ``env.unwrapped.mdp``.
+        slate_size: items to show at a time, k.
+
+    Raises:
+        UnboundedValueError: the expected reward has no bound.
+    """
+
+    kind = "belief"
+
+    def __init__(self, mdp: RecommendationMDP, slate_size: int) -> None:
+        super().__init__(mdp, slate_size)
+        self._filter = BeliefFilter(mdp)
+        self._slates = self._chooser()
+
+    def _chooser(self) -> BeliefSlates:
+        values = optimal_slates(self.mdp, self.slate_size).values
+        return BeliefSlates(self.mdp.rewards, item_values(self.mdp, values), self.slate_size)
+
+    def predict(
+        self,
+        observation: NDArray[Any] | int,
+        state: State | None = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = False,
+    ) -> tuple[NDArray[np.int64], State | None]:
+        """See :meth:`irecgan_gym.agents.base.Agent.predict`; ``deterministic`` makes no difference.
+
+        The state is the beliefs [B, m] and the slates shown [B, k]. Every step of a session must come by: a click on an
+        item that was not shown is an error.
+
+        Raises:
+            ValueError: a click that was not in the last slate.
+        """
+        clicks = np.atleast_1d(observation)
+        fresh = clicks == self.num_items
+        if state is None:
+            fresh = np.ones_like(fresh)
+        elif episode_start is not None:
+            fresh = fresh | episode_start
+        beliefs = self._filter.start(len(clicks))
+        going_on = np.flatnonzero(~fresh)
+        if state is not None and len(going_on):
+            before, shown = (part[going_on] for part in state)
+            clicked = clicks[going_on]
+            strange = np.flatnonzero((shown != clicked[:, None]).all(axis=1))
+            if len(strange):
+                raise ValueError(
+                    f"click {clicked[strange[0]]} of session {going_on[strange[0]]} is not in the last slate "
+                    f"{shown[strange[0]].tolist()}: pass the state that the last call returned, and episode_start"
+                )
+            beliefs[going_on] = self._filter.update(before, self._filter.slate_totals(shown), clicked)
+        slates = self._slates.choose(beliefs)
+        return slates[0] if np.ndim(observation) == 0 else slates, (beliefs, slates)
+
+    def _slates_in(self, sessions: Sessions) -> NDArray[np.int64]:
+        entries = self.mdp.rewards[:, sessions.slate_items]
+        totals = np.add.reduceat(entries, sessions.slate_offsets[:-1], axis=1).T
+        slates = np.empty((sessions.num_steps, self.slate_size), dtype=np.int64)
+        rows = np.arange(len(sessions))
+        beliefs = self._filter.start(len(rows))
+        for step in range(int(sessions.lengths.max(initial=0))):
+            places = sessions.offsets[rows] + step
+            slates[places] = self._slates.choose(beliefs)
+            going_on = sessions.lengths[rows] > step + 1
+            rows, places = rows[going_on], places[going_on]
+            beliefs = self._filter.update(beliefs[going_on], totals[places], sessions.clicks[places])
+        return slates
+
+
+class MaxLogBelief(Belief):
+    """The same for one who knows of rewards what endless ``max`` logs show, and keeps the exact filter nevertheless.
+
+    What can be hoped for from such logs and clicks (:func:`irecgan_gym.planning.max_log_slates.max_log_knowledge`); the
+    filter takes the tables as they are, so it is given more than the logs tell.
+    """
+
+    kind = "max-log-belief"
+
+    def _chooser(self) -> BeliefSlates:
+        return BeliefSlates(*max_log_knowledge(self.mdp, self.slate_size), self.slate_size)

@@ -1,0 +1,54 @@
+"""What can be earned without looking at clicks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from irecgan_gym.agents.base import State
+from irecgan_gym.agents.references.mdp_policy import DeterministicMDPPolicy
+from numpy.typing import NDArray
+
+from irecgan_gym.mdp import RecommendationMDP
+from irecgan_gym.planning.blind_slates import blind_slates
+from irecgan_gym.sessions import Sessions
+
+
+class Blind(DeterministicMDPPolicy):
+    """Knows the tables but ignores clicks: the best slate for s_0, then one fixed slate.
+
+    Args:
+        mdp: the true tables, e.g. ``env.unwrapped.mdp``.
+        slate_size: items to show at a time, k.
+
+    Attributes:
+        value: exact expected reward of a session.
+
+    Raises:
+        UnboundedValueError: the expected reward has no bound.
+    """
+
+    kind = "blind"
+
+    def __init__(self, mdp: RecommendationMDP, slate_size: int) -> None:
+        super().__init__(mdp, slate_size)
+        self._first, self._later, self.value = blind_slates(mdp, slate_size)
+
+    def predict(
+        self,
+        observation: NDArray[Any] | int,
+        state: State | None = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = False,
+    ) -> tuple[NDArray[np.int64], State | None]:
+        """See :meth:`irecgan_gym.agents.base.Agent.predict`; ``deterministic`` makes no difference, no state.
+
+        Sessions begin where the observation is "no click yet".
+        """
+        starts = np.asarray(observation) == self.num_items
+        return np.where(starts[..., None], self._first, self._later), None
+
+    def _slates_in(self, sessions: Sessions) -> NDArray[np.int64]:
+        slates = np.tile(self._later, (sessions.num_steps, 1))
+        slates[sessions.offsets[:-1]] = self._first
+        return slates

@@ -1,0 +1,88 @@
+"""Policies that know the tables of the synthetic MDP: what agents that must learn are measured against."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import torch
+from irecgan_gym.agents.base import Agent
+from numpy.typing import NDArray
+
+from irecgan_gym.mdp import RecommendationMDP
+from irecgan_gym.recorder import Recorder, silent
+from irecgan_gym.sessions import Sessions
+from irecgan_gym.storage.weights import load_weights, save_weights
+
+MDPPolicyT = TypeVar("MDPPolicyT", bound="MDPPolicy")
+
+
+class MDPPolicy(Agent):
+    """A policy computed from an MDP; nothing in it is learnt.
+
+    Args:
+        mdp: the true tables, e.g. ``env.unwrapped.mdp``.
+        slate_size: items to show at a time, k.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(self, mdp: RecommendationMDP, slate_size: int) -> None:
+        super().__init__(mdp.num_items, slate_size)
+        self.mdp = mdp
+
+    def learn(
+        self: MDPPolicyT, sessions: Sessions, validation: Sessions | None = None, *, recorder: Recorder = silent
+    ) -> MDPPolicyT:
+        """Nothing is learnt: the tables say all."""
+        return self
+
+    def save(self, path: str | Path) -> None:
+        """Write the tables to one safetensors file, atomically."""
+        tables = {"rewards": self.mdp.rewards, "transitions": self.mdp.transitions}
+        # PyTorch does not like arrays that are read-only.
+        tensors = {name: torch.from_numpy(table.copy()) for name, table in tables.items()}
+        save_weights(path, self.kind, {"slate_size": self.slate_size, **self._options()}, tensors)
+
+    def _options(self) -> dict[str, Any]:
+        """Constructor arguments beyond those of every policy from the tables."""
+        return {}
+
+    @classmethod
+    def load(cls: type[MDPPolicyT], path: str | Path, *, device: str = "auto") -> MDPPolicyT:
+        """Read what :meth:`save` wrote and compute the policy anew; ``device`` makes no difference here."""
+        arguments, tensors = load_weights(path, cls.kind)
+        mdp = RecommendationMDP(tensors["rewards"].numpy(), tensors["transitions"].numpy())
+        return cls(mdp, **arguments)
+
+    def _check_catalogue(self, sessions: Sessions) -> None:
+        if sessions.num_items != self.num_items:
+            raise ValueError(f"the sessions have {sessions.num_items} items, the policy {self.num_items}")
+
+
+class DeterministicMDPPolicy(MDPPolicy):
+    """One that shows one slate to those of whom it knows the same.
+
+    Sampled deployment (``deterministic=False``) shows the same slates: it is the policy that is a reference, not its
+    exploration.
+    """
+
+    def set_random_seed(self, seed: int) -> None:
+        """Nothing is random."""
+
+    def slate_scores(self, sessions: Sessions) -> NDArray[np.float32]:
+        """Log-probability that a random place of the policy's own slate holds the item: log(1 / k), or -inf.
+
+        Raises:
+            ValueError: sessions over another catalogue, or without what the policy observes.
+        """
+        self._check_catalogue(sessions)
+        own = self._slates_in(sessions)[sessions.step_of_entry]
+        chosen = (own == sessions.slate_items[:, None]).any(axis=1)
+        return np.where(chosen, -np.log(self.slate_size), -np.inf).astype(np.float32)
+
+    @abstractmethod
+    def _slates_in(self, sessions: Sessions) -> NDArray[np.int64]:
+        """What the policy would have shown at each logged step, [T, k]."""

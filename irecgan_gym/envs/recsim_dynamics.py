@@ -1,0 +1,123 @@
+"""The law of RecSim (§7.1): what users click, whether it succeeds, where they go."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irecgan_gym.kernels import loading
+from irecgan_gym.mdp import RecommendationMDP
+
+DRAWS_PER_STEP = 2
+"""Uniform numbers that a user takes at each step: for the click, and for its success and the next state.
+
+A click succeeds where the second number u is below r. Given that, u / r is uniform again, and decides the next state.
+"""
+
+
+class Response(NamedTuple):
+    """What B users did with their slates.
+
+    Attributes:
+        clicks: the item clicked, int64 [B].
+        successes: outcome of the Bernoulli experiment; False ends the session; bool [B].
+        states: the state afterwards, the same as before where the session ended; int64 [B].
+    """
+
+    clicks: NDArray[np.int64]
+    successes: NDArray[np.bool_]
+    states: NDArray[np.int64]
+
+
+class UserDynamics:
+    """How users answer slates in an MDP.
+
+    A click falls on an item of the slate in proportion to r(s, .), succeeds with probability r(s, a), and a success
+    moves the user by P(. | s, a). Each choice is the first entry of a list of cumulative sums that is above a uniform
+    number, the last entry if none of the others is.
+
+    The law is written down thrice: here for one user and, with NumPy, for many, and in
+    :mod:`irecgan_gym.kernels.user_loops` for many at the speed of machine code. All three add in the same order and so
+    answer the same draws alike, to the last bit.
+
+    Args:
+        mdp: the tables.
+
+    Attributes:
+        rewards: r(s, a) at s * n + a, [m * n].
+        cumulative_transitions: cumulative P(. | s, a) at s * n + a, [m * n, m].
+    """
+
+    def __init__(self, mdp: RecommendationMDP) -> None:
+        self._num_items = mdp.num_items
+        self.rewards: NDArray[np.float64] = mdp.rewards.flatten()
+        cumulative = np.cumsum(mdp.transitions, axis=2).reshape(-1, mdp.num_states)
+        # The division makes the last possible state's entry exactly 1, above every draw, whatever rounding did.
+        self.cumulative_transitions: NDArray[np.float64] = cumulative / cumulative[:, -1:]
+        # Lists are quicker than arrays for one user; the rows of transitions are made into lists when first needed.
+        self._reward_lists: list[list[float]] = mdp.rewards.tolist()
+        self._transition_lists: dict[int, list[float]] = {}
+
+    def respond(self, states: NDArray[np.int64], slates: NDArray[np.int64], draws: NDArray[np.float64]) -> Response:
+        """Answers of B users.
+
+        Args:
+            states: true states, [B].
+            slates: different items, [B, k].
+            draws: independent numbers from U[0, 1), [B, 2].
+        """
+        kernels = loading.load_kernels()
+        if kernels is None:
+            return self.respond_with_numpy(states, slates, draws)
+        number = len(states)
+        response = Response(np.empty(number, np.int64), np.empty(number, np.bool_), np.empty(number, np.int64))
+        columns = (np.ascontiguousarray(column) for column in (states, slates, draws))
+        kernels.respond(*columns, self.rewards, self.cumulative_transitions, *response)
+        return response
+
+    def respond_with_numpy(
+        self, states: NDArray[np.int64], slates: NDArray[np.int64], draws: NDArray[np.float64]
+    ) -> Response:
+        """What :meth:`respond` does, without compiled kernels."""
+        number = len(states)
+        first_entries = states * self._num_items
+        # Slots before users, [k, B]: each operation is then one pass over long rows.
+        entries = np.ascontiguousarray(slates.T) + first_entries
+        rewards = self.rewards.take(entries)
+        cumulative = rewards.copy()
+        for slot in range(1, len(cumulative)):
+            cumulative[slot] += cumulative[slot - 1]
+        slots = (cumulative[:-1] <= draws[:, 0] * cumulative[-1]).sum(axis=0)
+        places = slots * number + np.arange(number)
+        clicked, chances = entries.take(places), rewards.take(places)
+        successes = draws[:, 1] < chances
+        # Users who leave get any number: they stay in their state.
+        again = np.divide(draws[:, 1], chances, out=np.zeros(number), where=successes)
+        above = self.cumulative_transitions.take(clicked, axis=0) > again[:, None]
+        above[:, -1] = True
+        return Response(clicked - first_entries, successes, np.where(successes, above.argmax(axis=1), states))
+
+    def respond_one(self, state: int, slate: list[int], draws: Sequence[float]) -> tuple[int, bool, int]:
+        """Click, success and next state of one user, by the same law.
+
+        Args:
+            state: the true state.
+            slate: different items, [k].
+            draws: independent numbers from U[0, 1); the first two are used.
+        """
+        rewards = self._reward_lists[state]
+        cumulative = list(accumulate([rewards[item] for item in slate]))
+        click = slate[bisect_right(cumulative, draws[0] * cumulative[-1], 0, len(cumulative) - 1)]
+        chance = rewards[click]
+        if draws[1] >= chance:
+            return click, False, state
+        entry = state * self._num_items + click
+        moves = self._transition_lists.get(entry)
+        if moves is None:
+            moves = self._transition_lists[entry] = self.cumulative_transitions[entry].tolist()
+        return click, True, bisect_right(moves, draws[1] / chance, 0, len(moves) - 1)

@@ -1,0 +1,89 @@
+"""Re-ranking of the lists of logged sessions (§7.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irecgan_gym.evaluation.metrics import (
+    Interval,
+    click_ranks,
+    counted_lists,
+    mean_reciprocal_rank,
+    precision_at_k,
+)
+from irecgan_gym.sessions import Sessions
+
+
+class SlateScorer(Protocol):
+    """Anything that scores the items of logged slates."""
+
+    def slate_scores(self, sessions: Sessions) -> NDArray[np.float32]:
+        """See :meth:`irecgan_gym.agents.base.Agent.slate_scores`."""
+
+
+@dataclass(frozen=True)
+class RerankResult:
+    """How a policy re-ranks the lists of logged sessions.
+
+    Attributes:
+        precision: p@k (see :func:`irecgan_gym.evaluation.metrics.precision_at_k`) by k, with its 95% interval.
+        reciprocal_rank: mean reciprocal rank of the click, with its 95% interval.
+        num_lists: how many lists counted.
+    """
+
+    precision: Mapping[int, Interval]
+    reciprocal_rank: Interval
+    num_lists: int
+
+    def as_metrics(self, deployment: str) -> dict[str, float]:
+        """The numbers under names such as ``p@1/top-k``, ``p@1_low/top-k`` and ``mrr/top-k``; shares, not percent."""
+        metrics: dict[str, float] = {}
+        for name, interval in (
+            *((f"p@{k}", share) for k, share in self.precision.items()),
+            ("mrr", self.reciprocal_rank),
+        ):
+            metrics |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
+        return {f"{name}/{deployment}": value for name, value in metrics.items()}
+
+
+def evaluate_reranking(
+    scorer: SlateScorer,
+    sessions: Sessions,
+    *,
+    deterministic: bool,
+    seed: int,
+    at: Sequence[int] = (1, 10),
+    min_list_length: int = 11,
+) -> RerankResult:
+    """Re-rank the logged list of every step and look for the item that was clicked (§7.2).
+
+    The intervals are clustered by user, or by session where users are not known: lists of one user are not
+    independent of each other.
+
+    Args:
+        scorer: scores the items of every list, given the clicks before.
+        sessions: held-out sessions.
+        deterministic: True ranks by score; False by score plus Gumbel noise, which draws a ranking from the policy
+            as it would draw a slate (Plackett-Luce).
+        seed: of the order of items with equal scores and of the noise.
+        at: numbers of places k for p@k.
+        min_list_length: shorter lists do not count; the authors count lists longer than 10, and so does the default.
+
+    Raises:
+        ValueError: no list counts, or scores that are NaN.
+    """
+    rng = np.random.default_rng(seed)
+    scores = np.asarray(scorer.slate_scores(sessions), dtype=np.float64)
+    if not deterministic:
+        scores = scores + rng.gumbel(size=scores.shape)
+    ranks = click_ranks(sessions, scores, rng)
+    return RerankResult(
+        precision={k: precision_at_k(sessions, ranks, k, min_list_length=min_list_length) for k in at},
+        reciprocal_rank=mean_reciprocal_rank(sessions, ranks, min_list_length=min_list_length),
+        num_lists=int(counted_lists(sessions, ranks, min_list_length).sum()),
+    )

@@ -1,0 +1,7 @@
+"""Logged sessions: columns with checks, files, and what is derived from them."""
+
+from irecgan_gym.sessions.checks import SessionsError
+from irecgan_gym.sessions.columns import Session, Sessions, SessionStatistics, concatenate
+from irecgan_gym.sessions.leaving import with_leaving_step
+
+__all__ = ["Session", "SessionStatistics", "Sessions", "SessionsError", "concatenate", "with_leaving_step"]

@@ -1,0 +1,483 @@
+"""Logged sessions as ragged, immutable columns: the one form of offline data in the suite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from irecgan_gym.sessions.checks import (
+    FloatArray,
+    IntArray,
+    SessionsError,
+    check_flags,
+    check_ids,
+    check_names,
+    check_numbers,
+    check_offsets,
+    check_propensities,
+)
+from irecgan_gym.sessions.parquet import read_columns, write_columns
+from irecgan_gym.sessions.ragged import gather
+
+
+@dataclass(frozen=True)
+class SessionStatistics:
+    """Counts and means of some sessions; ``str()`` gives a table of one line each."""
+
+    num_sessions: int
+    num_steps: int
+    num_items: int
+    num_items_shown: int
+    num_items_clicked: int
+    num_users: int | None
+    mean_length: float
+    max_length: int
+    mean_slate_size: float
+    mean_session_reward: float
+    truncated_share: float
+
+    def __str__(self) -> str:
+        lines = []
+        for column in fields(self):
+            value = getattr(self, column.name)
+            if value is not None:
+                shown = f"{value:,.3f}" if isinstance(value, float) else f"{value:,}"
+                lines.append(f"{column.name.replace('_', ' '):<22}{shown:>14}")
+        return "\n".join(lines)
+
+
+__all__ = ["Session", "SessionStatistics", "Sessions", "SessionsError", "concatenate"]
+
+
+class Session(NamedTuple):
+    """One session, for reading by eye or in a loop (training uses the columns).
+
+    Attributes:
+        slates: T arrays of item ids, the lists that were shown.
+        clicks: item clicked at each step, shape [T]; ``num_items`` where the user left without a click.
+        rewards: reward of each step, shape [T].
+    """
+
+    slates: list[IntArray]
+    clicks: IntArray
+    rewards: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Sessions:
+    """Sessions of slates, clicks and rewards, stored as columns.
+
+    S sessions of T steps in all, L slate entries in all. Items are ids 0..num_items-1; ``num_items`` itself
+    means "no click" and may be the click of a session's last step only (the user left).
+
+    Build with :meth:`from_columns`, which checks everything once; the plain constructor trusts its arguments.
+    All arrays are read-only.
+
+    Attributes:
+        num_items: size of the item catalogue, n.
+        offsets: first step of each session, and T at the end; int64 [S + 1].
+        slate_offsets: first slate entry of each step, and L at the end; int64 [T + 1].
+        slate_items: the items shown, in the order shown; int32 [L].
+        clicks: the item clicked; int32 [T].
+        rewards: reward of the step; float32 [T].
+        truncated: whether a session was cut (by a length limit) rather than ended by its user; bool [S].
+        propensities: probability, under the logging policy, that the clicked item is in the slate; float32 [T],
+            NaN where unknown, or None when nothing is known.
+        states: the true state in which the slate was shown (simulated logs only); int32 [T] or None.
+        users: a number for the user of each session (equal numbers, same user); int64 [S] or None.
+        event_offsets: first other event of each step, and E at the end; int64 [T + 1] or None. The events of a
+            step are the items that the user touched otherwise (viewed, opened) after the click of the
+            step before and before this step's click.
+        event_items: items of those events, in the order of time; int32 [E] or None.
+        item_names: the catalogue's own names, item i under ``item_names[i]``; or None.
+        provenance: where the data comes from, as JSON-compatible values.
+    """
+
+    num_items: int
+    offsets: IntArray
+    slate_offsets: IntArray
+    slate_items: IntArray
+    clicks: IntArray
+    rewards: FloatArray
+    truncated: NDArray[np.bool_]
+    propensities: FloatArray | None = None
+    states: IntArray | None = None
+    users: IntArray | None = None
+    event_offsets: IntArray | None = None
+    event_items: IntArray | None = None
+    item_names: tuple[str, ...] | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for column in fields(self):
+            value = getattr(self, column.name)
+            if isinstance(value, np.ndarray):
+                view = value.view()
+                view.flags.writeable = False
+                object.__setattr__(self, column.name, view)
+
+    @classmethod
+    def from_columns(
+        cls,
+        *,
+        num_items: int,
+        lengths: ArrayLike,
+        slates: ArrayLike,
+        clicks: ArrayLike,
+        rewards: ArrayLike,
+        slate_lengths: ArrayLike | None = None,
+        truncated: ArrayLike | None = None,
+        propensities: ArrayLike | None = None,
+        states: ArrayLike | None = None,
+        users: ArrayLike | None = None,
+        event_lengths: ArrayLike | None = None,
+        event_items: ArrayLike | None = None,
+        item_names: Sequence[str] | None = None,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> Sessions:
+        """Check columns and build sessions from them; the arrays are copied where their type must change.
+
+        Args:
+            num_items: size of the catalogue, n >= 1.
+            lengths: steps of each session, all >= 1; [S].
+            slates: items shown: [T, k], or flat [L] together with ``slate_lengths`` [T] for ragged slates. The
+                items of one slate differ from each other.
+            clicks: item clicked at each step, one of its slate, or n at the last step of a session; [T].
+            rewards: finite numbers; [T].
+            slate_lengths: see ``slates``.
+            truncated: [S]; all False when left out.
+            propensities: in (0, 1], NaN where unknown; [T].
+            states: [T], >= 0.
+            users: [S].
+            event_lengths: number of other events before each step's click; [T], together with ``event_items``.
+            event_items: flat [E].
+            item_names: n different names.
+            provenance: JSON-compatible description of the source.
+
+        Raises:
+            SessionsError: a column has a wrong type, length or value; the message names the first such place.
+        """
+        if isinstance(num_items, bool) or not isinstance(num_items, (int, np.integer)) or num_items < 1:
+            raise SessionsError(f"num_items must be an integer of at least 1, got {num_items!r}")
+        num_items = int(num_items)
+        if num_items > np.iinfo(np.int32).max:
+            # "No click" is item num_items, and must fit in the columns too.
+            raise SessionsError(f"num_items must be below 2**31, got {num_items}")
+        offsets = check_offsets("lengths", lengths, minimum=1)
+        num_sessions, num_steps = len(offsets) - 1, int(offsets[-1])
+
+        slate_array = np.asarray(slates)
+        if slate_lengths is None:
+            if slate_array.ndim != 2:
+                raise SessionsError(
+                    f"slates must have shape [T, k] when slate_lengths is not given, got {slate_array.shape}"
+                )
+            slate_offsets = np.arange(slate_array.shape[0] + 1, dtype=np.int64) * slate_array.shape[1]
+            if slate_array.shape[1] == 0:
+                raise SessionsError("slates must hold at least one item each, got shape [T, 0]")
+        else:
+            slate_offsets = check_offsets("slate_lengths", slate_lengths, minimum=1)
+        if len(slate_offsets) - 1 != num_steps:
+            raise SessionsError(f"lengths add up to {num_steps} steps, but there are {len(slate_offsets) - 1} slates")
+        slate_items = check_ids("slates", slate_array.reshape(-1), int(slate_offsets[-1]), num_items)
+
+        click_array = check_ids("clicks", clicks, num_steps, num_items + 1)
+        columns = cls(
+            num_items=num_items,
+            offsets=offsets,
+            slate_offsets=slate_offsets,
+            slate_items=slate_items,
+            clicks=click_array,
+            rewards=check_numbers("rewards", rewards, num_steps),
+            truncated=check_flags("truncated", truncated, num_sessions),
+            propensities=None if propensities is None else check_propensities(propensities, num_steps),
+            states=None if states is None else check_ids("states", states, num_steps, None),
+            users=None if users is None else check_ids("users", users, num_sessions, None, np.int64, signed=True),
+            item_names=None if item_names is None else check_names(item_names, num_items),
+            provenance=dict(provenance or {}),
+        )
+        if (event_lengths is None) != (event_items is None):
+            raise SessionsError("event_lengths and event_items must be given together")
+        if event_lengths is not None:
+            event_offsets = check_offsets("event_lengths", event_lengths, minimum=0)
+            if len(event_offsets) - 1 != num_steps:
+                raise SessionsError(f"event_lengths has {len(event_offsets) - 1} entries for {num_steps} steps")
+            columns = replace(
+                columns,
+                event_offsets=event_offsets,
+                event_items=check_ids("event_items", event_items, int(event_offsets[-1]), num_items),
+            )
+        columns._check_slates_and_clicks()
+        return columns
+
+    def _check_slates_and_clicks(self) -> None:
+        """Check that slates hold different items, that clicks are in them, and that leaving comes last."""
+        step_of_entry = self.step_of_entry
+        keys = np.sort(step_of_entry * self.num_items + self.slate_items)
+        repeated = np.flatnonzero(keys[1:] == keys[:-1])
+        if len(repeated):
+            step, item = divmod(int(keys[repeated[0]]), self.num_items)
+            raise SessionsError(f"{self._place(step)}: item {item} is in the slate more than once")
+        found = np.zeros(self.num_steps, dtype=bool)
+        found[step_of_entry[self.slate_items == self.clicks[step_of_entry]]] = True
+        left = self.clicks == self.num_items
+        missing = np.flatnonzero(~found & ~left)
+        if len(missing):
+            step = int(missing[0])
+            slate = self.slate_items[self.slate_offsets[step] : self.slate_offsets[step + 1]]
+            raise SessionsError(f"{self._place(step)}: click {self.clicks[step]} is not in the slate {slate.tolist()}")
+        last = np.zeros(self.num_steps, dtype=bool)
+        last[self.offsets[1:] - 1] = True
+        early = np.flatnonzero(left & ~last)
+        if len(early):
+            raise SessionsError(
+                f"{self._place(int(early[0]))}: click {self.num_items} means that the user left without a click, "
+                "so it can only be the last step of a session"
+            )
+
+    def _place(self, step: int) -> str:
+        session = int(np.searchsorted(self.offsets, step, side="right")) - 1
+        return f"session {session}, step {step - int(self.offsets[session])}"
+
+    def __len__(self) -> int:
+        """Number of sessions, S."""
+        return len(self.offsets) - 1
+
+    @property
+    def num_steps(self) -> int:
+        """Number of steps in all sessions, T."""
+        return int(self.offsets[-1])
+
+    @property
+    def lengths(self) -> IntArray:
+        """Steps of each session, int64 [S]."""
+        return np.diff(self.offsets)
+
+    @property
+    def slate_lengths(self) -> IntArray:
+        """Items shown at each step, int64 [T]."""
+        return np.diff(self.slate_offsets)
+
+    @property
+    def slate_size(self) -> int:
+        """The most items shown in one slate, k."""
+        return int(self.slate_lengths.max()) if self.num_steps else 0
+
+    @property
+    def step_of_entry(self) -> IntArray:
+        """The step to which each slate entry belongs, int64 [L]."""
+        return np.repeat(np.arange(self.num_steps), self.slate_lengths)
+
+    @property
+    def session_of_step(self) -> IntArray:
+        """The session to which each step belongs, int64 [T]."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    @property
+    def previous_clicks(self) -> IntArray:
+        """The click before each step, n at the start of a session; int32 [T]."""
+        previous = np.empty_like(self.clicks)
+        previous[1:] = self.clicks[:-1]
+        previous[self.offsets[:-1]] = self.num_items
+        return previous
+
+    def __getitem__(self, index: int) -> Session:
+        """Session number ``index``; negative numbers count from the end."""
+        number = range(len(self))[index]
+        first, last = int(self.offsets[number]), int(self.offsets[number + 1])
+        bounds = self.slate_offsets[first : last + 1]
+        slates = [self.slate_items[a:b] for a, b in pairwise(bounds)]
+        return Session(slates, self.clicks[first:last], self.rewards[first:last])
+
+    def __iter__(self) -> Iterator[Session]:
+        return (self[number] for number in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"Sessions({len(self)} sessions, {self.num_steps} steps, {self.num_items} items)"
+
+    def select(self, index: slice | ArrayLike) -> Sessions:
+        """Sessions by slice, by numbers (in the order given, repeats allowed) or by a mask of length S."""
+        chosen = index if isinstance(index, slice) else np.asarray(index)
+        if not isinstance(chosen, slice) and chosen.size == 0:
+            chosen = slice(0, 0)  # An empty list has no type, and NumPy would take it for numbers with fractions.
+        numbers = np.arange(len(self))[chosen]
+        steps, offsets = gather(self.offsets, numbers)
+        entries, slate_offsets = gather(self.slate_offsets, steps)
+        selected = replace(
+            self,
+            offsets=offsets,
+            slate_offsets=slate_offsets,
+            slate_items=self.slate_items[entries],
+            clicks=self.clicks[steps],
+            rewards=self.rewards[steps],
+            truncated=self.truncated[numbers],
+            propensities=None if self.propensities is None else self.propensities[steps],
+            states=None if self.states is None else self.states[steps],
+            users=None if self.users is None else self.users[numbers],
+        )
+        if self.event_offsets is not None and self.event_items is not None:
+            events, event_offsets = gather(self.event_offsets, steps)
+            selected = replace(selected, event_offsets=event_offsets, event_items=self.event_items[events])
+        return selected
+
+    def split(self, fractions: Sequence[float], *, seed: int, by: str = "session") -> tuple[Sessions, ...]:
+        """Cut into random parts of the given fractions, which add up to 1.
+
+        Args:
+            fractions: share of each part; sizes are rounded so that they add up to all sessions.
+            seed: of the permutation.
+            by: ``"session"``, or ``"user"`` to keep all sessions of a user in one part (fractions then count
+                users).
+
+        Raises:
+            ValueError: fractions that do not add up to 1, an unknown ``by``, or no user column.
+        """
+        shares = np.asarray(fractions, dtype=float)
+        if shares.ndim != 1 or len(shares) == 0 or (shares < 0).any() or not np.isclose(shares.sum(), 1.0):
+            raise ValueError(f"fractions must be non-negative and add up to 1, got {list(fractions)}")
+        if by == "session":
+            group = np.arange(len(self))
+        elif by == "user":
+            if self.users is None:
+                raise ValueError("these sessions have no user column to split by")
+            group = np.unique(self.users, return_inverse=True)[1]
+        else:
+            raise ValueError(f"by must be 'session' or 'user', got {by!r}")
+        num_groups = int(group.max()) + 1 if len(group) else 0
+        bounds = np.rint(np.cumsum(shares) * num_groups).astype(np.int64)
+        rank = np.empty(num_groups, dtype=np.int64)
+        rank[np.random.default_rng(seed).permutation(num_groups)] = np.arange(num_groups)
+        part = np.searchsorted(bounds, rank, side="right")[group] if len(group) else group
+        return tuple(self.select(np.flatnonzero(part == number)) for number in range(len(shares)))
+
+    def returns_to_go(self, values: ArrayLike, gamma: float) -> NDArray[np.float32]:
+        """Discounted sums to the end of the session, G_t = x_t + gamma G_{t+1} (R_t of Eq 9); float32 [T].
+
+        Args:
+            values: a number a step, float [T].
+            gamma: discount factor.
+        """
+        returns = np.array(values, dtype=np.float64)
+        if returns.shape != (self.num_steps,):
+            raise ValueError(f"values must have shape ({self.num_steps},), got {returns.shape}")
+        lengths, last = self.lengths, self.offsets[1:] - 1
+        for back in range(1, int(lengths.max()) if len(self) else 0):
+            step = (last - back)[lengths > back]
+            returns[step] += gamma * returns[step + 1]
+        return returns.astype(np.float32)
+
+    def with_rewards(self, rewards: ArrayLike) -> Sessions:
+        """The same sessions with other rewards; finite numbers, [T]."""
+        return replace(self, rewards=check_numbers("rewards", rewards, self.num_steps))
+
+    def statistics(self) -> SessionStatistics:
+        """Counts and means, in a form that prints as a small table."""
+        lengths = self.lengths
+        per_session = np.add.reduceat(self.rewards, self.offsets[:-1]) if len(self) else np.zeros(0)
+        clicked = self.clicks[self.clicks < self.num_items]
+        return SessionStatistics(
+            num_sessions=len(self),
+            num_steps=self.num_steps,
+            num_items=self.num_items,
+            num_items_shown=len(np.unique(self.slate_items)),
+            num_items_clicked=len(np.unique(clicked)),
+            num_users=None if self.users is None else len(np.unique(self.users)),
+            mean_length=float(lengths.mean()) if len(self) else 0.0,
+            max_length=int(lengths.max()) if len(self) else 0,
+            mean_slate_size=float(self.slate_lengths.mean()) if self.num_steps else 0.0,
+            mean_session_reward=float(per_session.mean()) if len(self) else 0.0,
+            truncated_share=float(self.truncated.mean()) if len(self) else 0.0,
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write to a Parquet file (see :mod:`irecgan_gym.sessions.parquet`), atomically.
+
+        Raises:
+            SessionsError: the provenance holds values that JSON does not.
+        """
+        write_columns(Path(path), self.to_columns())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Sessions:
+        """Read a Parquet file written by :meth:`save`, checking it like any other input.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            SessionsError: not a Parquet file, not one of ours, of a later format, or with columns that are no sessions.
+        """
+        columns = read_columns(Path(path))
+        try:
+            return cls.from_columns(**columns)
+        except SessionsError as error:
+            raise SessionsError(f"{path}: {error}") from error
+
+    def to_columns(self) -> dict[str, Any]:
+        """Return the arguments of :meth:`from_columns` that describe these sessions."""
+        return {
+            "num_items": self.num_items,
+            "lengths": self.lengths,
+            "slates": self.slate_items,
+            "slate_lengths": self.slate_lengths,
+            "clicks": self.clicks,
+            "rewards": self.rewards,
+            "truncated": self.truncated,
+            "propensities": self.propensities,
+            "states": self.states,
+            "users": self.users,
+            "event_lengths": None if self.event_offsets is None else np.diff(self.event_offsets),
+            "event_items": self.event_items,
+            "item_names": self.item_names,
+            "provenance": self.provenance,
+        }
+
+
+def concatenate(parts: Sequence[Sessions]) -> Sessions:
+    """Put sessions over the same catalogue behind each other.
+
+    A column that is missing in any part is missing in the result; provenance and item names are those of the
+    first part.
+
+    Raises:
+        ValueError: no part at all, catalogues of different sizes, or different names for the same item.
+    """
+    if not parts:
+        raise ValueError("concatenate needs at least one part")
+    sizes = {part.num_items for part in parts}
+    if len(sizes) > 1:
+        raise ValueError(f"the parts have catalogues of different sizes: {sorted(sizes)}")
+
+    named = [part.item_names for part in parts if part.item_names is not None]
+    if any(names != named[0] for names in named):
+        raise ValueError("the parts have catalogues of different names: the same id would mean different items")
+
+    def joined(name: str) -> Any:
+        columns = [getattr(part, name) for part in parts]
+        return None if any(column is None for column in columns) else np.concatenate(columns)
+
+    def joined_offsets(name: str) -> Any:
+        columns = [getattr(part, name) for part in parts]
+        if any(column is None for column in columns):
+            return None
+        return np.concatenate([[0], np.cumsum(np.concatenate([np.diff(column) for column in columns]))])
+
+    names = (
+        "slate_items",
+        "clicks",
+        "rewards",
+        "truncated",
+        "propensities",
+        "states",
+        "users",
+        "event_items",
+    )
+    return replace(
+        parts[0],
+        **{name: joined(name) for name in names},
+        **{name: joined_offsets(name) for name in ("offsets", "slate_offsets", "event_offsets")},
+    )

@@ -1,0 +1,39 @@
+"""Ragged arrays: flat values, and the offset at which each row of them starts."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irecgan_gym.sessions.checks import IntArray
+
+
+def gather(offsets: IntArray, rows: IntArray) -> tuple[IntArray, IntArray]:
+    """Where the values of some rows are, one row behind the other, and the offsets of the rows so chosen.
+
+    Args:
+        offsets: first value of each row, and the number of values at the end, int64 [R + 1].
+        rows: numbers of the rows wanted, in any order, repeats allowed, [r].
+
+    Returns:
+        Numbers of the values, int64, and their new offsets, int64 [r + 1].
+    """
+    starts, lengths = offsets[rows], offsets[rows + 1] - offsets[rows]
+    new_offsets = np.zeros(len(rows) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=new_offsets[1:])
+    entries = np.arange(new_offsets[-1]) + np.repeat(starts - new_offsets[:-1], lengths)
+    return entries, new_offsets
+
+
+def padded(lengths: IntArray, values: IntArray, width: int, fill: int) -> NDArray[np.int64]:
+    """Ragged rows as one table, int64 [R, width].
+
+    Args:
+        lengths: of the rows, none above ``width``; [R].
+        values: of all rows, one behind the other.
+        width: of the table.
+        fill: what stands behind a row's last value.
+    """
+    table = np.full((len(lengths), width), fill, dtype=np.int64)
+    table[np.arange(width) < lengths[:, None]] = values
+    return table
