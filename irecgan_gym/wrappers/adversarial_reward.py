@@ -148,8 +148,8 @@ class VectorAdversarialReward(VectorWrapper):
     """Rescale the rewards of a vector env of the suite by q_D(tau_0:t) (Eq 6).
 
     All completions of all envs run in one batch; recurrent states are carried and branched, never recomputed. All
-    three autoreset modes are understood. Every ``info`` holds ``"raw_reward"`` and ``"adversarial_score"`` of the step, [B];
-    the score is NaN
+    three autoreset modes are understood. Every ``info`` holds ``"raw_reward"`` and ``"adversarial_score"`` of the
+    step, [B]; the score is NaN
     where an env was only reset. In ``SAME_STEP`` mode they belong to the step that was taken, as the reward does.
 
     Args:
