@@ -226,8 +226,8 @@ Metric = Callable[[RankedLists], ArrayLike]
 """A measure of ranked lists: a number for each list [T], for each session [S], or one for all of them.
 
 Values of lists and sessions may be NaN where a list does not count; their mean comes with an interval clustered by
-user. The same measure serves re-ranked logs (``evaluate_reranking``) and sessions played online (``evaluate_online``), where
-the lists are the slates shown.
+user. The same measure serves re-ranked logs (``evaluate_reranking``) and sessions played online
+(``evaluate_online``), where the lists are the slates shown.
 """
 
 
