@@ -11,7 +11,6 @@ from typing import Any, Literal
 import gymnasium as gym
 import numpy as np
 from irecgan_gym.agents import Agent, PresetName
-from irecgan_gym.agents.on_policy import collect_sessions
 from irecgan_gym.agents.pg import PGConfig
 from irecgan_gym.agents.references.belief import Belief
 from irecgan_gym.agents.references.pg_limit import PGLimit
@@ -26,7 +25,7 @@ from irecgan_gym.benchmarks.joining import agent_settings, agent_type, check_env
 from irecgan_gym.benchmarks.shared_training import learn_job
 from numpy.typing import NDArray
 
-from irecgan_gym.collection import SlatePredictor
+from irecgan_gym.collection import SlatePredictor, collect
 from irecgan_gym.evaluation.metrics import coverage_at_r, mean_interval
 from irecgan_gym.evaluation.online import evaluate_online
 from irecgan_gym.mdp import RecommendationMDP
@@ -207,7 +206,7 @@ class OnlineTest(Experiment):
             raise ValueError(f"{self.env} collects no logs itself: only random slates can be logged")
         slates = env.action_space.nvec  # type: ignore[attr-defined]
         policy = RandomPolicy(int(slates[0]), len(slates), seed=seed)
-        return collect_sessions(policy, self.env, job.num_sessions, seed=seed, env_kwargs=kwargs), mdp
+        return collect(policy, self.env, job.num_sessions, seed, env_kwargs=kwargs), mdp
 
     def new_agent(self, name: str, log: Sessions, seed: int) -> Agent:
         """Return an agent that has learned nothing yet."""

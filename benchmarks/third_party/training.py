@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 from irecgan_gym.agents import IRecGANConfig
 from irecgan_gym.agents.discriminator_training import fit_discriminator
-from irecgan_gym.agents.on_policy import collect_sessions
 from irecgan_gym.benchmarks.third_party.algorithms import ALGORITHMS, Envs, Surface
 from irecgan_gym.benchmarks.third_party.config import MAX_SESSION_STEPS, ThirdPartyConfig
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
-from irecgan_gym.collection import SlatePredictor
+from irecgan_gym.collection import SlatePredictor, collect
 from irecgan_gym.models.discriminator import Discriminator, DiscriminatorConfig
 from irecgan_gym.models.fitting import ClippedAdamW, user_sessions
 from irecgan_gym.models.sequence_score import SequenceScore
@@ -144,7 +143,7 @@ class DiscriminatorTraining(BaseCallback):
     def _update(self) -> None:
         size = min(self._fit.discriminator_sessions, len(self._real))
         user_model = self._score.user_model
-        generated = collect_sessions(
+        generated = collect(
             self._trainee.policy,
             "UserModel-v0",
             size,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
@@ -11,6 +12,7 @@ from gymnasium.spaces import Discrete, MultiDiscrete
 from numpy.typing import NDArray
 
 from irecgan_gym._version import __version__
+from irecgan_gym.collection import SlatePredictor, collect
 from irecgan_gym.envs.recsim_collect import collect_sessions
 from irecgan_gym.envs.recsim_dynamics import DRAWS_PER_STEP, UserDynamics
 from irecgan_gym.envs.rendered_env import RenderedEnv
@@ -237,24 +239,40 @@ class RecSimEnv(RenderedEnv[np.int64, NDArray[np.int64]]):
         # Time limits are Gymnasium's own (``max_episode_steps``), so nothing is truncated here.
         return observation, float(success), not success, False, info
 
-    def collect(self, num_sessions: int, seed: int, *, max_session_steps: int | None = 40) -> Sessions:
+    def collect(
+        self,
+        num_sessions: int,
+        seed: int,
+        *,
+        max_session_steps: int | None = 40,
+        policy: SlatePredictor | None = None,
+        deterministic: bool = False,
+    ) -> Sessions:
         """Log new sessions under the env's logging policy; the session of ``reset`` and ``step`` goes on untouched.
 
         Every step is logged, the failing one (reward 0) included. Propensities are the probabilities that the clicked
-        item is in the slate.
+        item is in the slate; of a policy of your own they are not known.
 
         Args:
             num_sessions: number of sessions.
             seed: of everything that happens in them.
             max_session_steps: sessions are cut after so many steps, and then ``truncated``; None cuts none.
+            policy: shows the slates in place of the logging policy (see :func:`irecgan_gym.collection.collect`).
+            deterministic: passed on to ``policy``: True shows its best slates, False slates that it draws.
 
         Raises:
             ValueError: an argument out of its range, or sessions that need not end.
         """
-        return self.collect_as(self.spec, num_sessions, seed, max_session_steps)
+        return self.collect_as(self.spec, num_sessions, seed, max_session_steps, policy, deterministic)
 
     def collect_as(
-        self, spec: gym.envs.registration.EnvSpec | None, num_sessions: int, seed: int, max_session_steps: int | None
+        self,
+        spec: gym.envs.registration.EnvSpec | None,
+        num_sessions: int,
+        seed: int,
+        max_session_steps: int | None,
+        policy: SlatePredictor | None = None,
+        deterministic: bool = False,
     ) -> Sessions:
         """What :meth:`collect` does, with the id of ``spec`` (a vector env's, for one) in the provenance."""
         num_sessions = check_count("num_sessions", num_sessions, 1)
@@ -263,23 +281,40 @@ class RecSimEnv(RenderedEnv[np.int64, NDArray[np.int64]]):
             max_session_steps = check_count("max_session_steps", max_session_steps, 1)
         elif ((self.mdp.rewards == 1).sum(axis=1) >= self.slate_size).any():
             raise ValueError("max_session_steps=None: where a whole slate has rewards of 1, sessions need not end")
+        provenance = {
+            "source": "RecSim",
+            "env_id": None if spec is None else spec.id,
+            "slate_size": self.slate_size,
+            "mdp": self._drawing,
+            "mdp_sha256": self.mdp.digest(),
+            "logging_policy": self.logging_policy if policy is None else type(policy).__name__,
+            "seed": seed,
+            "max_session_steps": max_session_steps,
+            "irecgan_gym_version": __version__,
+        }
+        if policy is not None:
+            sessions = collect(
+                policy,
+                "RecSim-v0",
+                num_sessions,
+                seed,
+                deterministic=deterministic,
+                max_session_steps=max_session_steps,
+                env_kwargs={
+                    "mdp": self.mdp,
+                    "slate_size": self.slate_size,
+                    "observation": self.observation,
+                    "duplicates": self.duplicates,
+                },
+            )
+            return replace(sessions, provenance=provenance)
         return collect_sessions(
             self.law,
             self._policy,
             num_sessions,
             np.random.default_rng(seed),
             max_session_steps=max_session_steps,
-            provenance={
-                "source": "RecSim",
-                "env_id": None if spec is None else spec.id,
-                "slate_size": self.slate_size,
-                "mdp": self._drawing,
-                "mdp_sha256": self.mdp.digest(),
-                "logging_policy": self.logging_policy,
-                "seed": seed,
-                "max_session_steps": max_session_steps,
-                "irecgan_gym_version": __version__,
-            },
+            provenance=provenance,
         )
 
     def _checked(self, action: NDArray[np.int64]) -> NDArray[np.int64]:

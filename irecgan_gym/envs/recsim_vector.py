@@ -9,6 +9,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from irecgan_gym.collection import SlatePredictor
 from irecgan_gym.envs.recsim import RecSimEnv
 from irecgan_gym.envs.recsim_dynamics import DRAWS_PER_STEP
 from irecgan_gym.envs.session_vector_env import Columns, Rows, SessionVectorEnv
@@ -62,9 +63,17 @@ class RecSimVectorEnv(SessionVectorEnv):
         self._draws = np.empty(num_envs * DRAWS_PER_STEP)
         self._put_off = np.empty(2 * num_envs, dtype=np.int64)
 
-    def collect(self, num_sessions: int, seed: int, *, max_session_steps: int | None = 40) -> Sessions:
+    def collect(
+        self,
+        num_sessions: int,
+        seed: int,
+        *,
+        max_session_steps: int | None = 40,
+        policy: SlatePredictor | None = None,
+        deterministic: bool = False,
+    ) -> Sessions:
         """The same as :meth:`irecgan_gym.envs.recsim.RecSimEnv.collect`: equal seeds, equal sessions."""
-        return self._single.collect_as(self.spec, num_sessions, seed, max_session_steps)
+        return self._single.collect_as(self.spec, num_sessions, seed, max_session_steps, policy, deterministic)
 
     def _begin(self, rows: Rows) -> None:
         self._states[rows] = START_STATE

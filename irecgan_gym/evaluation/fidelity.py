@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from gymnasium.spaces import Discrete
+from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
+from torch import Tensor
 
+from irecgan_gym.collection import play
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.fitting import user_sessions
 from irecgan_gym.models.user_model import UserModel
@@ -110,46 +115,79 @@ def _on_clicks(model: UserModel, data: SessionTensors) -> tuple[float, float, fl
 
 
 def _simulated_lengths(model: UserModel, sessions: Sessions, num_simulated: int, seed: int) -> NDArray[np.int64]:
-    """Lengths of sessions of the model on logged slates: at step t, the t-th slate of a random logged session."""
+    """Clicks in sessions of the model on logged slates: at step t, the t-th slate of a random logged session."""
     rng = np.random.default_rng(seed)
-    generator = torch.Generator(model.device).manual_seed(int(rng.integers(2**31)))
-    horizon = int(sessions.lengths.max())
-    lengths = np.full(num_simulated, horizon)
-    rows = np.arange(num_simulated)
-    state = model.encoder.start(num_simulated)
-    for step in range(horizon):
-        long_enough = np.flatnonzero(sessions.lengths > step)
-        steps = sessions.offsets[rng.choice(long_enough, len(rows))] + step
-        clicks, ended = _respond_to_logged(model, sessions, steps, state, generator)
-        left = clicks == model.config.num_items
-        done = ended.cpu().numpy()
-        lengths[rows[done]] = step + 1 - left.cpu().numpy()[done]
-        going = ~ended
-        rows, state = rows[~done], model.encoder.step(clicks[going], state[going])
-        if len(rows) == 0:
-            break
-    return lengths
+    users = _UsersOfLoggedSlates(model, sessions, num_simulated, int(rng.integers(2**31)))
+    played = play(_RandomLoggedSlates(sessions, rng), users, num_simulated, None, deterministic=False, one_each=True)
+    left: NDArray[np.bool_] = played.infos["click"][np.cumsum(played.lengths) - 1] == model.config.num_items
+    return played.lengths - left
 
 
-def _respond_to_logged(
-    model: UserModel,
-    sessions: Sessions,
-    steps: NDArray[np.int64],
-    state: torch.Tensor,
-    generator: torch.Generator,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Clicks and ends on the logged slates of the given steps, whatever their sizes."""
-    clicks = torch.empty(len(steps), dtype=torch.int64, device=model.device)
-    ended = torch.empty(len(steps), dtype=torch.bool, device=model.device)
-    sizes = sessions.slate_lengths[steps]
-    for size in np.unique(sizes):
-        rows = np.flatnonzero(sizes == size)
-        entries = sessions.slate_offsets[steps[rows]][:, None] + np.arange(size)
-        slates = torch.tensor(sessions.slate_items[entries], dtype=torch.int64, device=model.device)
-        index = torch.from_numpy(rows).to(model.device)
-        response = model.respond(state[index], slates, generator)
-        clicks[index], ended[index] = response.clicks, response.ended
-    return clicks, ended
+class _RandomLoggedSlates:
+    """Policy that shows, at step t, the t-th slate of a random logged session that has one, by the step's number."""
+
+    def __init__(self, sessions: Sessions, rng: np.random.Generator) -> None:
+        self._sessions, self._rng = sessions, rng
+
+    def predict(
+        self, observation: NDArray[np.int64], state: int | None = None, episode_start: Any = None, _: bool = False
+    ) -> tuple[NDArray[np.int64], int]:
+        step = 0 if state is None else state
+        long_enough = np.flatnonzero(self._sessions.lengths > step)
+        return self._sessions.offsets[self._rng.choice(long_enough, len(observation))] + step, step + 1
+
+    def select(self, state: int, rows: NDArray[np.int64]) -> int:
+        return state
+
+
+class _UsersOfLoggedSlates(VectorEnv[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]):
+    """Users of the model, shown slates of a log whatever their sizes; an action is the number of a logged step."""
+
+    metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
+
+    def __init__(self, model: UserModel, sessions: Sessions, number: int, seed: int) -> None:
+        self.num_envs = number
+        self.num_items = sessions.num_items
+        self.single_action_space = Discrete(sessions.num_steps)
+        self._model, self._sessions = model, sessions
+        self._generator = torch.Generator(model.device).manual_seed(seed)
+        self._state = model.encoder.start(number)
+        self._elapsed, self._longest = 0, int(sessions.lengths.max())
+        self._clicks: Tensor | None = None
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[NDArray[np.int64], dict[str, Any]]:
+        return np.full(self.num_envs, self.num_items), {}
+
+    def step(self, actions: NDArray[np.int64]) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        if self._clicks is not None:
+            self._state = self._model.encoder.step(self._clicks, self._state)
+        self._clicks, rewards, ended = self._respond(actions)
+        self._elapsed += 1
+        clicks = self._clicks.cpu().numpy()
+        cut = np.full(len(clicks), self._elapsed == self._longest)
+        return clicks, rewards.cpu().numpy(), ended.cpu().numpy(), cut, {"click": clicks}
+
+    def _respond(self, steps: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
+        """Clicks, rewards and ends, one size of slates after the other."""
+        model, sessions = self._model, self._sessions
+        clicks = torch.empty(len(steps), dtype=torch.int64, device=model.device)
+        rewards = torch.empty(len(steps), device=model.device)
+        ended = torch.empty(len(steps), dtype=torch.bool, device=model.device)
+        sizes = sessions.slate_lengths[steps]
+        for size in np.unique(sizes):
+            rows = np.flatnonzero(sizes == size)
+            entries = sessions.slate_offsets[steps[rows]][:, None] + np.arange(size)
+            slates = torch.tensor(sessions.slate_items[entries], dtype=torch.int64, device=model.device)
+            index = torch.from_numpy(rows).to(model.device)
+            clicks[index], rewards[index], ended[index] = model.respond(self._state[index], slates, self._generator)
+        return clicks, rewards, ended
+
+    def branch(self, rows: NDArray[np.int64]) -> _UsersOfLoggedSlates:
+        """The users whose sessions go on; the others are gone."""
+        assert self._clicks is not None
+        index = torch.from_numpy(rows).to(self._model.device)
+        self._state, self._clicks, self.num_envs = self._state[index], self._clicks[index], len(rows)
+        return self
 
 
 def _largest_difference(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:

@@ -8,10 +8,10 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
-from irecgan_gym.collection import SlatePredictor
+from irecgan_gym.collection import SlatePredictor, play
 from irecgan_gym.evaluation.metrics import (
     Interval,
     coverage_at_r,
@@ -99,66 +99,16 @@ def evaluate_online(
             made.close()
     if env_kwargs is not None or max_session_steps is not None:
         raise ValueError("env_kwargs and max_session_steps are for an env made from its id, not for a given one")
-    if env.metadata.get("autoreset_mode") != AutoresetMode.NEXT_STEP:
-        raise ValueError(f"the vector env must reset on the next step, got {env.metadata.get('autoreset_mode')}")
-    users_seed, slates_seed = (int(word) for word in np.random.SeedSequence(seed).generate_state(2))
-    if hasattr(policy, "set_random_seed"):
-        policy.set_random_seed(slates_seed)
-    return _play(policy, env, num_sessions, deterministic, users_seed)
-
-
-def _play(
-    policy: SlatePredictor, env: VectorEnv[Any, Any, Any], num_sessions: int, deterministic: bool, seed: int
-) -> OnlineResult:
-    slots = env.num_envs
-    # Sessions that each slot has still to play, the current one included.
-    remaining = (num_sessions + np.arange(slots)) // slots
-    reward, length = np.zeros(slots), np.zeros(slots, dtype=np.int64)
-    rewards: list[NDArray[np.float64]] = []
-    lengths: list[NDArray[np.int64]] = []
-    shown: list[NDArray[Any]] = []
-    states: list[NDArray[Any]] = []
-
+    played = play(policy, env, num_sessions, seed, deterministic=deterministic)
     mdp = getattr(env.unwrapped, "mdp", None)
-    observes_states = getattr(policy, "observes", "click") == "state"
-    observation, info = env.reset(seed=seed)
-    policy_state = None
-    episode_start = np.ones(slots, dtype=bool)
-    ended = np.zeros(slots, dtype=bool)
-    while remaining.any():
-        seen = _true_states(info) if observes_states else observation
-        action, policy_state = policy.predict(seen, policy_state, episode_start, deterministic)
-        before = info
-        observation, step_reward, terminated, truncated, info = env.step(action)
-        # A slot whose session had ended was reset by this step: its action was ignored.
-        episode_start = ended
-        counted = ~ended & (remaining > 0)
-        ended = terminated | truncated
-        reward[counted] += step_reward[counted]
-        length[counted] += 1
-        if mdp is not None:
-            states.append(before["state"][counted])
-            shown.append(info["slate"][counted])
-        finished = counted & ended
-        rewards.append(reward[finished])
-        lengths.append(length[finished])
-        reward[finished], length[finished] = 0.0, 0
-        remaining[finished] -= 1
-    all_rewards, all_lengths = np.concatenate(rewards), np.concatenate(lengths)
     coverage = None
-    if mdp is not None:
-        coverage = coverage_at_r(np.concatenate(shown), np.concatenate(states), mdp.rewards)
+    if mdp is not None and played.states is not None:
+        coverage = coverage_at_r(played.infos["slate"], played.states, mdp.rewards)
+    rewards = played.session_rewards
     return OnlineResult(
-        rewards=all_rewards,
-        lengths=all_lengths,
+        rewards=rewards,
+        lengths=played.lengths,
         coverage=coverage,
-        reward=mean_interval(all_rewards),
-        length=mean_interval(all_lengths),
+        reward=mean_interval(rewards),
+        length=mean_interval(played.lengths),
     )
-
-
-def _true_states(info: Mapping[str, Any]) -> NDArray[np.int64]:
-    if "state" not in info:
-        raise ValueError(f"the policy observes true states, but the env's info holds only {sorted(info)}")
-    states: NDArray[np.int64] = info["state"]
-    return states

@@ -8,7 +8,6 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from irecgan_gym.agents import online
-from irecgan_gym.agents.on_policy import collect_sessions
 from irecgan_gym.agents.references.simple import RandomPolicy
 from irecgan_gym.benchmarks import online_learning, online_learning_job
 from irecgan_gym.benchmarks.claims import CLAIMS, judge
@@ -18,6 +17,7 @@ from irecgan_gym.benchmarks.online_learning import OnlineLearning
 from irecgan_gym.benchmarks.online_learning_job import OnlineLearningWork, round_metrics, summaries
 from irecgan_gym.benchmarks.plots import draw_run
 
+from irecgan_gym.collection import collect
 from irecgan_gym.evaluation.metrics import coverage_at_r
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig
@@ -117,7 +117,7 @@ def test_a_job_depends_on_its_seed_alone(tmp_path, short_training):
 
 def test_numbers_of_a_round():
     rewards = gym.make("RecSim-v0", mdp_seed=3).get_wrapper_attr("mdp").rewards
-    sessions = collect_sessions(RandomPolicy(50, 10), "RecSim-v0", 100, seed=0, env_kwargs={"mdp_seed": 3})
+    sessions = collect(RandomPolicy(50, 10), "RecSim-v0", 100, seed=0, env_kwargs={"mdp_seed": 3})
     measured = round_metrics(sessions, rewards)
     slates = sessions.slate_items.reshape(-1, 10)
     coverage = coverage_at_r(slates, sessions.states, rewards)
@@ -131,7 +131,7 @@ def test_numbers_of_a_round():
 
 
 def test_coverage_needs_the_true_states():
-    sessions = collect_sessions(RandomPolicy(50, 10), "RecSim-v0", 3, seed=0)
+    sessions = collect(RandomPolicy(50, 10), "RecSim-v0", 3, seed=0)
     with pytest.raises(ValueError, match="true states"):
         round_metrics(replace(sessions, states=None), np.ones((10, 50)))
 
