@@ -26,8 +26,11 @@ def agent_type(name: str) -> type[Any]:
     Raises:
         SettingsError: there is no such agent.
     """
+    if ":" in name:
+        found: type[Any] = load_object(name)
+        return found
     try:
-        return load_object(name) if ":" in name else agent_class(name)
+        return agent_class(name)
     except ValueError as error:
         raise SettingsError(
             f"--agents takes one or more of {', '.join(AGENT_NAMES)}, or module:Class, got: {name}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from irecgan_gym.benchmarks.extras import missing
@@ -114,7 +114,7 @@ def _print_completion(shells: Sequence[str]) -> int:
         return _refuse(line)
     import tyro
 
-    commands = {name: _settings_of(name) for name in SUBCOMMANDS}
+    commands: dict[str, Callable[..., Any]] = {name: _settings_of(name) for name in SUBCOMMANDS}
     tyro.extras.subcommand_cli_from_dict(commands, prog=_PROG, args=[_COMPLETION, *shells])
     return 0
 

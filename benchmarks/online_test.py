@@ -211,7 +211,8 @@ class OnlineTest(Experiment):
     def new_agent(self, name: str, log: Sessions, seed: int) -> Agent:
         """Return an agent that has learned nothing yet."""
         config = agent_settings(name, self.preset)
-        return agent_type(name)(log.num_items, log.slate_size, config, seed=seed, device=self.device)
+        agent: Agent = agent_type(name)(log.num_items, log.slate_size, config, seed=seed, device=self.device)
+        return agent
 
 
 def _measure_log(log: Sessions, mdp: RecommendationMDP | None) -> dict[str, float]:

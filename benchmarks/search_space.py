@@ -16,9 +16,9 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-from irecgan_gym.agents import IRecGANConfig, LSTMDConfig, ModelBasedConfig, RoundsConfig, preset
+from irecgan_gym.agents import IRecGANConfig, LSTMDConfig, ModelBasedConfig, PresetName, RoundsConfig, preset
 
-DEFAULT_PRESET = "fast"
+DEFAULT_PRESET: PresetName = "fast"
 
 
 @dataclass(frozen=True)

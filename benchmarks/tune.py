@@ -150,7 +150,8 @@ class Tune(OnlineTest):
         """Return the agent of a candidate, which has learned nothing yet."""
         agent = name.partition("/")[0]
         [settings] = [candidate.settings for candidate in self.pool[agent] if candidate.name == name]
-        return agent_type(agent)(log.num_items, log.slate_size, settings, seed=seed, device=self.device)
+        made: Agent = agent_type(agent)(log.num_items, log.slate_size, settings, seed=seed, device=self.device)
+        return made
 
     def conclude(self, folder: RunFolder, results: DataFrame, console: Console) -> None:
         """Print the candidates of each agent and the choice, and write the preset if asked for.

@@ -97,7 +97,7 @@ def check_positive(**options: int) -> None:
     Raises:
         SettingsError: for the first such number.
     """
-    check_at_least(1, **options)
+    check_at_least(1, "", **options)
 
 
 def check_at_least(least: int, reason: str = "", **options: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from irecgan_gym.benchmarks.engine.summaries import Summary
@@ -49,7 +50,7 @@ def bar_entry(look: Look) -> Patch:
     return Patch(**_style(look))
 
 
-def _style(look: Look) -> dict[str, str | None]:
+def _style(look: Look) -> dict[str, Any]:
     if look.hatch:
         return {"facecolor": "white", "edgecolor": look.color, "hatch": look.hatch}
     return {"facecolor": look.color, "edgecolor": look.color if look.line == "-" else "black"}

@@ -114,7 +114,7 @@ def reward_grid_figure(rows: DataFrame, measure: str, label: str) -> Figure:
                         color=look.color,
                         marker=look.marker or "d",
                         markersize=4.5,
-                        fillstyle=fill,  # type: ignore[arg-type]
+                        fillstyle=fill,
                         linestyle="",
                         elinewidth=1,
                     )

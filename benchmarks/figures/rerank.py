@@ -39,7 +39,7 @@ def rerank_figure(rows: DataFrame) -> Figure:
                     xerr=interval_ends(interval, 100),
                     color=look_of[agent].color,
                     marker=look_of[agent].marker or "d",
-                    fillstyle=_FILLS[_features(agent)],  # type: ignore[arg-type]
+                    fillstyle=_FILLS[_features(agent)],
                     markersize=5,
                     linewidth=1.2,
                 )

@@ -57,7 +57,7 @@ def third_party_figure(rows: DataFrame) -> Figure:
             xerr=interval_ends(interval),
             color=look_of[agent].color,
             marker=look_of[agent].marker,
-            fillstyle=fills[world],  # type: ignore[arg-type]
+            fillstyle=fills[world],
             linestyle="",
             markersize=5.5,
             elinewidth=1,

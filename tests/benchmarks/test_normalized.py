@@ -1,8 +1,10 @@
 """The scales of the reference policies."""
 
 import pytest
-from irecgan_gym.benchmarks.measurements import Job, Measurement
-from irecgan_gym.benchmarks.normalised import normalized_rows
+from irecgan_gym.benchmarks.engine.job import Job
+from irecgan_gym.benchmarks.engine.summaries import normalized_rows
+
+from tests.benchmarks.run_folders import Measurement, table
 
 
 def job(agent, seed=0, policy="max"):
@@ -14,7 +16,7 @@ def rows(agent, seed=0, policy="max", **rewards):
 
 
 def values(results):
-    return {(row.job.agent, row.job.seed, row.metric): row.value for row in normalized_rows(results)}
+    return {(row.agent, row.seed, row.metric): row.value for row in normalized_rows(table(results)).itertuples()}
 
 
 def test_random_is_0_and_the_reference_1():
@@ -25,12 +27,12 @@ def test_random_is_0_and_the_reference_1():
         *rows("pg", reward=3.0, reward_low=2.0, reward_high=5.0, length=7.0),
     ]
     found = values(results)
-    assert found["pg", 0, "normalised/top-k"] == pytest.approx(0.5)
-    assert found["pg", 0, "normalised_low/top-k"] == pytest.approx(0)
-    assert found["pg", 0, "normalised_high/top-k"] == pytest.approx(1.5)
+    assert found["pg", 0, "normalized/top-k"] == pytest.approx(0.5)
+    assert found["pg", 0, "normalized_low/top-k"] == pytest.approx(0)
+    assert found["pg", 0, "normalized_high/top-k"] == pytest.approx(1.5)
     assert found["pg", 0, "of_optimum/top-k"] == pytest.approx(1 / 8)
-    assert found["random", 0, "normalised/top-k"] == 0
-    assert found["belief", 0, "normalised/top-k"] == 1
+    assert found["random", 0, "normalized/top-k"] == 0
+    assert found["belief", 0, "normalized/top-k"] == 1
     assert found["optimal", 0, "of_optimum/top-k"] == 1
     assert not any("length" in metric for _, _, metric in found)
 
@@ -45,17 +47,15 @@ def test_each_environment_has_its_own_scale():
         *rows("pg", seed=1, reward=3.0),
     ]
     found = values(results)
-    assert found["pg", 0, "normalised/top-k"] == pytest.approx(0.5)
-    assert found["pg", 1, "normalised/top-k"] == pytest.approx(0.2)
+    assert found["pg", 0, "normalized/top-k"] == pytest.approx(0.5)
+    assert found["pg", 1, "normalized/top-k"] == pytest.approx(0.2)
 
 
 def test_no_reference_no_scale():
-    assert normalized_rows([*rows("random", reward=2.0), *rows("pg", reward=3.0)]) == []
-    assert normalized_rows([*rows("belief", reward=2.0), *rows("pg", reward=3.0)]) == []
+    assert values([]) == {}
+    assert values([*rows("random", reward=2.0), *rows("pg", reward=3.0)]) == {}
+    assert values([*rows("belief", reward=2.0), *rows("pg", reward=3.0)]) == {}
     # Those of another cell are none.
-    assert (
-        normalized_rows([*rows("random", reward=2.0), *rows("pg", reward=3), *rows("belief", policy="mix", reward=4)])
-        == []
-    )
+    assert values([*rows("random", reward=2.0), *rows("pg", reward=3), *rows("belief", policy="mix", reward=4)]) == {}
     # Nor one that is no better than random slates.
-    assert normalized_rows([*rows("random", reward=2.0), *rows("belief", reward=2.0), *rows("pg", reward=3.0)]) == []
+    assert values([*rows("random", reward=2.0), *rows("belief", reward=2.0), *rows("pg", reward=3.0)]) == {}
