@@ -28,11 +28,6 @@ def by_seed(results, agent):
     return found[found["agent"] == agent].set_index("seed")["value"]
 
 
-def by_seed(results, agent):
-    found = table(results)
-    return found[found["agent"] == agent].set_index("seed")["value"]
-
-
 def test_differences_are_paired_by_seed():
     """Seeds differ by hundreds, methods by one: only pairs can tell."""
     rng = np.random.default_rng(0)
