@@ -10,7 +10,7 @@ from irecgan_gym.agents.pg import split_validation
 from irecgan_gym.agents.policy_agent import PolicyAgent
 from torch import nn
 
-from irecgan_gym.evaluation.fidelity import fidelity
+from irecgan_gym.evaluation.user_model_fidelity import fidelity
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig, fit_user_model
 from irecgan_gym.models.slate_policy import Ranking, UserModelPolicy

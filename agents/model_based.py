@@ -12,7 +12,7 @@ from irecgan_gym.agents.policy_gradient import ReturnsData, offline_rewards
 from irecgan_gym.agents.policy_rounds import PolicyRounds, RoundsConfig
 from torch import nn
 
-from irecgan_gym.evaluation.fidelity import fidelity
+from irecgan_gym.evaluation.user_model_fidelity import fidelity
 from irecgan_gym.kernels.low_precision import Precision, check_precision
 from irecgan_gym.models.fitting import FitConfig, fit_user_model
 from irecgan_gym.models.user_model import UserModel, UserModelConfig

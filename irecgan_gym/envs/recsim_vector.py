@@ -48,7 +48,7 @@ class RecSimVectorEnv(SessionVectorEnv):
         # What the world is, and what its arguments mean, is said once: in the single env.
         self._single = RecSimEnv(**arguments)
         self.mdp: RecommendationMDP = self._single.mdp
-        self.law = self._single.law
+        self.dynamics = self._single.dynamics
         self.num_items = self._single.num_items
         self.slate_size = self._single.slate_size
         self.logging_policy = self._single.logging_policy
@@ -96,7 +96,7 @@ class RecSimVectorEnv(SessionVectorEnv):
         self.np_random.random(out=draws)
         rewards, terminated = np.empty(self.num_envs), np.empty(self.num_envs, dtype=np.bool_)
         self._shown_in_states, self._slates = np.empty(self.num_envs, dtype=np.int64), np.empty_like(actions)
-        tables = (self.law.rewards, self.law.cumulative_transitions)
+        tables = (self.dynamics.rewards, self.dynamics.cumulative_transitions)
         rows, repeats = kernels.play(
             actions,
             waiting,
@@ -129,7 +129,7 @@ class RecSimVectorEnv(SessionVectorEnv):
         if self._single.duplicates == "replace":
             slates = distinct_slates(actions, "replace", self.num_items, self.np_random)
         states = self._states[rows]
-        response = self.law.respond(states, slates, draws)
+        response = self.dynamics.respond(states, slates, draws)
         self._states[rows] = response.states
         self._shown_in_states, self._slates = self._shown_in_states.copy(), self._slates.copy()
         self._shown_in_states[rows] = states

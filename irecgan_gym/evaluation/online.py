@@ -68,7 +68,7 @@ def evaluate_online(
 
     Every session counts, those without any reward too (the authors leave them out). Each of the B slots plays a
     number of sessions that is fixed beforehand, so that slots with short sessions do not fill up the sample. The
-    policy's state is carried from step to step and started afresh with each session.
+    policy's state is carried from step to step and starts over with each session.
 
     Args:
         policy: chooses the slates; an agent of ours, or of SB3, is seeded by ``set_random_seed`` first. One with an

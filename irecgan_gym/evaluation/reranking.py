@@ -23,7 +23,7 @@ class SlateScorer(Protocol):
     """Anything that scores the items of logged slates."""
 
     def slate_scores(self, sessions: Sessions) -> NDArray[np.float32]:
-        """See :meth:`irecgan_gym.agents.base.Agent.slate_scores`."""
+        """Return a score for each item of every logged slate, given the clicks before it; [L], higher is better."""
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def read_minari(dataset: Any) -> Sessions:
     if isinstance(dataset, str):
         dataset = minari.load_dataset(dataset)
     header = _header(dataset)
-    log = _Log(dataset)
+    log = _EpisodeLog(dataset)
     space = dataset.action_space
     if not isinstance(space, MultiDiscrete) or space.nvec.ndim != 1 or len(np.unique(space.nvec)) != 1:
         raise SessionsError(f"{dataset.id}: actions must be slates, MultiDiscrete([n] * k), got {space}")
@@ -92,7 +92,7 @@ def read_minari(dataset: Any) -> Sessions:
         raise SessionsError(f"{dataset.id}: {error}{hint}") from error
 
 
-class _Log:
+class _EpisodeLog:
     """The episodes of a dataset, one behind the other.
 
     Attributes:

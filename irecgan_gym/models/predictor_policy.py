@@ -128,7 +128,7 @@ class PredictorPolicy:
     def _predict(self, state: Tensor, deterministic: bool) -> tuple[NDArray[Any], Any]:
         columns = state.cpu().numpy()
         begins = columns[:, 0] > 0
-        # Where every session begins, there is no state yet; where some do, the predictor starts those afresh itself.
+        # Where every session begins, there is no state yet; where some do, the predictor starts those over itself.
         recurrent = None if begins.all() else self._known_layout.restore(columns[:, _OWN_COLUMNS:])
         return self.predictor.predict(columns[:, 1].astype(np.int64), recurrent, begins, deterministic)
 

@@ -82,10 +82,10 @@ def read_table_log(
     report = ReadReport(on_error)
     names = columns.used()
     if path.suffix == ".parquet":
-        log = _Log(StepColumns(path.name, "row"), sort, report)
+        log = _TableLog(StepColumns(path.name, "row"), sort, report)
         rows = parquet_rows(path, names, report)
     else:
-        log = _Log(StepColumns(path.name), sort, report)
+        log = _TableLog(StepColumns(path.name), sort, report)
         rows = csv_rows(path, names, separator, delimiter, report)
     for place, cells in rows:
         log.add(place, cells)
@@ -104,7 +104,7 @@ def read_table_log(
     return ReadResult(sessions, report)
 
 
-class _Log:
+class _TableLog:
     """The steps so far."""
 
     def __init__(self, steps: StepColumns, sort: bool, report: ReadReport) -> None:
