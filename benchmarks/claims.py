@@ -259,7 +259,7 @@ def _missing(claim: Claim, rows: DataFrame, cells: Sequence[Cell]) -> str:
     measured = set(zip(rows["agent"], rows["metric"], strict=True))
     wanted = [{comparison.greater, comparison.smaller} - measured for comparison in about]
     if all(wanted):
-        sides = sorted(min(wanted, key=lambda lacking: len(lacking)))
+        sides = sorted(min(wanted, key=lambda lacking: len(set(lacking))))
         return f"no results of {', '.join(f'{agent} ({metric})' for agent, metric in sides)}"
     return f"fewer than {MIN_SEEDS} seeds of both sides ({rows['seed'].nunique()} in all)"
 

@@ -10,8 +10,7 @@ from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
-from irecgan_gym.agents import Agent, PresetName
-from irecgan_gym.agents.pg import PGConfig
+from irecgan_gym.agents import Agent, PGConfig, PresetName
 from irecgan_gym.agents.references.belief import Belief
 from irecgan_gym.agents.references.pg_limit import PGLimit
 from irecgan_gym.agents.references.simple import PopularityPolicy, RandomPolicy

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from irecgan_gym.agents import with_ending
-from irecgan_gym.agents.lstm import LSTMConfig, LSTMDConfig
-from irecgan_gym.agents.model_based import ModelBasedConfig
+from irecgan_gym.agents import LSTMDConfig, with_ending
 from irecgan_gym.benchmarks.joining import agent_settings
 
 SEPARATOR = "+"
@@ -71,9 +69,9 @@ def agent_config(agent: str, preset_name: str, features: Features, learning_rate
 
 def _adapted(config: Any, features: Features, learning_rate: float | None) -> Any:
     changes: dict[str, Any] = {"encoder": replace(config.encoder, events=features.events, recall=features.recall)}
-    if isinstance(config, (LSTMConfig, ModelBasedConfig)):
+    if hasattr(config, "position_term"):
         changes["position_term"] = features.positions
     if learning_rate is not None:
-        fits = ("fit", "user_model_fit") if isinstance(config, ModelBasedConfig) else ("fit",)
+        fits = [name for name in ("fit", "user_model_fit") if hasattr(config, name)]
         changes |= {name: replace(getattr(config, name), learning_rate=learning_rate) for name in fits}
     return replace(config, **changes)

@@ -142,7 +142,7 @@ def legend_below(figure: Figure, entries: Mapping[str, Artist | tuple[Artist, ..
     if not entries:
         return
     per_row = max(1, int(figure.get_figwidth() / (0.8 + 0.075 * max(map(len, entries)))))
-    figure.legend(  # type: ignore[call-overload] (a tuple stands for several handles)
+    figure.legend(  # type: ignore[call-overload]
         list(entries.values()),
         list(entries),
         loc="outside lower center",

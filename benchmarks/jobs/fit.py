@@ -8,7 +8,7 @@ from irecgan_gym.agents import preset
 from irecgan_gym.benchmarks.jobs.options import ConsoleRecorder, Learning
 from rich.console import Console
 
-from irecgan_gym.evaluation.fidelity import fidelity
+from irecgan_gym.evaluation import fidelity
 from irecgan_gym.models.fitting import fit_user_model
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
 
