@@ -17,7 +17,7 @@ from irecgan_gym.sessions import Sessions
 
 
 def discriminator_loss(real_logits: Tensor, generated_logits: Tensor) -> Tensor:
-    """Eq 5 as a sum of two means: -mean log D(real) - mean log(1 - D(generated)).
+    """Return Eq 5 as a sum of two means: -mean log D(real) - mean log(1 - D(generated)).
 
     Args:
         real_logits: log-odds of D for real sessions, [B].
@@ -38,7 +38,7 @@ def fit_discriminator(
     recorder: Recorder = silent,
     step: int = 0,
 ) -> None:
-    """Some epochs of Eq 5 on as many real as generated sessions.
+    """Train the discriminator for some epochs of Eq 5 on as many real as generated sessions.
 
     Args:
         discriminator: trained in place.
@@ -48,7 +48,7 @@ def fit_discriminator(
         config: epochs and batch size.
         leave_option: whether users choose from the slate and "no click".
         generator: of the order of batches.
-        recorder: receives ``disc/*`` once a call: accuracies and loss before each batch was learnt from.
+        recorder: receives ``disc/*`` once a call: accuracies and loss, each batch's before it is trained on.
         step: number of the call, for the recorder.
     """
     device = discriminator.preference.weight.device
