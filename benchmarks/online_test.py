@@ -20,7 +20,14 @@ from irecgan_gym.benchmarks.engine.experiment import Experiment, check_device
 from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.engine.run_folder import RunFolder
 from irecgan_gym.benchmarks.engine.summaries import Measure
-from irecgan_gym.benchmarks.joining import agent_settings, agent_type, check_env, read_env_kwargs, world_kwargs
+from irecgan_gym.benchmarks.joining import (
+    agent_settings,
+    agent_type,
+    check_env,
+    read_env_kwargs,
+    read_metrics,
+    world_kwargs,
+)
 from irecgan_gym.benchmarks.shared_training import learn_job
 from numpy.typing import NDArray
 
@@ -118,6 +125,8 @@ class OnlineTest(Experiment):
     """Settings of the agents: fast (1x64 LSTM), tuned (by benchmarks.tune), or paper (2x512 LSTM, for a GPU)."""
     eval_sessions: int = 1000
     """Sessions that each policy is deployed for."""
+    metrics: tuple[str, ...] = ()
+    """Further metrics of the slates shown: ndcg@10, recall@5, catalogue_coverage@10, or module:function."""
     device: str = "auto"
     """Device on which agents are trained: auto, cpu, cuda."""
 
@@ -129,6 +138,7 @@ class OnlineTest(Experiment):
         """
         check_positive(eval_sessions=self.eval_sessions)
         check_device(self.device)
+        read_metrics(self.metrics)
         check_env(self.env, self._kwargs)
 
     def config(self) -> dict[str, Any]:
@@ -139,6 +149,7 @@ class OnlineTest(Experiment):
             "env": self.env,
             "eval_sessions": self.eval_sessions,
             **({"env_kwargs": given} if given else {}),
+            **({"metrics": list(self.metrics)} if self.metrics else {}),
         }
 
     @cached_property
@@ -185,6 +196,7 @@ class OnlineTest(Experiment):
                 deterministic=deterministic,
                 seed=Streams.of(job.seed).evaluation,
                 env_kwargs=self.world(job.seed),
+                metrics=read_metrics(self.metrics),
             )
             metrics |= result.as_metrics(deployment)
         return metrics
