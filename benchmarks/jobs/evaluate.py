@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import isnan
 from pathlib import Path
 
@@ -17,9 +18,7 @@ from irecgan_gym.benchmarks.log_data import FORMATS, read_log
 from irecgan_gym.benchmarks.online_test import DEPLOYMENTS
 from rich.console import Console
 
-from irecgan_gym.evaluation.metrics import Metric
-from irecgan_gym.evaluation.online import evaluate_online
-from irecgan_gym.evaluation.reranking import evaluate_reranking
+from irecgan_gym.evaluation import OnlineResult, RerankResult, evaluate_online, evaluate_reranking
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +54,11 @@ class Evaluate:
         check_at_least(0, seed=self.seed)
         check_known(FORMATS, format=(self.format,))
         check_device(self.device)
-        metrics = read_metrics(self.metrics)
-        measured = self._in_env(metrics) if self.data is None else self._on_logs(self.data, metrics)
+        evaluate = self._in_env() if self.data is None else self._on_logs(self.data)
+        options = {"seed": self.seed, "metrics": read_metrics(self.metrics)}
+        measured: dict[str, float] = {}
+        for deployment, deterministic in DEPLOYMENTS.items():
+            measured |= evaluate(deterministic=deterministic, **options).as_metrics(deployment)
         names = dict.fromkeys(name.partition("/")[0] for name in measured)
         rows = [
             (name, *(_text(measured, name, deployment) for deployment in DEPLOYMENTS))
@@ -65,41 +67,18 @@ class Evaluate:
         ]
         text_table(str(self.agent), ("measure", *DEPLOYMENTS), rows).print(console)
 
-    def _in_env(self, metrics: Mapping[str, Metric]) -> dict[str, float]:
+    def _in_env(self) -> Callable[..., OnlineResult]:
         kwargs = read_env_kwargs(self.env_kwargs)
         check_env(self.env, kwargs)
         agent = load_agent(self.agent, self.device, self.agent_class)
-        measured: dict[str, float] = {}
-        for name, deterministic in DEPLOYMENTS.items():
-            result = evaluate_online(
-                agent,
-                self.env,
-                self.sessions,
-                deterministic=deterministic,
-                seed=self.seed,
-                env_kwargs=kwargs,
-                metrics=metrics,
-            )
-            measured |= result.as_metrics(name)
-        return measured
+        return partial(evaluate_online, agent, self.env, self.sessions, env_kwargs=kwargs)
 
-    def _on_logs(self, data: Path, metrics: Mapping[str, Metric]) -> dict[str, float]:
+    def _on_logs(self, data: Path) -> Callable[..., RerankResult]:
         agent = load_agent(self.agent, self.device, self.agent_class)
         sessions, _ = read_log(data, self.format, "raise")
         if not (sessions.slate_lengths[sessions.clicks < sessions.num_items] >= self.min_list_length).any():
             raise SettingsError(f"--min-list-length {self.min_list_length}: no list with a click is as long")
-        measured: dict[str, float] = {}
-        for name, deterministic in DEPLOYMENTS.items():
-            result = evaluate_reranking(
-                agent,
-                sessions,
-                deterministic=deterministic,
-                seed=self.seed,
-                min_list_length=self.min_list_length,
-                metrics=metrics,
-            )
-            measured |= result.as_metrics(name)
-        return measured
+        return partial(evaluate_reranking, agent, sessions, min_list_length=self.min_list_length)
 
 
 def _text(measured: Mapping[str, float], name: str, deployment: str) -> str:

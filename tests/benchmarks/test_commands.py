@@ -47,7 +47,7 @@ def online(folder, *more):
 def test_simulated_online(tmp_path, capsys):
     assert online(tmp_path / "run", "--show-slate") == 0
     output = capsys.readouterr().out
-    for text in ("click probability", "clicks item", "coverage@10", "Every agent: max, 30 sessions"):
+    for text in ("user     clicked item", "   reward   click\n", "coverage@10", "Every agent: max, 30 sessions"):
         assert text in output
 
     rows = rows_of(tmp_path / "run")
