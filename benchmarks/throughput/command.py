@@ -14,10 +14,11 @@ from typing import Any, Literal
 
 from irecgan_gym.benchmarks.engine.command import STOPPED, SettingsError, check_distinct, check_positive
 from irecgan_gym.benchmarks.engine.experiment import check_device
+from irecgan_gym.benchmarks.engine.processors import available_processors
 from irecgan_gym.benchmarks.engine.run_folder import versions
 from irecgan_gym.benchmarks.throughput.growth import FULL, SMOKE
 from irecgan_gym.benchmarks.throughput.growth_plots import draw_growth
-from irecgan_gym.benchmarks.throughput.machine import RateTask, available_cores, processor_name
+from irecgan_gym.benchmarks.throughput.machine import RateTask, processor_name
 from irecgan_gym.benchmarks.throughput.measuring import (
     Measuring,
     measure_environments,
@@ -108,7 +109,7 @@ class Throughput:
 
 
 def _run(settings: Throughput, console: Console) -> None:
-    device, threads = resolve_device(settings.device), settings.threads or available_cores()
+    device, threads = resolve_device(settings.device), settings.threads or available_processors()
     started, load = time.perf_counter(), os.getloadavg()[0]
     if load > 0.25 * threads:
         console.print(f"the machine is busy (load {load:.1f}): figures will be low, ratios to the limit most of all")
@@ -119,7 +120,7 @@ def _run(settings: Throughput, console: Console) -> None:
     measuring.measure_rates(threads)
     machine = {
         "processor": processor_name(device),
-        "cores": available_cores(),
+        "cores": available_processors(),
         "threads": threads,
         "device": str(device),
         "load_before": load,
