@@ -13,9 +13,9 @@ settings.load_profile("suite")
 
 
 # Top-level packages that come with extras. A module of tests that imports one that is missing is skipped as a whole.
-EXTRAS = frozenset(
-    "PIL h5py jinja2 minari matplotlib moviepy numba pandas pygame rich rliable sb3_contrib stable_baselines3 tensorboard "
-    "tensordict tianshou torchrl tyro".split()
+EXTRAS = (
+    *("PIL", "h5py", "jinja2", "matplotlib", "minari", "moviepy", "numba", "pandas", "pygame", "rich", "rliable"),
+    *("sb3_contrib", "stable_baselines3", "tensorboard", "tensordict", "tianshou", "torchrl", "tyro"),
 )
 
 
