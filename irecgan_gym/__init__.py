@@ -71,7 +71,14 @@ if TYPE_CHECKING:
         fit_user_model,
     )
     from irecgan_gym.readers import ReadReport, TableColumns, read
-    from irecgan_gym.recorder import Recorder
+    from irecgan_gym.recorder import (
+        MLflowRecorder,
+        ProgressRecorder,
+        Recorder,
+        Recorders,
+        TensorBoardRecorder,
+        WandbRecorder,
+    )
     from irecgan_gym.wrappers import AdversarialReward, VectorAdversarialReward
 else:
     __getattr__, __dir__ = lazily(
@@ -92,7 +99,9 @@ else:
                 "UserModelConfig fit_user_model"
             ),
             "irecgan_gym.readers": "ReadReport TableColumns read",
-            "irecgan_gym.recorder": "Recorder",
+            "irecgan_gym.recorder": (
+                "MLflowRecorder ProgressRecorder Recorder Recorders TensorBoardRecorder WandbRecorder"
+            ),
             "irecgan_gym.wrappers": "AdversarialReward VectorAdversarialReward",
         },
         "agents evaluation minari_exchange models planning readers sb3 wrappers",
@@ -123,6 +132,7 @@ __all__ = [
     "IRecGANConfig",
     "LSTMConfig",
     "LSTMDConfig",
+    "MLflowRecorder",
     "MaxLogBelief",
     "MaxLogOptimal",
     "MaxReward",
@@ -133,10 +143,12 @@ __all__ = [
     "PGISConfig",
     "PGLimit",
     "PopularityPolicy",
+    "ProgressRecorder",
     "RandomPolicy",
     "ReadReport",
     "RecommendationMDP",
     "Recorder",
+    "Recorders",
     "RerankResult",
     "SequenceScore",
     "Session",
@@ -146,9 +158,11 @@ __all__ = [
     "SlatePolicy",
     "SlatePredictor",
     "TableColumns",
+    "TensorBoardRecorder",
     "UserModel",
     "UserModelConfig",
     "VectorAdversarialReward",
+    "WandbRecorder",
     "__version__",
     "agent_class",
     "agents",

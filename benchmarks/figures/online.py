@@ -67,7 +67,7 @@ def online_figure(rows: DataFrame) -> Figure:
     logged = summary.get(("logging-policy", "reward/logged"))
     # As text: the logging policies see the user's state and may earn several times what any agent does.
     note = "" if logged is None else f" (in the log: {logged.mean:.2f})"
-    right.set(title=f"mean reward{note}", xlabel="deployment", ylabel=REWARD)
+    right.set(title=f"mean reward of a session{note}", xlabel="deployment", ylabel="successful clicks")
     lines = legend_entries([left])
     legend_below(
         figure,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from irecgan_gym.benchmarks.engine.summaries import summarize
 from irecgan_gym.benchmarks.engine.tables import agents_of
-from irecgan_gym.benchmarks.figures.style import fill_entry, interval_ends, legend_below, looks, seeds_text
+from irecgan_gym.benchmarks.figures.style import REFERENCES, fill_entry, interval_ends, legend_below, looks, seeds_text
 from irecgan_gym.benchmarks.rerank_features import FEATURES, SEPARATOR
 from matplotlib.figure import Figure
 from pandas import DataFrame
@@ -28,7 +28,8 @@ def rerank_figure(rows: DataFrame) -> Figure:
     measures = [f"p@{place}" for place in sorted({int(place) for place in places if place.isdigit()})]
     figure = Figure(figsize=(4.2 * len(measures), 1.3 + 0.24 * len(methods)), layout="constrained")
     panels = figure.subplots(1, len(measures), squeeze=False, sharey=True)[0]
-    used = [name for name in FEATURES if any(_features(agent) == name for agent in agents)]
+    learned = [agent for agent in agents if agent not in REFERENCES]
+    used = [name for name in FEATURES if any(_features(agent) == name for agent in learned)]
     for axes, measure in zip(panels, measures, strict=True):
         for agent in agents:
             interval = summary.get((agent, f"{measure}/top-k"))
@@ -39,7 +40,7 @@ def rerank_figure(rows: DataFrame) -> Figure:
                     xerr=interval_ends(interval, 100),
                     color=look_of[agent].color,
                     marker=look_of[agent].marker or "d",
-                    fillstyle=_FILLS[_features(agent)],
+                    fillstyle="full" if agent in REFERENCES else _FILLS[_features(agent)],
                     markersize=5,
                     linewidth=1.2,
                 )
@@ -47,7 +48,8 @@ def rerank_figure(rows: DataFrame) -> Figure:
         axes.set_yticklabels(methods)
         axes.grid(visible=False, axis="y")
     panels[0].invert_yaxis()
-    legend_below(figure, {_FEATURE_NAMES.get(name, name): fill_entry(_FILLS[name]) for name in used})
+    simple = {"simple ranking": fill_entry("full", "d")} if set(agents) & set(REFERENCES) else {}
+    legend_below(figure, simple | {_FEATURE_NAMES.get(name, name): fill_entry(_FILLS[name]) for name in used})
     intervals = seeds_text(
         rows["seed"].nunique(), "bars: 95% intervals over seeds", "bars: 95% intervals over the test users"
     )

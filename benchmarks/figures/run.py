@@ -74,8 +74,9 @@ def training_figure(rows: DataFrame) -> Figure:
             lines[agent] = plot_line(axes, line["step"], line["value"], look_of[agent], markersize=2, lw=1, alpha=0.8)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.set_title(metric.replace("/", "/\n", 1), fontsize=8)
+    for axes in panels[max(0, len(shown) - columns) : len(shown)]:
+        axes.set_xlabel("step (epoch or round)", fontsize=8)
     for axes in panels[len(shown) :]:
         axes.set_axis_off()
-    figure.supxlabel("step of the component (epoch or round)", fontsize=8)
     legend_below(figure, lines)
     return figure

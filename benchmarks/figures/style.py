@@ -141,14 +141,15 @@ def legend_below(figure: Figure, entries: Mapping[str, Artist | tuple[Artist, ..
     """
     if not entries:
         return
-    per_row = max(1, int(figure.get_figwidth() / (0.8 + 0.075 * max(map(len, entries)))))
+    per_row = max(1, int(figure.get_figwidth() / (1.0 + 0.075 * max(map(len, entries)))))
     figure.legend(  # type: ignore[call-overload]
         list(entries.values()),
         list(entries),
         loc="outside lower center",
         ncols=min(len(entries), per_row),
         handler_map={tuple: HandlerTuple(ndivide=None, pad=0.6)},
-        handlelength=2.8,
+        # Room for a whole dash pattern, also where a bar stands beside the line.
+        handlelength=5 if any(isinstance(entry, tuple) for entry in entries.values()) else 3,
     )
 
 
@@ -161,9 +162,9 @@ def legend_entries(panels: Sequence[Axes]) -> dict[str, Artist]:
     return entries
 
 
-def fill_entry(fill: Any) -> Line2D:
-    """Return a handle for a filling of markers, whatever their color and form."""
-    return Line2D([], [], color=GREY, marker="o", linestyle="", markersize=6, fillstyle=fill)
+def fill_entry(fill: Any, marker: str = "o") -> Line2D:
+    """Return a handle for a filling of markers, whatever their color."""
+    return Line2D([], [], color=GREY, marker=marker, linestyle="", markersize=6, fillstyle=fill)
 
 
 def save_figure(figure: Figure, stem: Path) -> Path:

@@ -10,11 +10,19 @@ if TYPE_CHECKING:
     from irecgan_gym.evaluation.examination import Examination, ExaminedScorer
     from irecgan_gym.evaluation.metrics import (
         Interval,
+        Metric,
+        RankedLists,
+        catalogue_coverage,
         click_ranks,
         coverage_at_r,
+        diversity,
+        load_metric,
         mean_interval,
         mean_reciprocal_rank,
+        measure,
+        ndcg,
         precision_at_k,
+        recall,
     )
     from irecgan_gym.evaluation.online import OnlineResult, evaluate_online
     from irecgan_gym.evaluation.rankings import CoClick, LastInteraction, LoggedOrder
@@ -26,7 +34,8 @@ else:
         {
             "irecgan_gym.evaluation.examination": "Examination ExaminedScorer",
             "irecgan_gym.evaluation.metrics": (
-                "Interval click_ranks coverage_at_r mean_interval mean_reciprocal_rank precision_at_k"
+                "Interval Metric RankedLists catalogue_coverage click_ranks coverage_at_r diversity load_metric "
+                "mean_interval mean_reciprocal_rank measure ndcg precision_at_k recall"
             ),
             "irecgan_gym.evaluation.online": "OnlineResult evaluate_online",
             "irecgan_gym.evaluation.rankings": "CoClick LastInteraction LoggedOrder",
@@ -43,15 +52,23 @@ __all__ = [
     "Interval",
     "LastInteraction",
     "LoggedOrder",
+    "Metric",
     "OnlineResult",
+    "RankedLists",
     "RerankResult",
     "SlateScorer",
+    "catalogue_coverage",
     "click_ranks",
     "coverage_at_r",
+    "diversity",
     "evaluate_online",
     "evaluate_reranking",
     "fidelity",
+    "load_metric",
     "mean_interval",
     "mean_reciprocal_rank",
+    "measure",
+    "ndcg",
     "precision_at_k",
+    "recall",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium as gym
@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 from irecgan_gym.collection import SlatePredictor, play
 from irecgan_gym.evaluation.metrics import (
     Interval,
+    Metric,
+    RankedLists,
     coverage_at_r,
     mean_interval,
+    measure,
 )
 
 # More slots waste work on users who wait for the longest session, fewer make more and smaller steps.
@@ -32,6 +35,7 @@ class OnlineResult:
         coverage: coverage@r for r = 1..k over all visited steps, [k]; None where the env has no true rewards.
         reward: mean of ``rewards`` with its 95% interval.
         length: mean of ``lengths`` with its 95% interval.
+        metrics: further metrics that were asked for, by name.
     """
 
     rewards: NDArray[np.float64]
@@ -39,6 +43,7 @@ class OnlineResult:
     coverage: NDArray[np.float64] | None
     reward: Interval
     length: Interval
+    metrics: Mapping[str, Interval] = field(default_factory=dict)
 
     def as_metrics(self, deployment: str) -> dict[str, float]:
         """The numbers under names such as ``reward/top-k``, ``reward_low/top-k`` and ``coverage@1/top-k``."""
@@ -50,6 +55,8 @@ class OnlineResult:
         }
         if self.coverage is not None:
             metrics |= {f"coverage@{r}": float(share) for r, share in enumerate(self.coverage, start=1)}
+        for name, interval in self.metrics.items():
+            metrics |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
         return {f"{name}/{deployment}": value for name, value in metrics.items()}
 
 
@@ -63,6 +70,7 @@ def evaluate_online(
     num_envs: int = DEFAULT_NUM_ENVS,
     max_session_steps: int | None = None,
     env_kwargs: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Metric] | None = None,
 ) -> OnlineResult:
     """Deploy a policy in the true environment.
 
@@ -81,6 +89,7 @@ def evaluate_online(
         num_envs: slots of an env made from its id; no more than there are sessions.
         max_session_steps: length at which sessions of an env made from its id are cut; None never cuts.
         env_kwargs: arguments of an env made from its id.
+        metrics: further metrics of the slates shown, by name, such as ``{"ndcg@10": ndcg(10)}``.
 
     Raises:
         ValueError: ``num_sessions`` below 1, another autoreset mode, an option of a made env with a given env, or a
@@ -94,7 +103,7 @@ def evaluate_online(
             options["max_episode_steps"] = max_session_steps
         made: VectorEnv[Any, Any, Any] = gym.make_vec(env, num_envs=min(num_envs, num_sessions), **options)
         try:
-            return evaluate_online(policy, made, num_sessions, deterministic=deterministic, seed=seed)
+            return evaluate_online(policy, made, num_sessions, deterministic=deterministic, seed=seed, metrics=metrics)
         finally:
             made.close()
     if env_kwargs is not None or max_session_steps is not None:
@@ -111,4 +120,5 @@ def evaluate_online(
         coverage=coverage,
         reward=mean_interval(rewards),
         length=mean_interval(played.lengths),
+        metrics=measure(metrics, RankedLists.as_shown(played.sessions({}))) if metrics else {},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,6 +20,10 @@ from irecgan_gym.models.user_model import UserModel
 from irecgan_gym.sessions import Sessions
 
 _CALIBRATION_BINS = 10
+CALIBRATED = 0.05
+"""Rewards are called calibrated up to this mean difference of probabilities."""
+RIGHT_LENGTHS = 0.1
+"""Lengths are called right up to this Kolmogorov-Smirnov distance."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +57,35 @@ class Fidelity:
         """The numbers under names for a recorder."""
         return {f"fidelity/{name}": value for name, value in asdict(self).items()}
 
+    @property
+    def worth_having(self) -> bool:
+        """Whether held-out clicks are more probable under the model than under both simple references."""
+        return self.click_log_likelihood > max(self.uniform_log_likelihood, self.popularity_log_likelihood)
+
+    @property
+    def verdict(self) -> str:
+        """The numbers in plain sentences: whether the model can stand in for the users of the log."""
+        clicks = f"{self.click_log_likelihood:.4f} nats"
+        uniform, popularity = self.uniform_log_likelihood, self.popularity_log_likelihood
+        if self.worth_having:
+            first = f"Clicks are predicted better ({clicks}) than by chance ({uniform:.4f}) and popularity"
+            first += f" ({popularity:.4f})."
+        elif self.click_log_likelihood > uniform:
+            first = f"Clicks are predicted better ({clicks}) than by chance ({uniform:.4f}), but not than by popularity"
+            first += f" ({popularity:.4f}): a policy learns from it little more than what is popular."
+        else:
+            first = f"Clicks are predicted no better ({clicks}) than by chance ({uniform:.4f}): nothing should be"
+            first += " trained on this model."
+        calibrated = self.reward_calibration_error <= CALIBRATED
+        second = f"Rewards are {'' if calibrated else 'not '}calibrated (error {self.reward_calibration_error:.3f})."
+        right = self.length_distance <= RIGHT_LENGTHS
+        third = f"Sessions are {'as long as' if right else 'not of the lengths of'} logged ones (mean"
+        third += f" {self.simulated_mean_length:.2f} and {self.mean_length:.2f}, distance {self.length_distance:.2f})."
+        return f"{first} {second} {third}"
+
     def __str__(self) -> str:
-        return "\n".join(f"{name.replace('_', ' '):<28}{value:>10.4f}" for name, value in asdict(self).items())
+        lines = [f"{name.replace('_', ' '):<28}{value:>10.4f}" for name, value in asdict(self).items()]
+        return "\n".join([*lines, *textwrap.wrap(f"verdict: {self.verdict}", 100, subsequent_indent="  ")])
 
 
 @torch.no_grad()

@@ -23,11 +23,13 @@ def load_minari() -> Any:
     """The module ``minari``.
 
     Raises:
-        ImportError: Minari, or the library of its HDF5 files, is not installed.
+        ImportError: Minari, or a library that its HDF5 files need (h5py, pillow), is not installed.
     """
     try:
-        import h5py  # noqa: F401 (Minari itself imports it late, when a folder has been made already)
+        # Minari itself imports these two late, when a folder has been made already.
+        import h5py  # noqa: F401
         import minari
+        import PIL.Image  # noqa: F401
     except ImportError as error:
         raise ImportError(f'{error}; Minari datasets need: pip install "irecgan-gym[minari]"') from error
     return minari

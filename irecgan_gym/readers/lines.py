@@ -87,7 +87,7 @@ def read_table(path: Path, delimiter: str, columns: tuple[str, ...], report: Rea
         path: the file.
         delimiter: between cells.
         columns: names, in the order in which the cells of each row are given.
-        report: counts every row.
+        report: counts every row, and takes note of the columns that are not wanted.
 
     Raises:
         ReaderError: as :func:`read_rows`, or a column is missing or there twice.
@@ -99,6 +99,7 @@ def read_table(path: Path, delimiter: str, columns: tuple[str, ...], report: Rea
         if names.count(name) != 1:
             state = "missing" if name not in names else "there more than once"
             raise ReaderError(f"{header.place}: column {name!r} is {state}, the header has {names}")
+    report.columns_not_used = tuple(name for name in names if name not in columns)
     places = [names.index(name) for name in columns]
     for row in rows:
         if len(row.cells) != len(names):

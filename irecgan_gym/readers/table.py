@@ -92,6 +92,12 @@ def read_table_log(
     order = keep_lengths(log.steps, log.sound_steps(), min_length, max_length, "steps", report)
     report.rows_used = len(order)
     report.check()
+    if report.columns_not_used:
+        report.notes.append(f"columns not used: {', '.join(report.columns_not_used)}")
+    if columns.reward is None:
+        report.notes.append("no reward column was named: all rewards are 0")
+    if columns.user is None:
+        report.notes.append("no user column was named: nothing is known of users")
     sessions = assemble(
         log.steps,
         order,

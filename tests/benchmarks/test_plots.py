@@ -223,6 +223,6 @@ def test_axes_say_their_unit():
     rows = table(online_rows(2))
     labels = [(axes.get_xlabel(), axes.get_ylabel()) for axes in online_figure(rows).get_axes()]
     assert labels[0] == ("r (number of best items)", "share found")
-    assert labels[2] == ("deployment", "reward of a session (successful clicks)")
+    assert labels[2] == ("deployment", "successful clicks")
     for axes in rerank_figure(table(rerank_rows())).get_axes():
         assert axes.get_xlabel() == "% of lists"
