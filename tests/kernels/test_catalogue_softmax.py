@@ -20,8 +20,9 @@ def _draw(rows: int, items: int, seed: int) -> tuple[list[Tensor], Tensor, Tenso
     return tensors, chosen, torch.randn(rows, dtype=torch.float64, generator=generator)
 
 
+@pytest.mark.parametrize("few_items", [0, 512])
 @pytest.mark.parametrize("block_elements", [7, 11, 1000])
-def test_rows_may_have_no_or_several_chosen_items(block_elements):
+def test_rows_may_have_no_or_several_chosen_items(block_elements, few_items):
     tensors, _, _ = _draw(6, 5, 1)
     hidden, weight, bias = tensors
     generator = torch.Generator().manual_seed(2)
@@ -29,7 +30,9 @@ def test_rows_may_have_no_or_several_chosen_items(block_elements):
     chosen = torch.randint(5, (7,), generator=generator)
     weights = torch.randn(7, dtype=torch.float64, generator=generator)
     plain = (hidden @ weight.T + bias).log_softmax(-1)[rows, chosen]
-    ours = chosen_log_probabilities(hidden, weight, bias, chosen, rows, block_elements=block_elements)
+    ours = chosen_log_probabilities(
+        hidden, weight, bias, chosen, rows, block_elements=block_elements, few_items=few_items
+    )
     torch.testing.assert_close(ours, plain)
     expected = torch.autograd.grad((plain * weights).sum(), tensors)
     for gradient, theirs in zip(torch.autograd.grad((ours * weights).sum(), tensors), expected, strict=True):
@@ -37,29 +40,34 @@ def test_rows_may_have_no_or_several_chosen_items(block_elements):
 
 
 @given(
-    rows=st.integers(0, 9), items=st.integers(1, 12), block_elements=st.integers(1, 120), seed=st.integers(0, 10_000)
+    rows=st.integers(0, 9),
+    items=st.integers(1, 12),
+    block_elements=st.integers(1, 120),
+    few_items=st.sampled_from([0, 512]),
+    seed=st.integers(0, 10_000),
 )
-def test_values_and_gradients_are_those_of_log_softmax(rows, items, block_elements, seed):
+def test_values_and_gradients_are_those_of_log_softmax(rows, items, block_elements, few_items, seed):
     tensors, chosen, weights = _draw(rows, items, seed)
     hidden, weight, bias = tensors
     plain = (hidden @ weight.T + bias).log_softmax(-1).gather(1, chosen[:, None]).squeeze(1)
-    ours = chosen_log_probabilities(hidden, weight, bias, chosen, block_elements=block_elements)
+    ours = chosen_log_probabilities(hidden, weight, bias, chosen, block_elements=block_elements, few_items=few_items)
     torch.testing.assert_close(ours, plain)
     expected = torch.autograd.grad((plain * weights).sum(), tensors)
     for gradient, theirs in zip(torch.autograd.grad((ours * weights).sum(), tensors), expected, strict=True):
         torch.testing.assert_close(gradient, theirs)
 
 
-def test_large_logits_do_not_overflow():
+@pytest.mark.parametrize("few_items", [0, 512])
+def test_large_logits_do_not_overflow(few_items):
     hidden = torch.full((1, 1), 1000.0)
     weight = torch.tensor([[1.0], [2.0]])
-    result = chosen_log_probabilities(hidden, weight, torch.zeros(2), torch.tensor([0]))
+    result = chosen_log_probabilities(hidden, weight, torch.zeros(2), torch.tensor([0]), few_items=few_items)
     assert result.tolist() == [-1000.0]
 
 
 def test_a_graph_may_be_walked_twice():
     tensors, chosen, weights = _draw(5, 7, 0)
-    loss = (chosen_log_probabilities(*tensors, chosen) * weights).sum()
+    loss = (chosen_log_probabilities(*tensors, chosen, few_items=0) * weights).sum()
     first = torch.autograd.grad(loss, tensors, retain_graph=True)
     for once, again in zip(first, torch.autograd.grad(loss, tensors), strict=True):
         assert torch.equal(once, again)
@@ -75,7 +83,9 @@ def test_under_autocast_values_stay_near():
     for enabled in (False, True):
         for block_elements in (2**20, 900):
             with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-                value = chosen_log_probabilities(hidden, weight, bias, chosen, block_elements=block_elements)
+                value = chosen_log_probabilities(
+                    hidden, weight, bias, chosen, block_elements=block_elements, few_items=0
+                )
             assert value.dtype == torch.float32
             results.append([value.detach(), *torch.autograd.grad(value.sum(), (hidden, weight))])
     for lower in results[2:]:
