@@ -20,6 +20,7 @@ extensions = [
     "docstring_tables",
     "environment_pages",
     "mathml",
+    "metrics_table",
     "public_names",
     "repository_pages",
     "settings_table",
