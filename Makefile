@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types docs format clean
+.PHONY: demo test coverage minimal lowest lint types docs format clean
 
 demo: $(READY)
 	$(BIN)/python -m benchmarks.simulated_online --agents irecgan pg --logging-policy max --sessions 1000 --seeds 2 \
@@ -13,6 +13,25 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2
+
+# Lines and branches that no test runs, in the terminal and as pages: build/coverage/index.html.
+coverage: $(READY)
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered --cov-report=html:build/coverage
+
+# What an installation without extras can do; tests that need an extra are skipped.
+minimal:
+	$(PYTHON) -m venv build/minimal
+	build/minimal/bin/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)"
+	build/minimal/bin/python -m pip install --quiet --constraint constraints.txt --editable . pytest hypothesis
+	build/minimal/bin/python -m pytest --ignore tests/benchmarks
+
+# The same with the lowest versions that setup.cfg declares.
+lowest:
+	$(PYTHON) -m venv build/lowest
+	$(PYTHON) -c "import configparser; setup = configparser.ConfigParser(); setup.read('setup.cfg'); \
+		print(setup['options']['install_requires'].replace('>=', '=='))" > build/lowest/constraints.txt
+	build/lowest/bin/python -m pip install --quiet --constraint build/lowest/constraints.txt --editable . pytest hypothesis
+	build/lowest/bin/python -m pytest --ignore tests/benchmarks
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -23,6 +42,7 @@ types: $(READY)
 	rm -rf build/types && mkdir -p build/types/irecgan_gym
 	ln -s $(CURDIR)/irecgan_gym/* $(CURDIR)/agents $(CURDIR)/benchmarks build/types/irecgan_gym/
 	cd build/types && ../../$(BIN)/python -m mypy --config-file ../../pyproject.toml -p irecgan_gym
+	cd build/types && ../../$(BIN)/python -m mypy --strict ../../tests/user_program.py
 
 # Warnings are errors. What an earlier build has generated goes first, so that pages of what is gone go too.
 docs: $(READY)

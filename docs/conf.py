@@ -20,6 +20,8 @@ extensions = [
     "docstring_tables",
     "environment_pages",
     "mathml",
+    "metrics_table",
+    "public_names",
     "repository_pages",
     "settings_table",
 ]
@@ -36,7 +38,11 @@ myst_heading_anchors = 3
 
 autosummary_generate = True
 autodoc_member_order = "bysource"
+# Types stand beside the descriptions of arguments, where there is room for them.
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
 autodoc_typehints_format = "short"
+python_use_unqualified_type_names = True
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 # As fields of the class, not as entries of their own beside those of autodoc.

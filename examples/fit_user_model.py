@@ -1,4 +1,4 @@
-"""A user model learnt from logs, in a file: the world of UserModel-v0, for the other examples.
+"""A user model learned from the log of a small shop, in a file: the world of UserModel-v0, for the other examples.
 
 python examples/fit_user_model.py --out user_model.safetensors
 python examples/sb3_ppo.py --user-model user_model.safetensors
@@ -7,13 +7,11 @@ python examples/sb3_ppo.py --user-model user_model.safetensors
 from dataclasses import dataclass
 from pathlib import Path
 
-import gymnasium as gym
 import tyro
 
-import irecgan_gym  # noqa: F401 (registers the envs)
-from irecgan_gym.evaluation.user_model_fidelity import fidelity
-from irecgan_gym.models.fitting import FitConfig, fit_user_model
-from irecgan_gym.models.user_model import UserModel, UserModelConfig
+import irecgan_gym as ig
+
+SHOP_LOG = Path(__file__).with_name("shop_log.csv")
 
 
 @dataclass
@@ -22,19 +20,21 @@ class Args:
 
     out: Path
     """File of the user model."""
-    sessions: int = 1000
-    """Logged sessions to learn from."""
+    log: Path = SHOP_LOG
+    """Logged sessions to learn from: a table as of `examples/shop_log.py`."""
     seed: int = 0
-    """Of everything that is random."""
+    """Seed of everything that is random."""
 
 
 def main(args: Args) -> None:
-    """Log sessions, learn a user model from them, say how good it is, and save it."""
-    log = gym.make("RecSim-v0", logging_policy="mix").unwrapped.collect(args.sessions, seed=args.seed)
-    training, validation, test = log.split((0.8, 0.1, 0.1), seed=args.seed)
-    model = UserModel.create(UserModelConfig(log.num_items, log.slate_size), seed=args.seed)
-    fit_user_model(training, validation, model, FitConfig(), seed=args.seed)
-    print(fidelity(model, test, seed=args.seed))
+    """Read the log, learn a user model from it, say how good it is, and save it."""
+    columns = ig.TableColumns(reward="purchase", user="user")
+    sessions, report = ig.read(args.log, "table", columns=columns)
+    print(report)
+    training, validation, test = sessions.split((0.8, 0.1, 0.1), seed=args.seed, by="user")
+    config = ig.UserModelConfig(sessions.num_items, sessions.slate_size, ending="leave")
+    model = ig.fit_user_model(training, validation, config, seed=args.seed)
+    print(ig.fidelity(model, test, seed=args.seed))
     model.save(args.out)
 
 

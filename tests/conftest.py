@@ -12,6 +12,37 @@ settings.register_profile("suite", deadline=None, derandomize=True)
 settings.load_profile("suite")
 
 
+# Top-level packages that come with extras. A module of tests that imports one that is missing is skipped as a whole.
+EXTRAS = (
+    *("PIL", "h5py", "jinja2", "matplotlib", "minari", "moviepy", "numba", "pandas", "pygame", "rich", "rliable"),
+    *("sb3_contrib", "stable_baselines3", "tensorboard", "tensordict", "tianshou", "torchrl", "tyro"),
+)
+
+
+class _Module(pytest.Module):
+    def _getobj(self):
+        try:
+            return super()._getobj()
+        except self.CollectError as error:
+            missing = _missing_package(error)
+            if missing in EXTRAS:
+                pytest.skip(f"{missing} is not installed", allow_module_level=True)
+            raise
+
+
+def pytest_pycollect_makemodule(module_path, parent):
+    return _Module.from_parent(parent, path=module_path)
+
+
+def _missing_package(error):
+    """The top-level package whose absence is behind an error, or None."""
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError):
+            return error.name.partition(".")[0]
+        error = error.__cause__ or error.__context__
+    return None
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread():
     """Tests run side by side; more threads than cores would only slow them down."""

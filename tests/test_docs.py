@@ -35,11 +35,20 @@ def in_checkout(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+def write_files(page, tmp_path, monkeypatch):
+    """Write the files of a page, where this process and those that it starts find them."""
+    for name, text in files(DOCS / page).items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
 @pytest.mark.parametrize("page", WITH_PROGRAMS)
 def test_a_pages_programs_run_one_after_the_other(page, tmp_path, monkeypatch):
     if "bring-your-own" in page and importlib.util.find_spec("sb3_contrib") is None:
         pytest.skip("sb3-contrib is not installed")
     in_checkout(tmp_path, monkeypatch)
+    write_files(page, tmp_path, monkeypatch)
     names: dict[str, object] = {"__name__": "program"}
     for number, program in enumerate(programs(DOCS / page), 1):
         exec(compile(program, f"{page}, program {number}", "exec"), names)
@@ -50,10 +59,7 @@ def test_a_tutorials_commands_run_one_after_the_other(page, tmp_path, monkeypatc
     pytest.importorskip("tyro")
     main = importlib.import_module("irecgan_gym.benchmarks.main").main
     in_checkout(tmp_path, monkeypatch)
-    for name, text in files(DOCS / page).items():
-        Path(name).write_text(text, encoding="utf-8")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.syspath_prepend(str(tmp_path))
+    write_files(page, tmp_path, monkeypatch)
     for words in commands(DOCS / page):
         assert main(words) == 0, words
     for words in commands(DOCS / page):

@@ -1,8 +1,10 @@
 """The programs under examples/: each library trains on both kinds of envs, as a user would write it."""
 
 import importlib
+import io
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from irecgan_gym.models.encoder import EncoderConfig
@@ -48,8 +50,21 @@ def test_every_program_is_tested():
     assert programs == set(LIBRARIES)
 
 
-def test_a_user_model_is_fitted_and_saved(tmp_path, capsys):
+def test_a_user_model_of_the_shop_beats_popularity(tmp_path, capsys):
     program = importlib.import_module("examples.fit_user_model")
-    program.main(program.Args(out=tmp_path / "model.safetensors", sessions=60))
-    assert "click log likelihood" in capsys.readouterr().out
-    assert UserModel.load(tmp_path / "model.safetensors").config.num_items == 50
+    program.main(program.Args(out=tmp_path / "model.safetensors"))
+    lines = capsys.readouterr().out.splitlines()
+    likelihood = {
+        line.rpartition(" ")[0].strip(): float(line.split()[-1]) for line in lines if "log likelihood" in line
+    }
+    assert likelihood["click log likelihood"] > likelihood["popularity log likelihood"] + 0.05
+    assert likelihood["popularity log likelihood"] > likelihood["uniform log likelihood"]
+    assert UserModel.load(tmp_path / "model.safetensors").config.num_items == 25
+
+
+def test_the_shops_log_is_what_its_program_writes():
+    program = importlib.import_module("examples.shop_log")
+    written = io.StringIO()
+    program.write_log(written, 800, np.random.default_rng(0))
+    shipped = Path(__file__).parents[2] / "examples" / "shop_log.csv"
+    assert written.getvalue() == shipped.read_text(encoding="utf-8")
