@@ -12,6 +12,8 @@ from torch.autograd.function import once_differentiable
 
 BLOCK_ELEMENTS = 2**26
 """Logits computed at a time (256 MB of float32)."""
+_GPU_BLOCK_ELEMENTS = 2**28
+"""The same on a GPU (1 GB): every block costs launches, and the largest batches should fit into one."""
 _CACHED_ELEMENTS = 2**19
 """Numbers of float32 that stay in the cache while a lower type is turned into them and back (2 MB)."""
 
@@ -23,7 +25,7 @@ def chosen_log_probabilities(
     chosen: Tensor,
     rows: Tensor | None = None,
     *,
-    block_elements: int = BLOCK_ELEMENTS,
+    block_elements: int | None = None,
 ) -> Tensor:
     """The logarithm of softmax(W h + b) at some items, without a table of all of them.
 
@@ -38,13 +40,18 @@ def chosen_log_probabilities(
         chosen: items, int64 [M].
         rows: the row of h that each item is chosen from, in ascending order, int64 [M]; when None, M = R and each row
             has one.
-        block_elements: most logits that are kept at a time.
+        block_elements: most logits that are kept at a time; what suits the device when None.
 
     Returns:
-        [M], differentiable once in ``hidden``, ``weight`` and ``bias``.
+        [M], differentiable once in ``hidden``, ``weight`` and ``bias``; in the type of the weights, whatever type the
+        products are taken in.
     """
     device = hidden.device.type
-    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+    # Under autocast, some of PyTorch's networks give numbers of a lower type, and sums of gradients need the full one.
+    hidden = hidden.to(weight.dtype)
+    if block_elements is None:
+        block_elements = _GPU_BLOCK_ELEMENTS if hidden.is_cuda else BLOCK_ELEMENTS
     if rows is None:
         rows = torch.arange(len(hidden), device=hidden.device)
     block = max(1, block_elements // len(weight))
