@@ -26,6 +26,8 @@ def discriminator_loss(real_logits: Tensor, generated_logits: Tensor) -> Tensor:
     return F.softplus(-real_logits).mean() + F.softplus(generated_logits).mean()
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def fit_discriminator(
     discriminator: Discriminator,
     real: Sessions,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+import torch
 from torch import nn
 
 from agents.irecgan import IRecGAN, IRecGANConfig
@@ -62,6 +63,8 @@ class LSTM(PolicyAgent[LSTMConfig]):
         self.user_model = self._module(lambda: UserModel(model_config))
         self.policy = UserModelPolicy(self.user_model, slate_size, self.config.ranking)
 
+    @torch.inference_mode(False)
+    @torch.enable_grad()
     def learn(self, sessions: Sessions, validation: Sessions | None = None, *, recorder: Recorder = silent) -> LSTM:
         """See :meth:`agents.base.Agent.learn`."""
         training, held_out = split_validation(sessions, validation, self.config.validation_fraction, self.seed)
@@ -108,6 +111,8 @@ class LSTMD(PolicyAgent[LSTMDConfig]):
         self.user_model = self._irecgan.user_model
         self.policy = UserModelPolicy(self.user_model, slate_size, self.config.ranking)
 
+    @torch.inference_mode(False)
+    @torch.enable_grad()
     def learn(self, sessions: Sessions, validation: Sessions | None = None, *, recorder: Recorder = silent) -> LSTMD:
         """See :meth:`agents.base.Agent.learn`; learns all of IRecGAN, and keeps its user model."""
         self._irecgan.learn(sessions, validation, recorder=recorder)

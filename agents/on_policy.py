@@ -7,6 +7,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from agents.policy_gradient import ReturnsData, offline_rewards, policy_gradient_epoch
@@ -107,6 +108,8 @@ class OnPolicyUpdates:
         self._gamma = gamma
         self._lambda_r = lambda_r
 
+    @torch.inference_mode(False)
+    @torch.enable_grad()
     def update(self, sessions: Sessions) -> float:
         """One step of gradient over all the sessions, which must come from the policy as it is; the mean loss a step.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
+import torch
 from torch import nn
 
 from agents.policy_agent import PolicyAgent
@@ -69,6 +70,8 @@ class OfflinePolicyGradient(PolicyAgent[PGConfigT]):
         """The loss on the training sessions."""
         return Reinforce()
 
+    @torch.inference_mode(False)
+    @torch.enable_grad()
     def learn(
         self: PGAgentT, sessions: Sessions, validation: Sessions | None = None, *, recorder: Recorder = silent
     ) -> PGAgentT:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
+import torch
 
 from agents.pg import OfflinePolicyGradient, PGConfig, split_validation
 from agents.policy_gradient import ReturnsData, held_out_loss, policy_gradient_epoch
@@ -41,6 +42,8 @@ class PolicyRounds(OfflinePolicyGradient[RoundsConfigT]):
     A subclass says by :meth:`_data` what a policy update learns from, and by the other hooks what else a round does.
     """
 
+    @torch.inference_mode(False)
+    @torch.enable_grad()
     def learn(
         self: RoundsAgentT, sessions: Sessions, validation: Sessions | None = None, *, recorder: Recorder = silent
     ) -> RoundsAgentT:

@@ -169,6 +169,8 @@ def user_model_epoch(
     return float(total) / data.sessions.num_steps
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def fit_user_model(
     training: Sessions,
     validation: Sessions,

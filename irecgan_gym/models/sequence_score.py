@@ -139,7 +139,7 @@ class SequenceScore:
         Returns:
             Scores in [0, 1] in the order of the steps, [T].
         """
-        scores = torch.empty(sessions.num_steps, device=self.user_model.device)
+        scores = self.discriminator.preference.weight.new_empty(sessions.num_steps)
         data = SessionTensors(sessions, leave_option=self.user_model.leave_option, device=self.user_model.device)
         longest = int(sessions.lengths.max()) if len(sessions) else 1
         for batch in data.all(max(1, self._sessions_at_a_time // longest)):
