@@ -99,6 +99,9 @@ class RecurrentEncoder(nn.Module):
 
         With a memory, what is recalled stands behind s_t: [M, H + E].
         """
+        if batch.clicks.is_cuda and self.memory is None:
+            # Where launches take the time, repetitions are cheaper than what it takes to leave them out.
+            return self._packed(self._inputs(batch), batch.batch_sizes)
         outputs, rows = self.distinct(batch)
         return F.embedding(rows, outputs)
 

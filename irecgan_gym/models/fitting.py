@@ -31,7 +31,8 @@ class FitConfig:
         weight_decay: of AdamW (decoupled).
         lambda_p: weight of the reward term against the click term in Eq 3.
         precision: of matrix products. ``"bfloat16"`` pays where the processor multiplies it faster than float32 (GPUs,
-            CPUs with AMX); parameters, recurrent cells, softmaxes and losses stay float32.
+            CPUs with AMX); parameters, recurrent cells, softmaxes and losses stay float32; on GPUs, recurrent
+            layers do.
     """
 
     learning_rate: float = 2e-3
