@@ -33,6 +33,7 @@ from benchmarks.throughput.phases import GenerationPhase
 from benchmarks.throughput.report import growth_table, machine_line, markdown_report
 from benchmarks.throughput.rows import comparison_table, to_csv
 from benchmarks.throughput.shapes import Shape, ShapeName, shape, smoke_shape
+from benchmarks.throughput.synthetic_logs import CIKM
 from irecgan_gym.atomic_file import write_atomically
 from irecgan_gym.models.building import resolve_device
 from irecgan_gym.models.precision import Precision
@@ -57,6 +58,8 @@ class Throughput:
     """Sizes of phases: cikm (40,000 items, 2x512 LSTM), max (50 items, 2x512), fast (50 items, 1x64)."""
     sessions: int = 2_000
     """Logged sessions of an epoch at the shape cikm; the whole data set has 65,284."""
+    items: int = 40_000
+    """Catalogue of the shape cikm."""
     max_sessions: int = 1_000
     """Logged sessions of an epoch at the other shapes."""
     batch_sizes: tuple[int, ...] = (32, 256)
@@ -93,6 +96,8 @@ class Throughput:
         for option, values in (("only", self.only), ("shapes", self.shapes), ("precisions", self.precisions)):
             if not values or len(set(values)) < len(values):
                 raise SettingsError(f"--{option} takes one or more different values, got: {' '.join(values)}")
+        if self.items < CIKM.slate_sizes[1]:
+            raise SettingsError(f"--items must be at least {CIKM.slate_sizes[1]}, the longest slate, got {self.items}")
         if not self.seconds > 0:
             raise SettingsError(f"--seconds must be positive, got {self.seconds}")
 
@@ -100,7 +105,7 @@ class Throughput:
         """A shape by name, as large as the settings say."""
         if self.scale == "smoke":
             return smoke_shape(name)
-        return shape(name, cikm_sessions=self.sessions, max_sessions=self.max_sessions)
+        return shape(name, cikm_sessions=self.sessions, max_sessions=self.max_sessions, cikm_items=self.items)
 
 
 def run(settings: Throughput, console: Console) -> None:
@@ -111,6 +116,9 @@ def run(settings: Throughput, console: Console) -> None:
     if load > 0.25 * threads:
         console.print(f"the machine is busy (load {load:.1f}): figures will be low, ratios to the limit most of all")
     rate_task = RateTask(settings.device)
+    if device.type == "cuda":
+        # Sizes that fill a card, and a copy that its cache cannot hold.
+        rate_task = RateTask(settings.device, sizes=(2048, 8192), copied_bytes=2**31)
     if settings.scale == "smoke":
         rate_task = RateTask(settings.device, sizes=(64,), copied_bytes=2**20, seconds=0.01)
     measuring = Measuring(settings.device, threads, settings.seconds, rate_task, console)

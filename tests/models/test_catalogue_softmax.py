@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from irecgan_gym.models import catalogue_softmax
 from irecgan_gym.models.catalogue_softmax import chosen_log_probabilities
 
 
@@ -100,3 +101,13 @@ def test_hidden_states_of_a_lower_type_are_learned_from():
         results.append([value.detach(), *gradients])
     for ours, theirs in zip(results[1], results[0], strict=True):
         assert 0 < float((ours.float() - theirs).norm() / theirs.norm()) < 0.02
+
+
+def test_what_gpus_do_instead_are_the_exponentials_of_a_softmax():
+    generator = torch.Generator().manual_seed(0)
+    logits, bias = 5 * torch.randn(6, 50, generator=generator), torch.randn(50, generator=generator)
+    lower = logits.bfloat16()
+    exact = lower.float() + bias
+    top, total = catalogue_softmax._exponentials_on_gpu(lower, bias)
+    torch.testing.assert_close(top + total.log(), exact.logsumexp(1))
+    torch.testing.assert_close(lower.float(), exact.softmax(1), rtol=0.01, atol=0)
