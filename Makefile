@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types docs format clean
+.PHONY: demo test test-gpu lint types docs format clean
 
 demo: $(READY)
 	$(BIN)/python -m benchmarks.simulated_online --agents irecgan pg --logging-policy max --sessions 1000 --seeds 2 \
@@ -13,6 +13,12 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2
+
+# On a machine with a CUDA device and a torch that was built for it; devices choose themselves there.
+GPU_TESTS := tests/gpu tests/models tests/agents tests/wrappers tests/envs tests/sb3
+test-gpu: $(READY)
+	$(BIN)/python -c "import torch; assert torch.cuda.is_available(), 'no CUDA device, or a torch built without CUDA'"
+	$(BIN)/python -m pytest -n 2 $(GPU_TESTS)
 
 lint: $(READY)
 	$(BIN)/ruff check .
