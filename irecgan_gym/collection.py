@@ -216,14 +216,18 @@ def play(
     observes_states = getattr(policy, "observes", "click") == "state"
     # Sessions that each slot has still to play, the current one included, and the number of that one.
     remaining = (num_sessions + np.arange(slots)) // slots
-    session, begun = np.arange(slots), slots
-    steps: list[dict[str, NDArray[Any]]] = []
+    session: Any = np.arange(slots)
+    begun = slots
+    steps: list[dict[str, Any]] = []
     finished: list[NDArray[np.int64]] = []
+    observation: Any
+    slates: Any
     observation, info = env.reset(seed=users_seed)
     if not isinstance(observation, np.ndarray) and leaving:
         session = _as_tensor(session, observation.device)
-    state = None
-    episode_start, ended = np.ones(slots, dtype=bool), np.zeros(slots, dtype=bool)
+    state: Any = None
+    episode_start = np.ones(slots, dtype=bool)
+    ended: Any = np.zeros(slots, dtype=bool)
     while True:
         seen = _true_states(info) if observes_states else observation
         slates, state = policy.predict(seen, state, episode_start, deterministic)
@@ -243,7 +247,7 @@ def play(
             if len(going) < len(session):
                 session, observation = session[going], observation[going]
                 info = {name: column[going] for name, column in info.items()}
-                state, env = policy.select(state, going), env.branch(going)  # type: ignore[attr-defined]
+                state, env = policy.select(state, going), env.branch(going)  # type: ignore[attr-defined, union-attr]
             continue
         # A slot whose session had ended was reset by this step: its action was ignored. Where every slot has one
         # session, no other begins in it.
@@ -288,7 +292,7 @@ def _as_tensor(numbers: NDArray[Any], device: Any) -> Any:
     return torch.from_numpy(numbers).to(device)
 
 
-def _by_session(steps: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
+def _by_session(steps: list[dict[str, Any]]) -> dict[str, Any]:
     """Columns of all steps, one session behind the other; tensors are put in order where they are."""
     parts = {name: [step[name] for step in steps] for name in steps[0]}
     if isinstance(parts["session"][0], np.ndarray):
@@ -297,8 +301,8 @@ def _by_session(steps: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
         return {name: values[order] for name, values in joined.items()}
     import torch
 
-    order = torch.cat(parts["session"]).argsort(stable=True)
-    return {name: torch.cat(tensors)[order].cpu().numpy() for name, tensors in parts.items()}
+    rows = torch.cat(parts["session"]).argsort(stable=True)
+    return {name: torch.cat(tensors)[rows].cpu().numpy() for name, tensors in parts.items()}
 
 
 def _num_items(env: Any) -> int | None:

@@ -52,7 +52,7 @@ class UsersOnDevice:
 
     @torch.no_grad()
     def step(self, slates: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, dict[str, Tensor]]:
-        """Show a slate of different items to every user, int64 [B, k]; the answers are those of Gymnasium's ``step``."""
+        """Show every user a slate of different items, int64 [B, k]; returns what Gymnasium's ``step`` does."""
         response = self.user_model.respond(self._states, slates, self._generator)
         self._states = self.user_model.encoder.step(response.clicks, self._states)
         self._steps_left -= 1

@@ -173,7 +173,7 @@ class PolicyPredictor:
         episode_start: NDArray[np.bool_] | None = None,
         deterministic: bool = False,
     ) -> tuple[Any, Tensor]:
-        """See :class:`~irecgan_gym.collection.SlatePredictor`; the state is a tensor [B, S], slates are as clicks are."""
+        """See :class:`~irecgan_gym.collection.SlatePredictor`; the state is a tensor [B, S], slates are as clicks."""
         slates, state = self._choose(
             torch.as_tensor(observation, device=self._device), state, episode_start, deterministic
         )

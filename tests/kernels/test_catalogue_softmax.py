@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from irecgan_gym.kernels import catalogue_softmax
 from irecgan_gym.kernels.catalogue_softmax import chosen_log_probabilities
 
 

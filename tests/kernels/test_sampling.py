@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from irecgan_gym.kernels import sampling
 from irecgan_gym.kernels.sampling import sample_without_replacement
 from tests.frequencies import assert_counts
 
