@@ -57,6 +57,8 @@ class Throughput:
     """Sizes of phases: cikm (40,000 items, 2x512 LSTM), max (50 items, 2x512), fast (50 items, 1x64)."""
     sessions: int = 2_000
     """Logged sessions of an epoch at the shape cikm; the whole data set has 65,284."""
+    items: int = 40_000
+    """Catalogue of the shape cikm."""
     max_sessions: int = 1_000
     """Logged sessions of an epoch at the other shapes."""
     batch_sizes: tuple[int, ...] = (32, 256)
@@ -99,7 +101,7 @@ class Throughput:
         """Return a shape by name, as large as the settings say."""
         if self.scale == "smoke":
             return smoke_shape(name)
-        return shape(name, cikm_sessions=self.sessions, max_sessions=self.max_sessions)
+        return shape(name, cikm_sessions=self.sessions, max_sessions=self.max_sessions, cikm_items=self.items)
 
     def execute(self, console: Console) -> None:
         """Measure, and write what was measured after each part."""
@@ -114,6 +116,9 @@ def _run(settings: Throughput, console: Console) -> None:
     if load > 0.25 * threads:
         console.print(f"the machine is busy (load {load:.1f}): figures will be low, ratios to the limit most of all")
     rate_task = RateTask(settings.device)
+    if device.type == "cuda":
+        # Sizes that fill a card, and a copy that its cache cannot hold.
+        rate_task = RateTask(settings.device, sizes=(2048, 8192), copied_bytes=2**31)
     if settings.scale == "smoke":
         rate_task = RateTask(settings.device, sizes=(64,), copied_bytes=2**20, seconds=0.01)
     measuring = Measuring(settings.device, threads, settings.seconds, rate_task, console)
