@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types docs format clean
+.PHONY: demo test mutants lint types docs format clean
 
 demo: $(READY)
 	$(BIN)/python -m benchmarks.simulated_online --agents irecgan pg --logging-policy max --sessions 1000 --seeds 2 \
@@ -13,6 +13,10 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2
+
+# Small changes to the code, and whether tests notice them. Takes hours for all; `make mutants FOLDER=planning SAMPLE=200`.
+mutants: $(READY)
+	$(BIN)/python -m tests.mutation $(FOLDER) $(if $(SAMPLE),--sample $(SAMPLE))
 
 lint: $(READY)
 	$(BIN)/ruff check .

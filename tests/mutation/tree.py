@@ -1,0 +1,74 @@
+"""Trees in the installed layout, in which mutmut finds each module under the name by which tests import it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+# For each folder: where its code lies in the installed package, and the tests that must notice its mutants.
+FOLDERS: dict[str, tuple[str, ...]] = {
+    "planning": ("tests/planning",),
+    "wrappers": ("tests/wrappers",),
+    "models": ("tests/models",),
+    "readers": ("tests/readers",),
+    "kernels": ("tests/kernels",),
+    "agents": ("tests/agents", "tests/golden"),
+}
+# Tests that draw many sessions, or start processes: slow, and what they show is shown by others.
+_LEFT_OUT = (
+    "tests/kernels/test_jit.py",
+    "tests/planning/test_logged_returns.py::test_returns_are_the_means_of_logged_ones",
+)
+# numba cannot compile a function that chooses among mutants, so kernels run as plain Python there.
+_PLAIN_DECORATORS = '''"""Decorators for kernels, without numba: mutants run as plain Python."""
+
+
+def compiled(function):
+    return function
+
+
+def inlined(function):
+    return function
+'''
+
+
+def make_tree(repository: Path, folder: str) -> Path:
+    """Copy the sources and tests to build/mutants/<folder>, as they are installed; unchanged files stay untouched."""
+    tree = repository / "build" / "mutants" / folder
+    parts = {"irecgan_gym": "irecgan_gym", "agents": "irecgan_gym/agents", "benchmarks": "irecgan_gym/benchmarks"}
+    for source, target in (parts | {"tests": "tests"}).items():
+        _copy(repository / source, tree / target)
+    settings = (repository / "pyproject.toml").read_text() + _mutmut_settings(folder)
+    (tree / "pyproject.toml").write_text(settings)
+    if folder == "kernels":
+        (tree / "irecgan_gym/kernels/jit.py").write_text(_PLAIN_DECORATORS)
+    return tree
+
+
+def _copy(source: Path, target: Path) -> None:
+    for path in source.rglob("*"):
+        if path.is_dir() or "__pycache__" in path.parts:
+            continue
+        copy = target / path.relative_to(source)
+        if not copy.exists() or copy.read_bytes() != path.read_bytes():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            # The time of the copy, not of the source: mutmut makes the mutants of younger files again.
+            shutil.copyfile(path, copy)
+
+
+def _mutmut_settings(folder: str) -> str:
+    tests = ", ".join(f'"{path}"' for path in FOLDERS[folder])
+    left_out = ", ".join(f'"--deselect", "{test}"' for test in _LEFT_OUT)
+    return f"""
+[tool.mutmut]
+source_paths = ["irecgan_gym"]
+only_mutate = ["irecgan_gym/{folder}/*"]
+do_not_mutate = ["irecgan_gym/kernels/jit.py"]
+pytest_add_cli_args_test_selection = [{tests}]
+pytest_add_cli_args = ["-p", "pytest_plugin", "-p", "no:cacheprovider", {left_out}]
+track_dependencies = false
+use_git_change_detection = false
+on_dependency_change = "ignore"
+timeout_multiplier = 2.0
+timeout_constant = 5.0
+"""
