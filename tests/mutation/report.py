@@ -12,6 +12,7 @@ import tomllib
 
 HERE = Path(__file__).parent
 SCORES, EXPLAINED, REPORT = HERE / "scores.json", HERE / "explained.toml", HERE / "REPORT.md"
+UNEXPLAINED = "**Not explained yet.**"
 
 _HEAD = """# Mutants
 
@@ -19,10 +20,13 @@ Written by `make mutants` (`python -m tests.mutation --help`); do not edit, expl
 
 A mutant is the code with one small change: another operator or number, a missing argument or call, a condition turned
 round, a loop that never runs (`operators.py`). It is *killed* if a test of its folder fails or does not come to an end,
-and *survives* otherwise. Texts of errors and help, annotations and module constants are left alone. A survivor is
-*equivalent* if nothing that a caller can see has changed, for the reason given below; the last column leaves those out.
+and *survives* otherwise. Texts of errors and help, annotations and module constants are left alone. Where not all
+mutants were run, those that were are a random sample, and the score is given with its 95% interval (Wilson).
 
-| Folder | Mutants | Run | Killed | Score | Equivalent | Score of the others |
+Survivors are *explained* where no caller can see the change, or where a test of it would prove nothing: the reasons are
+below, each above the changes that it holds for.
+
+| Folder | Mutants | Run | Killed | Score | Explained | Open |
 |---|---:|---:|---:|---|---:|---:|
 """
 
@@ -47,44 +51,45 @@ def read_scores() -> dict[str, Any]:
     return json.loads(SCORES.read_text()) if SCORES.exists() else {}
 
 
-def _key(survivor: dict[str, Any]) -> tuple[str, str, str, str]:
-    return survivor["file"], survivor["function"], survivor["before"], survivor["after"]
+def _read_reasons() -> dict[tuple[str, str, str], str]:
+    """Return why survivors survive, by file, function and changed code."""
+    entries = tomllib.loads(EXPLAINED.read_text())["survivors"] if EXPLAINED.exists() else []
+    return {(entry["file"], entry["function"], after): entry["why"] for entry in entries for after in entry["changed"]}
 
 
 def write_report() -> int:
-    """Write the report; the number of survivors that nobody has explained."""
-    explained = {}
-    for entry in tomllib.loads(EXPLAINED.read_text()).get("survivor", []) if EXPLAINED.exists() else []:
-        explained[_key(entry)] = entry
-    scores = read_scores()
+    """Write the report; the number of survivors without an explanation."""
+    known, scores = _read_reasons(), read_scores()
     lines, sections, open_ones = [], [], 0
     for folder, result in scores.items():
-        run, killed = result["run"], result["killed"]
-        reasons = [explained.get(_key(survivor)) for survivor in result["survivors"]]
-        equivalent = sum(reason is not None and reason.get("equivalent", True) for reason in reasons)
+        total, run, killed = result["total"], result["run"], result["killed"]
         score = f"{killed / run:.1%}"
-        if run < result["total"]:
+        if run < total:
             low, high = wilson(killed, run)
             score += f" ({low:.1%} to {high:.1%})"
+        by_reason: dict[str, list[dict[str, Any]]] = {}
+        for survivor in result["survivors"]:
+            reason = known.get((survivor["file"], survivor["function"], survivor["after"]), UNEXPLAINED)
+            by_reason.setdefault(reason, []).append(survivor)
+        unexplained = len(by_reason.get(UNEXPLAINED, []))
+        open_ones += unexplained
         lines.append(
-            f"| {folder} | {result['total']} | {run} | {killed} | {score} | {equivalent} "
-            f"| {killed / (run - equivalent):.1%} |\n"
+            f"| {folder} | {result['total']} | {run} | {killed} | {score} "
+            f"| {run - killed - unexplained} | {unexplained} |\n"
         )
-        open_ones += sum(reason is None for reason in reasons)
-        sections.append(f"\n## {folder}\n\n" + "".join(_paragraphs(result["survivors"], reasons)))
+        sections.append(f"\n## {folder}\n" + "".join(_paragraphs(by_reason)))
     REPORT.write_text(_HEAD + "".join(lines) + "".join(sections))
     return open_ones
 
 
-def _paragraphs(survivors: list[dict[str, Any]], reasons: Iterable[dict[str, Any] | None]) -> list[str]:
-    if not survivors:
-        return ["None survives.\n"]
-    rows = []
-    for survivor, reason in zip(survivors, reasons, strict=True):
-        why = "not explained yet" if reason is None else reason["why"]
-        after = survivor["after"] or "(nothing)"
-        rows.append(
-            f"- `{survivor['file']}`, `{survivor['function']}`: {why}\n\n  ```diff\n  - {survivor['before']}\n"
-            f"  + {after}\n  ```\n"
-        )
-    return rows
+def _paragraphs(by_reason: dict[str, list[dict[str, Any]]]) -> Iterable[str]:
+    if not by_reason:
+        yield "\nNone survives.\n"
+    for reason, survivors in sorted(by_reason.items()):
+        yield f"\n{reason}\n\n```diff\n"
+        place = ""
+        for survivor in survivors:
+            if place != (place := f"{survivor['file']}, {survivor['function']}"):
+                yield f"@@ {place}\n"
+            yield f"- {survivor['before']}\n+ {survivor['after']}\n"
+        yield "```\n"

@@ -175,3 +175,14 @@ def test_users_are_looked_at_in_parts_as_well_as_all_together(monkeypatch):
     for exchanges in (1, 50 * 27):
         monkeypatch.setattr("irecgan_gym.planning.belief_slates._MAX_EXCHANGES", exchanges)
         np.testing.assert_array_equal(search.choose(beliefs), together)
+
+
+def test_the_scale_of_what_clicks_are_worth_does_not_matter():
+    weights, values, beliefs = search_of_belief_slates(1, 60)
+    expected = BeliefSlates(weights, values, 3).choose(beliefs)
+    np.testing.assert_array_equal(BeliefSlates(weights, values * 2.0**-30, 3).choose(beliefs), expected)
+
+
+def test_where_nothing_is_worth_anything_the_search_ends():
+    weights, values, beliefs = search_of_belief_slates(1, 3)
+    assert BeliefSlates(weights, np.zeros_like(values), 3).choose(beliefs).shape == (3, 3)
