@@ -10,7 +10,7 @@ import irecgan_gym  # noqa: F401 (registers the envs)
 from irecgan_gym.wrappers import AdversarialReward, SessionAdversarialReward, VectorAdversarialReward
 from irecgan_gym.wrappers.adversarial_reward import RewardRule, seed_generator
 from tests.conftest import random_sessions
-from tests.wrappers.test_adversarial_reward import B, K, N, WORLDS, make_score, user_model
+from tests.wrappers.test_adversarial_reward import WORLDS, B, K, N, make_score, user_model
 
 SLATES = np.tile(np.arange(K), (B, 1))
 
