@@ -12,7 +12,7 @@ from typing import Any
 
 import libcst as cst
 import libcst.matchers as m
-from mutmut.mutation import file_mutation, mutators
+from mutmut.mutation import file_mutation, mutators, trampoline
 
 # Decorators under which a function can be replaced by another one: they stay on the outside.
 _TRANSPARENT = ("property", "staticmethod", "once_differentiable", "compiled", "inlined", "contextmanager", "no_grad")
@@ -36,6 +36,7 @@ def install() -> None:
     file_mutation.MutationVisitor._skip_node_and_children = _skips(
         file_mutation.MutationVisitor._skip_node_and_children
     )
+    trampoline.wrap_in_trampoline = _wraps_with_defaults(trampoline.wrap_in_trampoline)
     file_mutation.function_trampoline_arrangement = _arrangement(file_mutation.function_trampoline_arrangement)
 
 
@@ -87,11 +88,16 @@ def _is_transparent(node: cst.CSTNode) -> bool:
     )
 
 
+def _is_protocol(node: cst.CSTNode) -> bool:
+    """Tell whether it is a Protocol: copies of its methods would be asked of all that are checked against it."""
+    return isinstance(node, cst.ClassDef) and any(m.matches(base.value, m.Name("Protocol")) for base in node.bases)
+
+
 def _skips(mutmuts: Any) -> Any:
     def skip(visitor: Any, node: cst.CSTNode) -> bool:
-        if isinstance(node, cst.Raise) or (
-            isinstance(node, cst.Arg) and node.keyword is not None and node.keyword.value in _TEXTS
-        ):
+        if isinstance(node, cst.Raise) or _is_protocol(node):
+            return True
+        if isinstance(node, cst.Arg) and node.keyword is not None and node.keyword.value in _TEXTS:
             return True
         return not _is_transparent(node) and bool(mutmuts(visitor, node))
 
@@ -109,3 +115,17 @@ def _arrangement(mutmuts: Any) -> Any:
         return declaration, [chooser, *copies], assignments, names
 
     return arrange
+
+
+def _wraps_with_defaults(mutmuts: Any) -> Any:
+    """Let the function that chooses among mutants show the defaults of the original, as the readers' command asks."""
+
+    def wrap(*arguments: Any, **options: Any) -> Any:
+        def decorate(function: Any) -> Any:
+            chooser = mutmuts(*arguments, **options)(function)
+            chooser.__kwdefaults__ = getattr(function, "__kwdefaults__", None)
+            return chooser
+
+        return decorate
+
+    return wrap

@@ -17,6 +17,7 @@ FOLDERS: dict[str, tuple[str, ...]] = {
 # Tests that draw many sessions, or start processes: slow, and what they show is shown by others.
 _LEFT_OUT = (
     "tests/kernels/test_jit.py",
+    "tests/readers/test_formats.py::test_the_command_runs_without_torch",
     "tests/planning/test_logged_returns.py::test_returns_are_the_means_of_logged_ones",
 )
 # numba cannot compile a function that chooses among mutants, so kernels run as plain Python there.
