@@ -1,4 +1,4 @@
-"""What the adversarial reward gives exactly: defaults, seeds, resets, branches."""
+"""What wrappers give exactly: defaults, seeds, resets, branches, and what they hand to others."""
 
 import gymnasium as gym
 import numpy as np
@@ -7,8 +7,17 @@ import torch
 from gymnasium.error import ResetNeeded
 
 import irecgan_gym  # noqa: F401 (registers the envs)
-from irecgan_gym.wrappers import AdversarialReward, SessionAdversarialReward, VectorAdversarialReward
+from irecgan_gym.wrappers import (
+    AdversarialReward,
+    SequentialSlate,
+    SessionAdversarialReward,
+    VectorAdversarialReward,
+    VectorSequentialSlate,
+)
+from irecgan_gym.wrappers.adapted_predictors import SequentialPredictor, TranslatedPredictor, WindowPredictor
 from irecgan_gym.wrappers.adversarial_reward import RewardRule, seed_generator
+from irecgan_gym.wrappers.slate_scores import Ranking
+from irecgan_gym.wrappers.slate_space import slate_shape
 from tests.conftest import random_sessions
 from tests.wrappers.test_adversarial_reward import WORLDS, B, K, N, make_score, user_model
 
@@ -164,3 +173,128 @@ def test_steps_count_from_the_start_of_each_session(world):
                 envs.reset(options={"reset_mask": ended})
                 steps[ended] = 0
             assert envs._prefixes.length.tolist() == steps.tolist()
+
+
+@pytest.mark.parametrize("truncated_after", [None, 2])
+def test_a_single_envs_ended_session_is_scored_by_the_discriminator_itself(truncated_after):
+    score = make_score()
+    world = gym.make("UserModel-v0", user_model=user_model(), max_episode_steps=truncated_after)
+    env, ends = AdversarialReward(world, score=score), set()
+    for seed in range(8):
+        env.reset(seed=seed)
+        partial, over = score.discriminator.start(1), False
+        while not over:
+            _, _, terminated, truncated, info = env.step(SLATES[0])
+            with torch.no_grad():
+                clicks, rewards = torch.tensor([int(info["click"])]), torch.tensor([info["raw_reward"]])
+                partial = score.discriminator.observe(partial, torch.from_numpy(SLATES[:1]), clicks, rewards)
+                own = float(score.discriminator.probabilities(partial))
+            over = terminated or truncated
+            assert (info["adversarial_score"] == pytest.approx(own, rel=1e-6)) == over
+        ends.add((terminated, truncated))
+    assert (True, False) in ends
+    assert ((False, True) in ends) == (truncated_after is not None)
+
+
+def test_a_spec_holds_the_models_themselves():
+    score = make_score()
+    assert single(score=score).spec.additional_wrappers[-1].kwargs["score"] is score
+
+
+class Spy:
+    """A predictor that writes down what it was asked."""
+
+    def __init__(self):
+        self.asked = []
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=False, action_masks=None):
+        self.asked.append((np.copy(observation), state, episode_start, deterministic, action_masks))
+        return np.zeros(len(observation), dtype=np.int64), None
+
+    def set_random_seed(self, seed):
+        self.asked.append(seed)
+
+
+def test_adapted_predictors_draw_by_default():
+    spy = Spy()
+    for adapted in (WindowPredictor(spy, 3, N), TranslatedPredictor(spy, lambda actions: actions)):
+        adapted.predict(np.array([1, 2]))
+        adapted.predict(np.array([1, 2]), deterministic=True)
+        adapted.set_random_seed(7)
+    assert [asked if asked == 7 else asked[3] for asked in spy.asked] == [False, True, 7] * 2
+
+
+def test_windows_go_on_where_nothing_is_said_about_starts():
+    spy = Spy()
+    predictor = WindowPredictor(spy, 3, N)
+    _, state = predictor.predict(np.array([1, 2]))
+    _, state = predictor.predict(np.array([3, 4]), state)
+    predictor.predict(np.array([5, 6]), state, np.array([False, True]))
+    assert [asked[0].tolist() for asked in spy.asked] == [
+        [[N, N, 1], [N, N, 2]],
+        [[N, 1, 3], [N, 2, 4]],
+        [[1, 3, 5], [N, N, 6]],
+    ]
+
+
+def test_items_are_picked_among_those_that_are_free():
+    masks = []
+
+    class Lowest:
+        def predict(self, observation, deterministic, action_masks):
+            masks.append(action_masks.copy())
+            assert deterministic == (len(masks) > 2)
+            return action_masks.argmax(axis=1), None
+
+    slates, state = SequentialPredictor(Lowest(), 4, 2).predict(np.array([0, 1]))
+    assert (slates.tolist(), state) == ([[0, 1], [0, 1]], None)
+    SequentialPredictor(Lowest(), 4, 2).predict(np.array([0, 1]), deterministic=True)
+    assert masks[0].dtype == np.bool_
+    assert masks[1].tolist() == [[False, True, True, True]] * 2
+
+
+class Nested(gym.Env):
+    """Observations with arrays inside, and what reset was told."""
+
+    observation_space = gym.spaces.Dict({"window": gym.spaces.Box(0, 5, (2,), np.int64)})
+    action_space = gym.spaces.MultiDiscrete([5, 5])
+
+    def reset(self, *, seed=None, options=None):
+        self.options = options
+        return {"window": np.array([1, 2])}, {}
+
+    def step(self, action):
+        return {"window": np.array([3, 4])}, 1.0, False, False, {}
+
+
+def test_a_slate_being_built_shares_nothing_with_those_who_look():
+    env = SequentialSlate(Nested())
+    assert env.action_masks().tolist() == [True] * 5
+    observation, _ = env.reset(options={"a": 1})
+    assert env.unwrapped.options == {"a": 1}
+    observation["observation"]["window"][:] = 0
+    assert env.step(0)[0]["observation"]["window"].tolist() == [1, 2]
+
+
+def test_ends_are_of_type_bool_between_picks():
+    envs = VectorSequentialSlate(
+        gym.make_vec("RecSim-v0", num_envs=2, autoreset_mode="SameStep", **WORLDS["RecSim-v0"])
+    )
+    envs.reset(seed=0)
+    _, rewards, terminated, truncated, _ = envs.step(np.array([0, 1]))
+    assert (terminated.dtype, truncated.dtype, rewards.dtype) == (np.bool_, np.bool_, np.float64)
+    assert not terminated.any()
+    assert terminated is not truncated
+
+
+def test_embeddings_have_a_number_at_least():
+    slates = gym.spaces.MultiDiscrete([5, 5])
+    assert Ranking(slates, np.ones((5, 1))).action_space(1.0).shape == (1,)
+    with pytest.raises(ValueError, match="one row for each of the 5 items"):
+        Ranking(slates, np.ones((5, 0)))
+
+
+@pytest.mark.parametrize("sizes", [[3, 4], [[3, 3], [3, 3]]])
+def test_slates_are_of_items_from_one_catalogue(sizes):
+    with pytest.raises(ValueError, match="the env must take slates"):
+        slate_shape(gym.spaces.MultiDiscrete(sizes))
