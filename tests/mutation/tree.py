@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+_HERE = Path(__file__).parent
 # For each folder: where its code lies in the installed package, and the tests that must notice its mutants.
 FOLDERS: dict[str, tuple[str, ...]] = {
     "planning": ("tests/planning",),
@@ -36,6 +37,13 @@ def inlined(function):
 def make_tree(repository: Path, folder: str) -> Path:
     """Copy the sources and tests to build/mutants/<folder>, as they are installed; unchanged files stay untouched."""
     tree = repository / "build" / "mutants" / folder
+    # Results outlive neither another set of operators nor other settings: what was made with those goes.
+    makers = "".join(path.read_text() for path in (_HERE / "operators.py", _HERE / "tree.py"))
+    stamp = tree / "made-by.txt"
+    if not stamp.exists() or stamp.read_text() != makers:
+        shutil.rmtree(tree, ignore_errors=True)
+        tree.mkdir(parents=True)
+        stamp.write_text(makers)
     parts = {"irecgan_gym": "irecgan_gym", "agents": "irecgan_gym/agents", "benchmarks": "irecgan_gym/benchmarks"}
     for source, target in (parts | {"tests": "tests"}).items():
         _copy(repository / source, tree / target)

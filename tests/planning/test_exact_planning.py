@@ -12,7 +12,7 @@ from irecgan_gym.planning.belief_slates import BeliefSlates
 from irecgan_gym.planning.blind_slates import _after, _exchange, _search, blind_slates, fixed_slate_values
 from irecgan_gym.planning.max_log_slates import max_log_knowledge
 from irecgan_gym.planning.optimal_slates import optimal_slates
-from irecgan_gym.planning.ratio_slates import best_ratio_slates, slate_ratios
+from irecgan_gym.planning.ratio_slates import _largest, best_ratio_slates, slate_ratios
 from irecgan_gym.planning.values import item_values
 
 
@@ -87,7 +87,7 @@ def test_small_improvements_count_where_little_is_earned(scale):
     for slate in slates:
         found, value = _exchange(mdp, slate, arrivals)
         neighbors = np.isin(slates, found).sum(axis=1) >= 1
-        assert value == pytest.approx(reached[neighbors].max(), rel=1e-10)
+        assert value == pytest.approx(reached[neighbors].max(), rel=1e-10, abs=0)
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-7])
@@ -101,7 +101,7 @@ def test_a_search_ends_where_the_first_slate_is_best_for_the_later_one(scale):
         found = _search(mdp, later)
         worth = np.tile(item_values(mdp, fixed_slate_values(mdp, found.later[None])[0])[0], (len(slates), 1))
         ratios = slate_ratios(np.tile(rewards[0], (len(slates), 1)), worth, slates)
-        assert found.value == pytest.approx(ratios.max(), rel=1e-10)
+        assert found.value == pytest.approx(ratios.max(), rel=1e-10, abs=0)
 
 
 def test_what_endless_max_logs_tell():
@@ -114,7 +114,7 @@ def test_what_endless_max_logs_tell():
 def test_the_worth_of_later_steps_is_exact_where_little_is_earned():
     # V = r (1 + V).
     knowledge = max_log_knowledge(RecommendationMDP(np.array([[1e-3, 1e-4]]), np.ones((1, 2, 1))), 1)
-    np.testing.assert_allclose(knowledge.values[0, 0], 1e-3 / (1 - 1e-3), rtol=1e-9)
+    np.testing.assert_allclose(knowledge.values[0, 0], 1e-3 / (1 - 1e-3), rtol=1e-10)
 
 
 def search_of_belief_slates(seed, users):
@@ -186,3 +186,23 @@ def test_the_scale_of_what_clicks_are_worth_does_not_matter():
 def test_where_nothing_is_worth_anything_the_search_ends():
     weights, values, beliefs = search_of_belief_slates(1, 3)
     assert BeliefSlates(weights, np.zeros_like(values), 3).choose(beliefs).shape == (3, 3)
+
+
+def test_steps_in_a_large_catalogue_go_to_the_items_of_the_largest_gradient():
+    rng = np.random.default_rng(0)
+    weights, values, beliefs = rng.uniform(0.1, 1, (4, 600)), rng.uniform(1, 2, (4, 600)), rng.dirichlet(np.ones(4), 40)
+    search = BeliefSlates(weights, values, 3)
+    starts = np.tile(np.arange(3), (40, 1))
+    found, _ = search._climb(beliefs, starts, search.scores(beliefs, starts))
+    totals, worth = weights[:, found].sum(axis=2), (weights * values)[:, found].sum(axis=2)
+    gradients = (
+        (beliefs.T / totals)[:, :, None] * weights[:, None] * (values[:, None] - (worth / totals)[..., None])
+    ).sum(0)
+    best = np.sort(np.argsort(-gradients, axis=1)[:, :3], axis=1)
+    # Where the search ended, no step to those items improves the slate.
+    assert (search.scores(beliefs, best) <= search.scores(beliefs, found) * (1 + 1e-12)).all()
+
+
+def test_of_equal_scores_the_lower_ids_are_taken():
+    scores = np.tile([1.0, 2.0, 2.0], 300)
+    assert _largest(scores, 5).tolist() == [1, 2, 4, 5, 7]
