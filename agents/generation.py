@@ -1,4 +1,4 @@
-"""Sessions that the agent and the user model generate together, with their adversarial rewards."""
+"""Generation: sessions of the policy with the user model, their adversarial rewards, and both kinds in one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode
+from irecgan_gym.agents.policy_gradient import PGConfig, ReturnsData, offline_rewards
 from numpy.typing import NDArray
 from torch import nn
 
@@ -22,7 +23,7 @@ from irecgan_gym.wrappers.adversarial_reward_sessions import SessionAdversarialR
 
 
 def both_kinds(offline: Sessions, generated: Sessions) -> Sessions:
-    """Offline and generated sessions in one, with the columns that both kinds have.
+    """Join offline and generated sessions, with the columns that both kinds have.
 
     Where the offline sessions hold events other than clicks, generated ones hold none.
     """
@@ -44,17 +45,32 @@ def _bare(sessions: Sessions, events: bool) -> Sessions:
 
 
 class Generated(NamedTuple):
-    """Generated sessions and what the adversarial reward made of them.
+    """Generated sessions with their adversarial scores and rewards.
 
     Attributes:
         sessions: slates, clicks and the user model's own rewards.
-        rewards: rescaled rewards, float32 [T].
-        scores: q_D(tau_0:t), float32 [T].
+        rewards: the agent's rewards q_D (1 + lambda_r r), float32 [T].
+        scores: q_D(tau_0:t), float32 [T]; 1 without a discriminator.
     """
 
     sessions: Sessions
     rewards: NDArray[np.float32]
     scores: NDArray[np.float32]
+
+    def metrics(self) -> dict[str, float]:
+        """Return means over the sessions, by name."""
+        number = len(self.sessions)
+        return {
+            "adversarial/generated_length": self.sessions.num_steps / number,
+            "adversarial/generated_reward": float(self.sessions.rewards.sum()) / number,
+            "adversarial/rescaled_reward": float(self.rewards.sum()) / number,
+        }
+
+
+def returns_of_both(offline: Sessions, generated: Generated, config: PGConfig, device: torch.device) -> ReturnsData:
+    """Return B = [B^s, B^r] with the agent's rewards of Eq 10, where q_D = 1 on the offline sessions."""
+    rewards = np.concatenate([offline_rewards(offline, config.lambda_r), generated.rewards])
+    return ReturnsData(both_kinds(offline, generated.sessions), rewards, config.gamma, device)
 
 
 def generate_sessions(
@@ -66,12 +82,12 @@ def generate_sessions(
     seed: int,
     precision: Precision = "float32",
 ) -> Sessions:
-    """Roll the policy out against ``UserModel-v0`` (without rewards from a discriminator).
+    """Roll the policy out in ``UserModel-v0``, without rewards from a discriminator.
 
     Args:
         policy: draws the slates (Eq 4).
         user_model: plays the users.
-        num_sessions: how many sessions, all started at once; those that end leave the batch.
+        num_sessions: sessions to generate, all started at once; those that end leave the batch.
         max_session_steps: length at which a session is cut.
         seed: of the users and of the slates.
         precision: of large matrix products (see :class:`~irecgan_gym.kernels.low_precision.LowPrecision`).
@@ -146,12 +162,12 @@ def generate_adversarial_sessions(
     seed: int,
     precision: Precision = "float32",
 ) -> Generated:
-    """Sessions of the policy in ``UserModel-v0`` with the adversarial reward q_D (1 + lambda_r r) of Eq 10.
+    """Roll the policy out in ``UserModel-v0`` and give every step the adversarial reward q_D (1 + lambda_r r) of Eq 10.
 
     Args:
         policy: draws the slates (Eq 4).
         score: Eq 6, with the user model that plays the users.
-        num_sessions: how many sessions.
+        num_sessions: sessions to generate.
         lambda_r: weight of the user model's rewards.
         seed: of the users, of the slates and of the roll-outs.
         precision: of large matrix products (see :class:`~irecgan_gym.kernels.low_precision.LowPrecision`).

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from irecgan_gym.agents.base import Agent
-from irecgan_gym.agents.irecgan import IRecGANConfig
-from irecgan_gym.agents.model_based import ModelBasedConfig
+from irecgan_gym.agents.irecgan import IRecGAN, IRecGANConfig
 from irecgan_gym.agents.on_policy import OnPolicyUpdates, collect_sessions
-from irecgan_gym.agents.pg import OfflinePolicyGradient
+from irecgan_gym.agents.pg import PG
+from irecgan_gym.agents.pgu import PGUConfig
 from irecgan_gym.agents.presets import make_agent, preset
 
 from irecgan_gym.recorder import Recorder, silent
@@ -74,7 +74,7 @@ def online_preset(method: str, name: str) -> OnlineConfig:
     """
     config = preset(_method(method).agent, name)
     config = replace(config, fit=replace(config.fit, max_epochs=5, patience=1))
-    if isinstance(config, ModelBasedConfig):
+    if isinstance(config, PGUConfig):
         config = replace(
             config, user_model_fit=replace(config.user_model_fit, max_epochs=5, patience=1), rounds=3, patience=2
         )
@@ -269,7 +269,7 @@ def make_learner(
     agent = make_agent(kind, num_items=num_items, slate_size=slate_size, config=config.agent, seed=seed, device=device)
     online = None
     if learns_online:
-        assert isinstance(agent, OfflinePolicyGradient)
+        assert isinstance(agent, (PG, IRecGAN))
         fit = replace(agent.config.fit, learning_rate=config.learning_rate)
         online = OnPolicyUpdates(agent.policy, fit, gamma=agent.config.gamma, lambda_r=agent.config.lambda_r)
     pool = SessionPool(config.validation_fraction) if learns_offline else None

@@ -9,8 +9,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from irecgan_gym.agents import Agent, make_agent, preset
-from irecgan_gym.agents.pg import PGConfig
 from irecgan_gym.agents.policy_agent import PolicyAgent
+from irecgan_gym.agents.policy_gradient import PGConfig
 from irecgan_gym.agents.references.belief import Belief
 from irecgan_gym.agents.references.pg_limit import PGLimit
 from irecgan_gym.agents.references.simple import PopularityPolicy, RandomPolicy

@@ -7,7 +7,7 @@ from typing import Any
 
 from irecgan_gym.agents import preset, with_ending
 from irecgan_gym.agents.lstm import LSTMConfig, LSTMDConfig
-from irecgan_gym.agents.model_based import ModelBasedConfig
+from irecgan_gym.agents.pgu import PGUConfig
 
 SEPARATOR = "+"
 """Between the name of an agent and that of its features in ``results.csv``, e.g. ``pg+all``."""
@@ -69,9 +69,9 @@ def agent_config(agent: str, preset_name: str, features: Features, learning_rate
 
 def _adapted(config: Any, features: Features, learning_rate: float | None) -> Any:
     changes: dict[str, Any] = {"encoder": replace(config.encoder, events=features.events, recall=features.recall)}
-    if isinstance(config, (LSTMConfig, ModelBasedConfig)):
+    if isinstance(config, (LSTMConfig, PGUConfig)):
         changes["position_term"] = features.positions
     if learning_rate is not None:
-        fits = ("fit", "user_model_fit") if isinstance(config, ModelBasedConfig) else ("fit",)
+        fits = ("fit", "user_model_fit") if isinstance(config, PGUConfig) else ("fit",)
         changes |= {name: replace(getattr(config, name), learning_rate=learning_rate) for name in fits}
     return replace(config, **changes)

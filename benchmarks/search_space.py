@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-from irecgan_gym.agents import IRecGANConfig, LSTMDConfig, ModelBasedConfig, RoundsConfig, preset
+from irecgan_gym.agents import IRecGANConfig, LSTMDConfig, PGCConfig, PGUConfig, preset
 
 DEFAULT_PRESET = "fast"
 
@@ -151,7 +151,7 @@ def _with_value(settings: Any, path: list[str], value: Any) -> Any:
     return replace(settings, **{name: _with_value(getattr(settings, name), inner, value) if inner else value})
 
 
-def tied_settings(agent: str, irecgan: IRecGANConfig) -> LSTMDConfig | ModelBasedConfig | RoundsConfig:
+def tied_settings(agent: str, irecgan: IRecGANConfig) -> LSTMDConfig | PGUConfig | PGCConfig:
     """Settings of an agent that takes them from IRecGAN.
 
     Args:
@@ -161,7 +161,7 @@ def tied_settings(agent: str, irecgan: IRecGANConfig) -> LSTMDConfig | ModelBase
     default = preset(agent, DEFAULT_PRESET)
     if isinstance(default, LSTMDConfig):
         return replace(default, irecgan=irecgan)
-    shared: ModelBasedConfig | RoundsConfig = replace(
+    shared: PGUConfig | PGCConfig = replace(
         default, **{field.name: getattr(irecgan, field.name) for field in fields(default)}
     )
     return shared
