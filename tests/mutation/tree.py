@@ -18,6 +18,10 @@ FOLDERS: dict[str, tuple[str, ...]] = {
 # Tests that draw many sessions, or start processes: slow, and what they show is shown by others.
 _LEFT_OUT = (
     "tests/kernels/test_jit.py",
+    "tests/models/test_discriminator.py::test_it_learns_to_tell_two_kinds_of_sessions_apart",
+    "tests/models/test_heads.py::test_a_fitted_term_takes_the_place_and_leaves_the_items_alone",
+    "tests/models/test_user_model.py::test_fitting_finds_a_known_user",
+    "tests/readers/test_formats.py::test_millions_of_items_are_no_burden",
     "tests/readers/test_formats.py::test_the_command_runs_without_torch",
     "tests/planning/test_logged_returns.py::test_returns_are_the_means_of_logged_ones",
 )
@@ -67,12 +71,14 @@ def _copy(source: Path, target: Path) -> None:
 
 def _mutmut_settings(folder: str) -> str:
     tests = ", ".join(f'"{path}"' for path in FOLDERS[folder])
+    # How models are fitted is tested together with the other training loops.
+    fitting = ', "irecgan_gym/models/fitting.py"' if folder == "agents" else ""
     left_out = ", ".join(f'"--deselect", "{test}"' for test in _LEFT_OUT)
     return f"""
 [tool.mutmut]
 source_paths = ["irecgan_gym"]
-only_mutate = ["irecgan_gym/{folder}/*"]
-do_not_mutate = ["irecgan_gym/kernels/jit.py"]
+only_mutate = ["irecgan_gym/{folder}/*"{fitting}]
+do_not_mutate = ["irecgan_gym/kernels/jit.py"{"" if fitting else ', "irecgan_gym/models/fitting.py"'}]
 pytest_add_cli_args_test_selection = [{tests}]
 pytest_add_cli_args = ["-p", "pytest_plugin", "-p", "no:cacheprovider", {left_out}]
 track_dependencies = false
