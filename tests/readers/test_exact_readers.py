@@ -1,6 +1,7 @@
 """What readers do by default and at their borders; their report and their command to the letter."""
 
 import inspect
+import time
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pytest
 
 from irecgan_gym.readers import FORMATS, ReaderError, TableColumns, read
 from irecgan_gym.readers.__main__ import main
+from irecgan_gym.readers.assembly import StepColumns
 from irecgan_gym.readers.lines import whole_number
 from irecgan_gym.readers.report import Place, ReadReport, length_reason
 from irecgan_gym.readers.table_cells import _number, _time, _unknown
@@ -40,7 +42,7 @@ def test_default_lengths(tmp_path):
     path = tmp_path / "train.csv"
     path.write_text(challenge(*rows))
     assert read(path, "recsys-challenge-2019").sessions.lengths.tolist() == [40, 2]
-    clicks = [f"{query};{time};{item}" for query, item, count in ((1, 1, 40), (3, 1, 41)) for time in range(count)]
+    clicks = [f"{query};{moment};{item}" for query, item, count in ((1, 1, 40), (3, 1, 41)) for moment in range(count)]
     found = read(cikm_folder(tmp_path, CIKM_QUERIES, clicks, []), "cikm-cup-2016").sessions.lengths.tolist()
     assert found == [40]
     path = tmp_path / "log.csv"
@@ -238,3 +240,44 @@ def test_the_command_hands_all_options_on(tmp_path, capsys):
         assert main(arguments) == 0
         assert Sessions.load(out).rewards.sum() == expected
     np.testing.assert_array_equal(Sessions.load(out).lengths, [3])
+
+
+def test_readers_need_nothing_but_a_path(tmp_path):
+    assert FORMATS["irecgan-text"](text_log(tmp_path, [3])).sessions.num_steps == 2
+    path = tmp_path / "train.csv"
+    path.write_text(challenge(click("a", 1, 1), click("a", 2, 2)))
+    assert FORMATS["recsys-challenge-2019"](path).sessions.num_steps == 2
+    path = tmp_path / "log.csv"
+    path.write_text("session,slate,click\na,x|y,x\n")
+    assert FORMATS["table"](path).sessions.num_steps == 1
+    folder = cikm_folder(tmp_path, CIKM_QUERIES, ["5;10;6", "5;20;2"], [])
+    assert FORMATS["cikm-cup-2016"](folder).sessions.num_steps == 2
+
+
+def test_steps_stay_as_they_were_added_unless_time_is_asked_for():
+    steps = StepColumns("log.csv")
+    for number, (session, moment) in enumerate([(1, 5.0), (0, 3.0), (1, 4.0), (0, 2.0)], start=1):
+        steps.add(Place("log.csv", number), session, [0], 0, time=moment)
+    assert steps.in_order().tolist() == [1, 3, 0, 2]
+    assert steps.in_order(by_time=True).tolist() == [3, 1, 2, 0]
+
+
+def test_what_the_steps_of_a_table_are_called_and_times_that_are_none(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("session,slate,click,t\na,x|y,x,1\nb,x|y,y,1\nb,x|y,y,1\n")
+    report = read(path, "table", min_length=2).report
+    assert report.sessions_left_out == {"sessions of fewer than 2 steps": 1}
+    path.write_text("session,slate,click,t\na,x|y,x,soon\n")
+    with pytest.raises(ReaderError, match=r"line 2: wrong type: time must be a number or a date and time, got 'soon'"):
+        read(path, "table", columns=TableColumns(time="t"))
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the time zone of a process is set as on Unix")
+def test_times_without_a_zone_are_utc_wherever_they_are_read(monkeypatch):
+    monkeypatch.setenv("TZ", "Etc/GMT+5")
+    time.tzset()
+    try:
+        assert _time({"time": "1970-01-01T00:01:00"}) == 60
+    finally:
+        monkeypatch.undo()
+        time.tzset()
