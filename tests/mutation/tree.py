@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-_HERE = Path(__file__).parent
 # For each folder: where its code lies in the installed package, and the tests that must notice its mutants.
 FOLDERS: dict[str, tuple[str, ...]] = {
     "planning": ("tests/planning",),
@@ -13,7 +12,7 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "models": ("tests/models",),
     "readers": ("tests/readers",),
     "kernels": ("tests/kernels",),
-    "agents": ("tests/agents", "tests/golden"),
+    "agents": ("tests/agents", "tests/models/test_fitting.py"),
 }
 # Tests that draw many sessions, or start processes: slow, and what they show is shown by others.
 _LEFT_OUT = (
@@ -41,9 +40,8 @@ def inlined(function):
 def make_tree(repository: Path, folder: str) -> Path:
     """Copy the sources and tests to build/mutants/<folder>, as they are installed; unchanged files stay untouched."""
     tree = repository / "build" / "mutants" / folder
-    # Results outlive neither another set of operators nor other settings: what was made with those goes.
-    makers = "".join(path.read_text() for path in (_HERE / "operators.py", _HERE / "tree.py"))
-    stamp = tree / "made-by.txt"
+    # Results do not outlive the operators that they were made with.
+    makers, stamp = (Path(__file__).parent / "operators.py").read_text(), tree / "operators.txt"
     if not stamp.exists() or stamp.read_text() != makers:
         shutil.rmtree(tree, ignore_errors=True)
         tree.mkdir(parents=True)

@@ -249,7 +249,9 @@ def test_readers_need_nothing_but_a_path(tmp_path):
     assert FORMATS["recsys-challenge-2019"](path).sessions.num_steps == 2
     path = tmp_path / "log.csv"
     path.write_text("session,slate,click\na,x|y,x\n")
-    assert FORMATS["table"](path).sessions.num_steps == 1
+    plain = FORMATS["table"](path).sessions
+    assert plain.num_steps == 1
+    assert plain.states is plain.propensities is plain.users is plain.event_items is None
     folder = cikm_folder(tmp_path, CIKM_QUERIES, ["5;10;6", "5;20;2"], [])
     assert FORMATS["cikm-cup-2016"](folder).sessions.num_steps == 2
 
