@@ -6,6 +6,7 @@ import pytest
 
 from tests.mutation import report
 from tests.mutation.report import wilson
+from tests.mutation.tree import make_tree
 
 SOURCE = """
 from typing import Protocol
@@ -101,3 +102,29 @@ def test_the_report_counts_what_is_explained_and_what_is_not(tmp_path, monkeypat
     assert "Nobody reads it.\n\n```diff\n@@ a.py, f\n- x = 1\n+ x = 2\n```" in written
     assert "+ x = None" in written
     assert json.loads(report.SCORES.read_text())["planning"]["killed"] == 18
+
+
+def test_a_tree_follows_the_repository(tmp_path):
+    for name in ("irecgan_gym/planning/a.py", "irecgan_gym/b.py", "agents/c.py", "tests/test_d.py", "pyproject.toml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("# 1\n")
+    tree = make_tree(tmp_path, "planning")
+    assert {str(path.relative_to(tree)) for path in tree.rglob("*.py")} == {
+        "irecgan_gym/planning/a.py",
+        "irecgan_gym/b.py",
+        "irecgan_gym/agents/c.py",
+        "tests/test_d.py",
+    }
+    assert 'only_mutate = ["irecgan_gym/planning/*"]' in (tree / "pyproject.toml").read_text()
+    before = (tree / "irecgan_gym/b.py").stat().st_mtime_ns
+    (tmp_path / "tests/test_d.py").unlink()
+    (tmp_path / "agents/c.py").write_text("# 2\n")
+    assert make_tree(tmp_path, "planning") == tree
+    assert not (tree / "tests/test_d.py").exists()
+    assert (tree / "irecgan_gym/agents/c.py").read_text() == "# 2\n"
+    assert (tree / "irecgan_gym/b.py").stat().st_mtime_ns == before
+    # Verdicts of other operators are worth nothing.
+    (tree / "mutants").mkdir()
+    (tree / "operators.txt").write_text("others")
+    make_tree(tmp_path, "planning")
+    assert not (tree / "mutants").exists()

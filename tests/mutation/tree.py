@@ -47,8 +47,14 @@ def make_tree(repository: Path, folder: str) -> Path:
         tree.mkdir(parents=True)
         stamp.write_text(makers)
     parts = {"irecgan_gym": "irecgan_gym", "agents": "irecgan_gym/agents", "benchmarks": "irecgan_gym/benchmarks"}
+    copies = set()
     for source, target in (parts | {"tests": "tests"}).items():
-        _copy(repository / source, tree / target)
+        copies |= _copy(repository / source, tree / target)
+    for name in ("irecgan_gym", "tests"):
+        for path in (tree / name).rglob("*.py"):
+            if path not in copies:
+                path.unlink()
+                (tree / "mutants" / path.relative_to(tree)).unlink(missing_ok=True)
     settings = (repository / "pyproject.toml").read_text() + _mutmut_settings(folder)
     (tree / "pyproject.toml").write_text(settings)
     if folder == "kernels":
@@ -56,15 +62,19 @@ def make_tree(repository: Path, folder: str) -> Path:
     return tree
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(source: Path, target: Path) -> set[Path]:
+    """Copy what has changed; all files that are there now."""
+    copies = set()
     for path in source.rglob("*"):
         if path.is_dir() or "__pycache__" in path.parts:
             continue
         copy = target / path.relative_to(source)
+        copies.add(copy)
         if not copy.exists() or copy.read_bytes() != path.read_bytes():
             copy.parent.mkdir(parents=True, exist_ok=True)
             # The time of the copy, not of the source: mutmut makes the mutants of younger files again.
             shutil.copyfile(path, copy)
+    return copies
 
 
 def _mutmut_settings(folder: str) -> str:
