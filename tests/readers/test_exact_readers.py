@@ -1,5 +1,6 @@
 """What readers do by default and at their borders; their report and their command to the letter."""
 
+import gzip
 import inspect
 import time
 
@@ -283,3 +284,15 @@ def test_times_without_a_zone_are_utc_wherever_they_are_read(monkeypatch):
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+def test_the_end_of_a_truncated_file_is_missed_once(tmp_path):
+    # The quote that is opened near the end does not close: the lines behind it are read again.
+    lines = [f"s{number},x|y,x" for number in range(3000)]
+    lines[1200] = 's1200,"x|y,x'
+    path = tmp_path / "log.csv.gz"
+    whole = gzip.compress(("session,slate,click\n" + "\n".join(lines) + "\n").encode())
+    path.write_bytes(whole[: len(whole) // 2])
+    sessions, report = read(path, "table", on_error="skip")
+    assert sessions.num_steps > 1200
+    assert report.malformed_rows == {"truncated file": 1, "not a row of separated cells": 1}
