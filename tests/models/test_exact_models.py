@@ -16,6 +16,7 @@ from irecgan_gym.models.recall import RecallMemory
 from irecgan_gym.models.sequence_score import SequenceScore
 from irecgan_gym.models.slate_policy import SlatePolicy, UserModelPolicy
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
+from irecgan_gym.sessions import Sessions
 from tests.conftest import random_sessions
 from tests.models.test_recall import with_events
 from tests.models.test_sequence_score import HORIZON, observe_all, tiny_models
@@ -32,6 +33,8 @@ def test_borders_of_settings():
     with pytest.raises(ValueError, match="ending must be 'reward' or 'leave', got 'never'"):
         UserModelConfig(3, 1, "never")
     assert EncoderConfig(num_layers=1, hidden_size=1, embedding_size=1).hidden_size == 1
+    for cell in ("lstm", "gru"):
+        assert EncoderConfig(cell).cell == cell
     for name in ("num_layers", "hidden_size", "embedding_size"):
         with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
             EncoderConfig(**{name: 0})
@@ -199,3 +202,39 @@ def test_slates_are_drawn_in_blocks_of_states(elements, monkeypatch):
     chances = policy.log_probabilities(policy.encoder.output(state)).exp()
     shares = torch.stack([(slates[:, :, 0] == item).float().mean(1) for item in range(9)], dim=1)
     torch.testing.assert_close(shares, chances, atol=0.1, rtol=0)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("recall", [False, True])
+def test_clicked_items_have_the_log_probabilities_of_the_softmax(cell, recall, rng):
+    sessions = random_sessions(rng, leave=True)
+    shape = EncoderConfig(cell=cell, hidden_size=5, embedding_size=4, recall=recall)
+    policy = build(lambda: SlatePolicy(sessions.num_items, 3, shape), torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        policy.head.bias.copy_(torch.linspace(-1, 1, sessions.num_items))
+    batch = SessionTensors(sessions, leave_option=True).batch(np.arange(len(sessions)))
+    weight, bias = policy.head.weight, policy.head.bias
+    for row, (hidden, click, found) in enumerate(
+        zip(policy.encoder(batch), batch.clicks.tolist(), policy.click_log_probabilities(batch), strict=True)
+    ):
+        query = policy.head.queries(hidden[None])[0] if recall else hidden
+        logits = weight @ query + bias
+        torch.testing.assert_close(policy.logits(hidden[None])[0], logits)
+        expected = torch.tensor(0.0) if click == sessions.num_items else logits.log_softmax(0)[click]
+        torch.testing.assert_close(found, expected, msg=str(row))
+
+
+def test_a_catalogue_of_one_item_is_chosen_for_certain():
+    sessions = Sessions.from_columns(num_items=1, lengths=[2], slates=[[0], [0]], clicks=[0, 1], rewards=[1, 0])
+    policy = build(lambda: SlatePolicy(1, 1, TINY), torch.Generator().manual_seed(0))
+    batch = SessionTensors(sessions, leave_option=True).batch(np.array([0]))
+    assert policy.click_log_probabilities(batch).tolist() == [0, 0]
+
+
+def test_models_are_loaded_where_new_ones_are_made(tmp_path):
+    model = UserModel.create(UserModelConfig(5, 2, encoder=TINY), seed=0)
+    model.save(tmp_path / "model")
+    assert UserModel.load(tmp_path / "model").device == model.device
+    assert UserModel.load(tmp_path / "model", device="meta").device.type == "meta"
+    judge = Discriminator.create(DiscriminatorConfig(5, TINY), seed=0)
+    assert judge.preference.weight.device == model.device
