@@ -12,6 +12,7 @@ from irecgan_gym.models.building import build, resolve_device
 from irecgan_gym.models.discriminator import Discriminator, DiscriminatorConfig
 from irecgan_gym.models.encoder import EncoderConfig, RecurrentEncoder
 from irecgan_gym.models.heads import PositionTerm
+from irecgan_gym.models.predictor_policy import PredictorPolicy, _Memoryless, _StateLayout
 from irecgan_gym.models.recall import RecallMemory
 from irecgan_gym.models.sequence_score import SequenceScore
 from irecgan_gym.models.slate_policy import SlatePolicy, UserModelPolicy
@@ -238,3 +239,31 @@ def test_models_are_loaded_where_new_ones_are_made(tmp_path):
     assert UserModel.load(tmp_path / "model", device="meta").device.type == "meta"
     judge = Discriminator.create(DiscriminatorConfig(5, TINY), seed=0)
     assert judge.preference.weight.device == model.device
+
+
+def test_states_of_several_layers_are_taken_apart_by_session():
+    one, two = (np.arange(2.0 * number * 3).reshape(2, number, 3).astype(np.float32) for number in (1, 2))
+    layout = _StateLayout.of((one, one[0]), (two, two[0]))
+    assert layout.width == 9
+    rows = layout.flatten((two, two[0]))
+    np.testing.assert_array_equal(rows, [[0, 1, 2, 6, 7, 8, 0, 1, 2], [3, 4, 5, 9, 10, 11, 3, 4, 5]])
+    for restored, part in zip(layout.restore(rows[::-1]), (two[:, ::-1], two[0, ::-1]), strict=True):
+        np.testing.assert_array_equal(restored, part)
+        assert restored.dtype == np.float32
+    single = _StateLayout.of(one, two)
+    np.testing.assert_array_equal(single.restore(single.flatten(two)), two)
+    assert _StateLayout.of(None, None).width == 0
+
+
+def test_what_a_policy_draws_from_numpys_global_generator_is_seeded_and_forgotten():
+    def choose(clicks):
+        return np.random.randint(0, 50, (len(clicks), 2))  # noqa: NPY002
+
+    policy = PredictorPolicy(_Memoryless(choose), 50, "cpu")
+    state = policy.start(20)
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    first, again, other = (policy.sample(state, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert first.dtype == torch.int64
