@@ -1,4 +1,6 @@
-"""Training loops of one network: stopping, restoring, clipping, shuffling, and what is filled in where it is left out."""
+"""Training of one network: stopping, restoring, clipping, shuffling, and the defaults of what is left out."""
+
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -42,7 +44,7 @@ def test_early_stopping_counts_from_the_best_and_puts_it_back():
         seen.append((best.update(loss), best.should_stop))
     assert seen == [(True, False), (True, False), (False, False), (False, True)]
     best.restore()
-    assert float(module.weight) == 1
+    assert module.weight.item() == 1
     assert best.loss == 1
 
 
@@ -76,7 +78,7 @@ def test_the_learning_rate_and_the_weight_decay_are_those_of_the_settings():
         module.weight.fill_(1.0)
     ClippedAdamW(module, FitConfig(learning_rate=0.1, weight_decay=0.5)).step(module.weight.sum())
     # AdamW: w - lr * decay * w - lr * sign(gradient) in the first step.
-    assert float(module.weight) == pytest.approx(1 - 0.05 - 0.1, abs=1e-5)
+    assert module.weight.item() == pytest.approx(1 - 0.05 - 0.1, abs=1e-5)
 
 
 def scripted_validation(monkeypatch, log_likelihoods):
@@ -128,7 +130,7 @@ def test_each_epoch_sees_every_session_once_in_an_order_of_its_own(batches, rng)
     for _ in range(2):
         user_model_epoch(model, data, optimizer, fit, generator)
     assert [len(batch) for batch in batches] == [8, 8, 4] * 2
-    first, second = (sum(part, []) for part in (batches[:3], batches[3:]))
+    first, second = (list(chain(*part)) for part in (batches[:3], batches[3:]))
     assert sorted(first) == sorted(second) == list(range(20))
     assert first not in (second, list(range(20)))
     assert second != list(range(20))
