@@ -267,3 +267,47 @@ def test_what_a_policy_draws_from_numpys_global_generator_is_seeded_and_forgotte
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert first.dtype == torch.int64
+
+
+def test_a_predictor_is_told_which_sessions_begin():
+    class Counting:
+        """Its state counts the steps of each session."""
+
+        def __init__(self):
+            self.asked = []
+
+        def predict(self, observation, state=None, episode_start=None, deterministic=False):
+            self.asked.append((observation.tolist(), None if state is None else state.tolist(), episode_start.tolist()))
+            steps = np.zeros((len(observation), 1)) if state is None else state
+            slates = np.tile([0, 1], (len(observation), 1))
+            return slates, np.where(np.asarray(episode_start)[:, None], 0, steps) + 1
+
+    predictor = Counting()
+    policy = PredictorPolicy(predictor, 9, "cpu")
+    state = policy.start(2)
+    predictor.asked.clear()
+    policy.sample(state, torch.Generator())
+    older = policy.observe(torch.tensor([3, 4]), state)
+    mixed = torch.stack([older[0], policy.start(1)[0]])
+    policy.sample(mixed, torch.Generator())
+    policy.sample(policy.observe(torch.tensor([5, 6]), mixed), torch.Generator())
+    assert predictor.asked == [
+        ([9, 9], None, [True, True]),
+        ([9, 9], None, [True, True]),
+        ([3, 9], [[1], [0]], [False, True]),
+        ([3, 9], [[1], [0]], [False, True]),
+        ([5, 6], [[2], [1]], [False, False]),
+    ]
+
+
+def test_a_memory_of_clicks_alone_takes_no_notice_of_events(rng):
+    bare = random_sessions(rng)
+    log = with_events(bare, rng)
+    encoder = build(
+        lambda: RecurrentEncoder(log.num_items, EncoderConfig(hidden_size=5, embedding_size=4, recall=True)),
+        torch.Generator().manual_seed(0),
+    )
+    outputs = [
+        encoder(SessionTensors(sessions, leave_option=False).batch(np.arange(len(log)))) for sessions in (bare, log)
+    ]
+    assert torch.equal(*outputs)
