@@ -16,9 +16,12 @@ FOLDERS: dict[str, tuple[str, ...]] = {
 }
 # Tests that draw many sessions, or start processes: slow, and what they show is shown by others.
 _LEFT_OUT = (
+    "tests/agents/references/test_pg_limit.py::test_pg_comes_near_its_limit_and_not_past_it",
     "tests/kernels/test_jit.py",
     "tests/models/test_discriminator.py::test_it_learns_to_tell_two_kinds_of_sessions_apart",
     "tests/models/test_heads.py::test_a_fitted_term_takes_the_place_and_leaves_the_items_alone",
+    "tests/models/test_sequence_score.py::test_rollouts_match_a_loop_over_single_sessions",
+    "tests/models/test_sequence_score.py::test_many_rollouts_have_the_exact_expectation",
     "tests/models/test_user_model.py::test_fitting_finds_a_known_user",
     "tests/readers/test_formats.py::test_millions_of_items_are_no_burden",
     "tests/readers/test_formats.py::test_the_command_runs_without_torch",
