@@ -17,8 +17,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 def main() -> None:
     """Run the mutants of the folders, and write the report."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folders", nargs="*", choices=[[], *FOLDERS], help="all without any")
+    parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
+    # Without any, argparse looks for the empty list among the choices.
+    parser.add_argument("folders", nargs="*", choices=[[], *FOLDERS], metavar="FOLDER", help="all without any")
     parser.add_argument("--sample", help="number of mutants of each folder, drawn at random; all without it")
     parser.add_argument("--seed", default="0", help="of the sample")
     parser.add_argument("--children", default="1", help="processes at a time")
