@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import gymnasium as gym
 import numpy as np
 import torch
-from gymnasium.vector import AutoresetMode
 from irecgan_gym.agents.policy_gradient import PGConfig, ReturnsData, offline_rewards
 from numpy.typing import NDArray
 from torch import nn
 
-from irecgan_gym.envs.user_model_vector import UserModelVectorEnv
+from irecgan_gym.collection import collect
 from irecgan_gym.kernels.low_precision import LowPrecision, Precision
+from irecgan_gym.models.predictor_policy import PolicyPredictor
 from irecgan_gym.models.sequence_score import SequenceScore
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.models.user_model import UserModel
@@ -93,63 +92,13 @@ def generate_sessions(
         precision: of large matrix products (see :class:`~irecgan_gym.kernels.low_precision.LowPrecision`).
     """
     lowered = LowPrecision(precision)
-    return _generate(lowered(policy), lowered(user_model), num_sessions, max_session_steps, seed)
-
-
-@torch.no_grad()
-def _generate(
-    policy: SlatePolicy, user_model: UserModel, num_sessions: int, max_session_steps: int, seed: int
-) -> Sessions:
-    env = gym.make_vec(
+    return collect(
+        PolicyPredictor(lowered(policy)),
         "UserModel-v0",
-        num_envs=num_sessions,
-        user_model=user_model,
-        slate_size=policy.slate_size,
-        max_episode_steps=max_session_steps,
-        autoreset_mode=AutoresetMode.DISABLED,
-    )
-    assert isinstance(env, UserModelVectorEnv)
-    device = policy.device
-    env_seed, slate_seed = np.random.SeedSequence(seed).generate_state(2)
-    generator = torch.Generator(device).manual_seed(int(slate_seed))
-    env.reset(seed=int(env_seed))
-    state, sessions = policy.start(num_sessions), np.arange(num_sessions)
-    # All sessions begin in the same state.
-    slates = policy.sample(state[:1], generator, draws=num_sessions)
-    history: list[dict[str, NDArray[Any]]] = []
-    while True:
-        clicks, rewards, terminated, truncated, info = env.step(slates.cpu().numpy())
-        history.append(
-            {
-                "session": sessions,
-                "slate": info["slate"],
-                "click": clicks,
-                "reward": rewards,
-                "truncated": truncated & ~terminated,
-            }
-        )
-        going = np.flatnonzero(~(terminated | truncated))
-        if len(going) == 0:
-            break
-        sessions = sessions[going]
-        rows = torch.from_numpy(going).to(device)
-        state = policy.observe(torch.from_numpy(clicks[going]).to(device), state[rows])
-        slates = policy.sample(state, generator)
-        if len(going) < env.num_envs:
-            env = env.branch(going)
-
-    steps = {name: np.concatenate([step[name] for step in history]) for name in history[0]}
-    order = np.argsort(steps["session"], kind="stable")
-    column = {name: values[order] for name, values in steps.items()}
-    lengths = np.bincount(column["session"], minlength=num_sessions)
-    return Sessions.from_columns(
-        num_items=policy.num_items,
-        lengths=lengths,
-        slates=column["slate"],
-        clicks=column["click"],
-        rewards=column["reward"],
-        truncated=column["truncated"][np.cumsum(lengths) - 1],
-        provenance={"source": "UserModel-v0", "seed": seed},
+        num_sessions,
+        seed,
+        max_session_steps=max_session_steps,
+        env_kwargs={"user_model": lowered(user_model), "slate_size": policy.slate_size},
     )
 
 
@@ -180,7 +129,10 @@ def generate_adversarial_sessions(
         num_rollouts=score.num_rollouts,
         max_session_steps=score.max_session_steps,
     )
-    sessions = _generate(lowered(policy), score.user_model, num_sessions, score.max_session_steps, seed)
+    # The networks have that precision already.
+    sessions = generate_sessions(
+        lowered(policy), score.user_model, num_sessions, max_session_steps=score.max_session_steps, seed=seed
+    )
     reward = SessionAdversarialReward(score, mode="generation", lambda_r=lambda_r)
     rescaled = reward.rescale(sessions, seed=seed)
     return Generated(sessions, rescaled.rewards.astype(np.float32), rescaled.q.astype(np.float32))

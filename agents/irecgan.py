@@ -11,7 +11,7 @@ from irecgan_gym.agents.pgu import PGUConfig
 from irecgan_gym.agents.policy_agent import PolicyAgent
 from irecgan_gym.agents.policy_gradient import PolicyUpdates, fit_policy
 
-from irecgan_gym.evaluation.fidelity import fidelity
+from irecgan_gym.evaluation.user_model_fidelity import fidelity
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.discriminator import Discriminator, DiscriminatorConfig
 from irecgan_gym.models.fitting import (

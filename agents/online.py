@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from irecgan_gym.agents.base import Agent
 from irecgan_gym.agents.irecgan import IRecGAN, IRecGANConfig
-from irecgan_gym.agents.on_policy import OnPolicyUpdates, collect_sessions
+from irecgan_gym.agents.on_policy import OnPolicyUpdates
 from irecgan_gym.agents.pg import PG
 from irecgan_gym.agents.pgu import PGUConfig
 from irecgan_gym.agents.presets import make_agent, preset
 
+from irecgan_gym.collection import collect
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions, concatenate
 
@@ -173,7 +174,7 @@ class OnlineLearner:
             sizes.append(num_sessions % self._sessions_per_update)
         played, losses = [], []
         for size, batch_seed in zip(sizes, np.random.SeedSequence(seed).generate_state(len(sizes)), strict=True):
-            sessions = collect_sessions(self.agent, env, size, seed=int(batch_seed), env_kwargs=env_kwargs)
+            sessions = collect(self.agent, env, size, seed=int(batch_seed), env_kwargs=env_kwargs)
             played.append(sessions)
             if self._online is not None:
                 losses.append(self._online.update(sessions))

@@ -17,7 +17,7 @@ from irecgan_gym.agents.policy_gradient import (
     offline_rewards,
 )
 
-from irecgan_gym.evaluation.fidelity import fidelity
+from irecgan_gym.evaluation.user_model_fidelity import fidelity
 from irecgan_gym.kernels.low_precision import Precision, check_precision
 from irecgan_gym.models.fitting import FitConfig, fit_user_model
 from irecgan_gym.models.slate_policy import SlatePolicy
