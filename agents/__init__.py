@@ -7,6 +7,7 @@ from irecgan_gym.agents.lstm import LSTM, LSTMD, LSTMConfig, LSTMDConfig
 from irecgan_gym.agents.pg import PG, PGC
 from irecgan_gym.agents.pgis import PGIS, PGISConfig
 from irecgan_gym.agents.pgu import ACU, PGU, ACUConfig, PGUConfig
+from irecgan_gym.agents.policy_agent import PolicyAgent
 from irecgan_gym.agents.policy_gradient import PGCConfig, PGConfig
 from irecgan_gym.agents.presets import (
     AGENT_NAMES,
@@ -53,6 +54,7 @@ __all__ = [
     "PGISConfig",
     "PGLimit",
     "PGUConfig",
+    "PolicyAgent",
     "PopularityPolicy",
     "PresetName",
     "RandomPolicy",

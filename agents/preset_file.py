@@ -1,14 +1,14 @@
-"""Presets as files: the settings of every agent, all of them spelt out, and where they come from."""
+"""Preset files: the settings of every agent that differ from its defaults, and where they come from."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from irecgan_gym.storage.files import from_json, missing_keys, write_atomically
+from irecgan_gym.storage.files import write_atomically
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,8 @@ class PresetEntry:
 
     Attributes:
         settings: an instance of the agent's ``config_type``.
-        provenance: JSON-compatible; where the settings come from, e.g. a section of the paper, or the command and the
-            scores that chose them.
+        provenance: origin of the settings, JSON-compatible, e.g. a section of the paper, or the command and the scores
+            that chose them.
     """
 
     settings: Any
@@ -26,15 +26,16 @@ class PresetEntry:
 
 
 def read_preset_file(path: Path, config_types: Mapping[str, type[Any]]) -> dict[str, PresetEntry]:
-    """The entries of all agents in a preset file.
+    """Return the entries of all agents in a preset file.
 
     Args:
-        path: a JSON file with ``settings`` and ``provenance`` of each agent.
-        config_types: of all agents, by name.
+        path: a JSON file with ``provenance`` and ``settings`` of each agent; settings that it does not name have their
+            defaults.
+        config_types: classes of the settings of all agents, by name.
 
     Raises:
-        ValueError: not JSON, an agent or a setting that is missing or unknown, a setting out of range, or no
-            provenance; with the file and the key.
+        ValueError: not JSON, an agent that is missing, an agent or a setting that is unknown, a setting out of range,
+            or no provenance; with the file and the key.
     """
     try:
         agents = json.loads(path.read_text(encoding="utf-8"))
@@ -45,12 +46,40 @@ def read_preset_file(path: Path, config_types: Mapping[str, type[Any]]) -> dict[
 
 
 def write_preset_file(path: Path, entries: Mapping[str, PresetEntry]) -> None:
-    """Replace a preset file as a whole."""
+    """Replace a preset file as a whole, with the settings that differ from the defaults of their classes."""
     agents = {
-        name: {"provenance": dict(entry.provenance), "settings": asdict(entry.settings)}
+        name: {"provenance": dict(entry.provenance), "settings": differences(entry.settings, type(entry.settings)())}
         for name, entry in entries.items()
     }
     write_atomically(path, (json.dumps(agents, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def differences(settings: Any, defaults: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass that differ from those of another, JSON-compatible; nested as they are."""
+    found: dict[str, Any] = {}
+    for field in fields(settings):
+        value, default = getattr(settings, field.name), getattr(defaults, field.name)
+        if value != default:
+            found[field.name] = differences(value, default) if is_dataclass(value) else value
+    return found
+
+
+def changed(settings: Any, values: Any) -> Any:
+    """Return a dataclass with other values for some of its fields, in those of its dataclasses too.
+
+    Raises:
+        ValueError: values for fields that there are not, or that the dataclass refuses.
+    """
+    if not isinstance(values, dict):
+        raise ValueError(f"{type(settings).__name__} takes an object of settings, got {values!r}")
+    known = {field.name for field in fields(settings)}
+    if unknown := sorted(values.keys() - known):
+        raise ValueError(f"{type(settings).__name__} has no field {unknown[0]!r}; it has {sorted(known)}")
+    present = {name: getattr(settings, name) for name in values}
+    return replace(
+        settings,
+        **{name: changed(old, values[name]) if is_dataclass(old) else values[name] for name, old in present.items()},
+    )
 
 
 def _entry(where: str, values: Any, config_type: type[Any]) -> PresetEntry:
@@ -58,11 +87,9 @@ def _entry(where: str, values: Any, config_type: type[Any]) -> PresetEntry:
     if not isinstance(values["provenance"], dict) or not values["provenance"]:
         raise ValueError(f"{where}: 'provenance' must say where the settings come from")
     try:
-        settings = from_json(config_type, values["settings"])
-    except (TypeError, ValueError, AttributeError) as error:
+        settings = changed(config_type(), values["settings"])
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{where}: 'settings': {error}") from error
-    if missing := list(missing_keys(config_type, values["settings"])):
-        raise ValueError(f"{where}: 'settings' has no {missing[0]!r}")
     return PresetEntry(settings, values["provenance"])
 
 

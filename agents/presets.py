@@ -1,8 +1,10 @@
-"""Agents by name, and their settings by preset."""
+"""Agents by name, those of other packages too, and their settings by preset."""
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import replace
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -24,8 +26,12 @@ PresetName = Literal["fast", "paper", "tuned"]
 PRESET_NAMES: tuple[PresetName, ...] = get_args(PresetName)
 
 
+ENTRY_POINTS = "irecgan_gym.agents"
+"""Group of the entry points by which other packages offer agents."""
+
+
 def preset_file(name: str) -> Path:
-    """Where a preset is stored.
+    """Return the file of a preset.
 
     Raises:
         ValueError: an unknown preset.
@@ -36,7 +42,7 @@ def preset_file(name: str) -> Path:
 
 
 def preset_entries(name: str) -> dict[str, PresetEntry]:
-    """A preset of all agents, with its provenance.
+    """Return the preset of all agents of this package, with its provenance.
 
     Raises:
         ValueError: an unknown preset.
@@ -45,10 +51,13 @@ def preset_entries(name: str) -> dict[str, PresetEntry]:
 
 
 def preset(agent: str, name: str) -> Any:
-    """Settings of an agent, an instance of its class's ``config_type``.
+    """Return the settings of an agent, an instance of its class's ``config_type``.
+
+    An agent of another package has the settings that its class holds under this name in a mapping ``presets``, or else
+    the defaults of its ``config_type``.
 
     Args:
-        agent: one of :data:`AGENT_NAMES`.
+        agent: a name that :func:`agent_class` takes.
         name: ``"fast"``, 1x64 LSTM and early stopping, for two CPU cores; ``"paper"``, §7.1's sizes (2x512 LSTM,
             embeddings of 50, gamma 0.9, lambda_r 3, lambda_p 1, one generated to ten offline sessions) with the
             learning rates of the authors' code; or ``"tuned"``, chosen by ``python -m benchmarks.tune``.
@@ -56,47 +65,73 @@ def preset(agent: str, name: str) -> Any:
     Raises:
         ValueError: an unknown agent or preset.
     """
-    entries = preset_entries(name)
-    agent_class(agent)
-    return entries[agent].settings
+    file_entries = preset_entries(name)
+    kind = agent_class(agent)
+    if agent in file_entries:
+        return file_entries[agent].settings
+    own = getattr(kind, "presets", {})
+    return own[name] if name in own else kind.config_type()
 
 
 def with_ending(config: Any, ending: Literal["reward", "leave"]) -> Any:
-    """The same settings of an agent, for users whose sessions end in this way; unchanged where it has no user model."""
+    """Return the settings for users whose sessions end in this way; the same ones where there is no user model."""
     if isinstance(config, LSTMDConfig):
         return replace(config, irecgan=replace(config.irecgan, ending=ending))
     return replace(config, ending=ending) if isinstance(config, UserModelSettings) else config
 
 
 def agent_class(name: str) -> type[PolicyAgent[Any]]:
-    """The class of an agent.
+    """Return the class of an agent.
+
+    Args:
+        name: one of :data:`AGENT_NAMES`; ``"module:Class"``, any class of :class:`PolicyAgent`'s kind that can be
+            imported; or the name of an entry point in the group :data:`ENTRY_POINTS`.
 
     Raises:
-        ValueError: an unknown agent.
+        ValueError: an unknown name, a module or a class that cannot be imported, or a class that is no agent.
     """
-    if name not in _CLASSES:
-        raise ValueError(f"agent must be one of {AGENT_NAMES}, got {name!r}")
-    return _CLASSES[name]
+    if name in _CLASSES:
+        return _CLASSES[name]
+    if ":" in name:
+        return _checked(name, _imported(name))
+    found = entry_points(group=ENTRY_POINTS)
+    if name in found.names:
+        try:
+            return _checked(name, found[name].load())
+        except (ImportError, AttributeError) as error:
+            raise ValueError(f"agent {name!r} (entry point {found[name].value!r}): {error}") from error
+    offered = (*AGENT_NAMES, *sorted(found.names))
+    raise ValueError(f"agent must be one of {offered} or 'module:Class', got {name!r}")
+
+
+def _imported(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"agent {name!r}: {error}; it must be 'module:Class' of a module on sys.path") from error
+
+
+def _checked(name: str, found: Any) -> type[PolicyAgent[Any]]:
+    if not (isinstance(found, type) and issubclass(found, PolicyAgent)):
+        raise ValueError(f"agent {name!r} must be a class that extends irecgan_gym.agents.PolicyAgent, got {found!r}")
+    if missing := [attribute for attribute in ("kind", "config_type") if not hasattr(found, attribute)]:
+        raise ValueError(f"agent {name!r}: the class {found.__name__} has no {missing[0]!r}")
+    return found
 
 
 def make_agent(
-    name: str,
-    *,
-    num_items: int,
-    slate_size: int,
-    config: Any,
-    seed: int,
-    device: str = "auto",
+    name: str, *, num_items: int, slate_size: int, config: Any = None, seed: int = 0, device: str = "auto"
 ) -> PolicyAgent[Any]:
-    """A new agent by name.
+    """Make a new agent by name.
 
     Args:
-        name: one of :data:`AGENT_NAMES`.
+        name: a name that :func:`agent_class` takes.
         num_items: size of the catalogue, n.
         slate_size: items to show at a time, k.
-        config: the agent's settings, e.g. from :func:`preset`.
+        config: the agent's settings, e.g. from :func:`preset`; its defaults when None.
         seed: of the agent's parameters, training and samples.
-        device: ``"auto"``, ``"cpu"``, ``"cuda"``...
+        device: where the networks are, ``"auto"``, ``"cpu"``, ``"cuda"``...
 
     Raises:
         ValueError: an unknown agent.

@@ -1,10 +1,13 @@
-"""Presets as files: complete, true to the settings' classes, and refused with file and key where they are damaged."""
+"""Presets and agents by name: read without loss, refused with file and key where damaged, open to other packages."""
 
+import hashlib
 import json
+import sys
 from dataclasses import asdict, replace
 
+import numpy as np
 import pytest
-from irecgan_gym.agents import AGENT_NAMES, PRESET_NAMES, agent_class, preset
+from irecgan_gym.agents import AGENT_NAMES, PG, PRESET_NAMES, PGConfig, agent_class, make_agent, preset
 from irecgan_gym.agents.preset_file import read_preset_file, write_preset_file
 from irecgan_gym.agents.presets import preset_entries, preset_file
 
@@ -53,18 +56,13 @@ def damaged(tmp_path, damage):
         (lambda values: values.update(dqn={}), "mine.json has an unknown 'dqn'"),
         (lambda values: values["pg"].pop("provenance"), "mine.json: pg has no 'provenance'"),
         (lambda values: values["pg"].update(provenance={}), "mine.json: pg: 'provenance' must say"),
-        (lambda values: values["pg"]["settings"].pop("gamma"), "mine.json: pg: 'settings' has no 'gamma'"),
-        (
-            lambda values: values["irecgan"]["settings"]["user_model_fit"].pop("patience"),
-            "mine.json: irecgan: 'settings' has no 'user_model_fit.patience'",
-        ),
         (lambda values: values["pg"]["settings"].update(gama=1), "mine.json: pg: 'settings': .* no field 'gama'"),
         (
-            lambda values: values["pg"]["settings"]["fit"].update(momentum=1),
+            lambda values: values["pg"]["settings"].update(fit={"momentum": 1}),
             "mine.json: pg: 'settings': FitConfig has no field 'momentum'",
         ),
         (lambda values: values["pg"]["settings"].update(gamma=2), "mine.json: pg: 'settings': gamma must be from 0"),
-        (lambda values: values["pg"]["settings"].update(fit=None), "mine.json: pg: 'settings': "),
+        (lambda values: values["pg"]["settings"].update(fit=None), "FitConfig takes an object of settings, got None"),
     ],
 )
 def test_damaged_files_are_refused_with_file_and_key(damage, message, tmp_path):
@@ -84,3 +82,90 @@ def test_settings_change_in_the_file_alone(tmp_path):
     write_preset_file(tmp_path / "mine.json", entries)
     assert read_preset_file(tmp_path / "mine.json", TYPES)["pg"].settings.gamma == 0.5
     assert preset("pg", "fast").gamma == 0.9
+
+
+def test_a_preset_file_names_what_differs_from_the_defaults_alone():
+    settings = {agent: entry["settings"] for agent, entry in json.loads(preset_file("fast").read_text()).items()}
+    assert settings == {agent: {} for agent in AGENT_NAMES}
+    paper = json.loads(preset_file("paper").read_text())["pg"]["settings"]
+    assert paper["encoder"] == {"num_layers": 2, "hidden_size": 512, "embedding_std": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        ("fast", "6bb66a887f7d537b"),
+        ("paper", "b514b602ae12030b"),
+        ("tuned", "2d082bf5d37bb498"),
+    ],
+)
+def test_defaults_that_change_do_not_change_presets_unnoticed(name, digest):
+    """Published results were made with these settings; where they change on purpose, so do the digests."""
+    resolved = {agent: asdict(preset(agent, name)) for agent in AGENT_NAMES}
+    assert hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()[:16] == digest
+
+
+OWN_AGENT = """
+from irecgan_gym.agents import PG, PGConfig
+
+class Mine(PG):
+    kind = "mine"
+
+class Tuned(PG):
+    kind = "tuned-pg"
+    presets = {"paper": PGConfig(gamma=0.5)}
+
+class Stranger:
+    pass
+
+number = 3
+"""
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """An installed distribution with agents of its own and entry points for them."""
+    (tmp_path / "own_agents.py").write_text(OWN_AGENT)
+    information = tmp_path / "own_agents-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: own-agents\nVersion: 1.0\n")
+    points = {"mine": "own_agents:Mine", "lost": "own_agents:Lost", "odd": "own_agents:Stranger"}
+    lines = [f"{name} = {value}" for name, value in points.items()]
+    (information / "entry_points.txt").write_text("\n".join(["[irecgan_gym.agents]", *lines]) + "\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    sys.modules.pop("own_agents", None)
+
+
+@pytest.mark.parametrize("name", ["mine", "own_agents:Mine"])
+def test_agents_of_other_packages_are_made_by_name(name, package):
+    agent = make_agent(name, num_items=5, slate_size=2, device="cpu")
+    assert (agent.kind, type(agent).__name__) == ("mine", "Mine")
+    assert isinstance(agent, PG)
+    assert agent.predict(np.array([5]))[0].shape == (1, 2)
+    assert preset(name, "paper") == PGConfig()
+
+
+def test_an_agent_may_bring_presets_of_its_own(package):
+    assert preset("own_agents:Tuned", "paper").gamma == 0.5
+    assert preset("own_agents:Tuned", "fast") == PGConfig()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("dqn", r"agent must be one of .*'lost', 'mine', 'odd'\) or 'module:Class', got 'dqn'"),
+        ("no_such_module:Mine", "agent 'no_such_module:Mine': No module named 'no_such_module'"),
+        ("own_agents:Missing", "agent 'own_agents:Missing': .* has no attribute 'Missing'"),
+        ("own_agents:", "agent 'own_agents:': .*it must be 'module:Class'"),
+        (":Mine", "agent ':Mine': .*it must be 'module:Class'"),
+        ("own_agents:number", "agent 'own_agents:number' must be a class that extends .*PolicyAgent, got 3"),
+        ("own_agents:Stranger", "must be a class that extends irecgan_gym.agents.PolicyAgent"),
+        ("lost", "agent 'lost' \\(entry point 'own_agents:Lost'\\): .* has no attribute 'Lost'"),
+        ("odd", "agent 'odd' must be a class that extends irecgan_gym.agents.PolicyAgent"),
+        ("irecgan_gym.agents:PolicyAgent", "the class PolicyAgent has no 'kind'"),
+    ],
+)
+def test_names_of_what_is_no_agent_are_refused(name, message, package):
+    with pytest.raises(ValueError, match=message):
+        agent_class(name)
