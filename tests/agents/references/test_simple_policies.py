@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from irecgan_gym.agents import PopularityPolicy, RandomPolicy
+from irecgan_gym.agents import MaxReward, PopularityPolicy, RandomPolicy
 
+from irecgan_gym.mdp import draw_mdp
 from irecgan_gym.sessions import Sessions
 
 
@@ -97,3 +98,12 @@ def test_a_saved_policy_comes_back_as_it_was(options, tmp_path):
     assert (again.per_impression, again.smoothing) == (policy.per_impression, policy.smoothing)
     np.testing.assert_array_equal(scores(again), scores(policy))
     np.testing.assert_array_equal(again.predict(np.full(9, 5))[0], policy.predict(np.full(9, 5))[0])
+
+
+def test_states_at_their_borders():
+    mdp = draw_mdp(3, 5, 0)
+    policy = MaxReward(mdp, 2)
+    assert policy.predict(np.array([0, 2]))[0].tolist() == mdp.ranked_items()[[0, 2], :2].tolist()
+    for wrong in (-1, 3):
+        with pytest.raises(ValueError, match=f"MaxReward observes states from 0 to 2, got {wrong}"):
+            policy.predict(np.array([0, wrong]))
