@@ -57,13 +57,13 @@ def chosen_log_probabilities(
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
     # Under autocast, some of PyTorch's networks give numbers of a lower type, and sums of gradients need the full one.
     hidden = hidden.to(weight.dtype)
+    if rows is None:
+        rows = torch.arange(len(hidden), device=hidden.device)
     if hidden.is_cuda and dtype != hidden.dtype:
         # Products in bfloat16 are planned for each shape, which takes longer than a launch: few shapes, planned once.
         hidden = F.pad(hidden, (0, 0, 0, -len(hidden) % _GPU_ROUND))
     if block_elements is None:
         block_elements = _GPU_BLOCK_ELEMENTS if hidden.is_cuda else BLOCK_ELEMENTS
-    if rows is None:
-        rows = torch.arange(len(hidden), device=hidden.device)
     in_one_block = len(hidden) * len(weight) <= block_elements
     if len(weight) <= few_items and in_one_block and dtype == hidden.dtype and device == "cpu":
         return F.linear(hidden, weight, bias).log_softmax(-1)[rows, chosen]
