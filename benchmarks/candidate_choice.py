@@ -73,7 +73,7 @@ class Trial:
 
     @property
     def beats_default(self) -> bool:
-        """Whether the gain is more than its standard error."""
+        """Tell whether the gain is more than its standard error."""
         return self.gain.mean > self.standard_error
 
 

@@ -95,7 +95,7 @@ class Evidence:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the 95% interval lies on one side of 0."""
+        """Verdict by the side of 0 on which the 95% interval lies."""
         if self.difference.low > 0:
             return Verdict.HOLDS
         return Verdict.FAILS if self.difference.high < 0 else Verdict.UNDECIDED

@@ -1,4 +1,4 @@
-"""What the commands need beside the package itself, and how to install it."""
+"""Packages that the commands need beside the suite itself, and the line that installs them."""
 
 from __future__ import annotations
 

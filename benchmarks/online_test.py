@@ -1,4 +1,4 @@
-"""What the experiments in simulated environments share: the log of a seed, policies to compare with, deployment."""
+"""Shared parts of experiments in simulated environments: the log of a seed, policies to compare with, deployment."""
 
 from __future__ import annotations
 

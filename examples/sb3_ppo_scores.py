@@ -65,7 +65,7 @@ def make_agent(envs: NativeVecEnv, seed: int) -> PPO:
 
 
 def mean_reward(agent: PPO) -> float:
-    """What the agent earns in a session of a new user, on average over 1,000."""
+    """Return the mean reward of the agent in 1,000 sessions of new users."""
     mean, _ = evaluate_policy(agent, make_envs(200, seed=1), 1000, warn=False)
     return float(mean)
 

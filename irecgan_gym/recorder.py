@@ -1,4 +1,4 @@
-"""Where training reports its numbers: a line in the terminal, TensorBoard, W&B, MLflow, or an object of your own."""
+"""Recorders of the numbers of training: a line in the terminal, TensorBoard, W&B, MLflow, or an object of your own."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def check_slates(actions: Any, shape: tuple[int, ...], num_items: int) -> Slates
 
 
 def distinct_slates(slates: Slates, duplicates: str, num_items: int, rng: np.random.Generator) -> Slates:
-    """What users see: every slot that repeats an earlier item is filled with a random other item.
+    """Return the slates that users see: every slot that repeats an earlier item is filled with a random other item.
 
     Users always see k different items: they must click, so a shorter list of excellent items would beat every honest
     slate.
@@ -82,7 +82,7 @@ def distinct_slates(slates: Slates, duplicates: str, num_items: int, rng: np.ran
 
 
 def fill_repeats(slate: list[int], unseen: set[int], draws: list[float], num_items: int) -> list[int]:
-    """What :func:`distinct_slates` does, for one slate and in place.
+    """Do what :func:`distinct_slates` does for one slate, in place.
 
     Args:
         slate: item ids, [k].

@@ -129,7 +129,7 @@ class Worker:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process can take another job."""
+        """Tell whether the process can take another job."""
         return self._process.is_alive()
 
     def stop(self) -> None:

@@ -1,1 +1,1 @@
-"""How fast environments, training and generation are, against other code, plain code and the machine's limit."""
+"""Speed of environments, training and generation, against other code, plain code and the machine's limit."""

@@ -22,7 +22,7 @@ _FLOAT_BYTES = 4
 
 @dataclass(frozen=True)
 class Cost:
-    """What a computation needs.
+    """Needs of a computation.
 
     Attributes:
         flops: floating-point operations in matrix products.
@@ -43,7 +43,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class NetworkCost:
-    """What a recurrent network computes in inference, and how large it is.
+    """Return the arithmetic and the size of a recurrent network in inference.
 
     Attributes:
         state_flops: for a recurrent state and all that depends on it alone.

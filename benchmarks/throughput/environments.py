@@ -41,7 +41,7 @@ class EnvTask:
 
 
 def sardine_is_installed() -> bool:
-    """Whether the package ``sardine-rec`` can be imported."""
+    """Tell whether the package ``sardine-rec`` can be imported."""
     return importlib.util.find_spec("sardine") is not None
 
 

@@ -33,7 +33,7 @@ class IsolatedError(RuntimeError):
 
 @dataclass(frozen=True)
 class Isolated(Generic[ResultT]):
-    """What came out of a process.
+    """Result of a process.
 
     Attributes:
         value: the function's result.

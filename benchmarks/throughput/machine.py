@@ -19,7 +19,7 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 @dataclass(frozen=True)
 class RateTask:
-    """How the rates are measured.
+    """Settings by which the rates are measured.
 
     Attributes:
         device: where.
@@ -36,7 +36,7 @@ class RateTask:
 
 @dataclass(frozen=True)
 class Rates:
-    """What the machine reaches with the threads that the benchmark uses.
+    """Rates that the machine reaches with the threads that the benchmark uses.
 
     Attributes:
         flops_per_second: of the best matrix product, by precision.

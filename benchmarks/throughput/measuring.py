@@ -55,7 +55,7 @@ _ENV_ROUNDS = 3
 
 @dataclass
 class Measuring:
-    """How measurements are made, and those made so far.
+    """Settings of measurements, and the measurements made so far.
 
     Attributes:
         device: where phases run.

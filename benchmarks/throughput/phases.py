@@ -84,7 +84,7 @@ class GenerationTask:
 
 @dataclass(frozen=True)
 class PhaseResult:
-    """How long a phase took and what it had to do.
+    """Time and work of a phase.
 
     Attributes:
         sessions: processed in the time; the discriminator's are pairs of a real and a generated one.

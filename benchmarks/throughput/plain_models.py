@@ -112,6 +112,6 @@ def _products(query: Tensor, vectors: Tensor) -> Tensor:
 
 
 def candidates_of(session: Session, num_items: int, leave_option: bool, device: torch.device) -> list[Tensor]:
-    """What the user of a session chose from at each step: the slate, and "no click" where users may leave."""
+    """Return the items that a user chose from at each step: the slate, and "no click" where users may leave."""
     end = [num_items] if leave_option else []
     return [torch.tensor([*slate.tolist(), *end], device=device) for slate in session.slates]

@@ -1,4 +1,4 @@
-"""Where the time of a phase goes: shares of PyTorch's operators, for the suite and for plain PyTorch.
+"""Profiles of a phase: shares of PyTorch's operators, for the suite and for plain PyTorch.
 
 python -m benchmarks.throughput.profiles --shape cikm --precision bfloat16
 """

@@ -112,7 +112,7 @@ class Shape:
 
 
 def shape(name: ShapeName, *, cikm_sessions: int, max_sessions: int, cikm_items: int = CIKM.num_items) -> Shape:
-    """One of the shapes that the benchmark knows.
+    """Return a shape that the benchmark knows.
 
     Args:
         name: ``"cikm"``, the size of the paper's real data, and ``"max"``, logs of the simulator, both with the paper's

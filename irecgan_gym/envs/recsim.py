@@ -277,7 +277,7 @@ class RecSimEnv(RenderedEnv[np.int64, NDArray[np.int64]]):
         policy: SlatePredictor | None = None,
         deterministic: bool = False,
     ) -> Sessions:
-        """What :meth:`collect` does, with the id of ``spec`` (a vector env's, for one) in the provenance."""
+        """Log sessions as :meth:`collect` does, with the id of ``spec`` (a vector env's, for one) in the provenance."""
         num_sessions = check_count("num_sessions", num_sessions, 1)
         seed = check_count("seed", seed, 0)
         if max_session_steps is not None:
@@ -327,7 +327,7 @@ class RecSimEnv(RenderedEnv[np.int64, NDArray[np.int64]]):
         return check_slates(action, self._shape, self.num_items).copy()
 
     def _slate_view(self, state: int, slate: list[int], click: int, success: bool) -> SlateView:
-        """What :meth:`render` shows of a slate."""
+        """Return the picture of a slate for :meth:`render`."""
         rewards = self.mdp.rewards[state, slate]
         return SlateView(
             items=tuple(slate),

@@ -21,7 +21,7 @@ A click succeeds where the second number u is below r. Given that, u / r is unif
 
 
 class RecSimResponse(NamedTuple):
-    """What B users did with their slates.
+    """Answers of B users to their slates.
 
     Attributes:
         clicks: the item clicked, int64 [B].
@@ -35,7 +35,7 @@ class RecSimResponse(NamedTuple):
 
 
 class UserDynamics:
-    """How users answer slates in an MDP.
+    """Dynamics of users who answer slates in an MDP.
 
     A click falls on an item of the slate in proportion to r(s, .), succeeds with probability r(s, a), and a success
     moves the user by P(. | s, a). Each choice is the first entry of a list of cumulative sums that is above a uniform
@@ -85,7 +85,7 @@ class UserDynamics:
     def respond_with_numpy(
         self, states: NDArray[np.int64], slates: NDArray[np.int64], draws: NDArray[np.float64]
     ) -> RecSimResponse:
-        """What :meth:`respond` does, without compiled kernels."""
+        """Respond as :meth:`respond` does, without compiled kernels."""
         number = len(states)
         first_entries = states * self._num_items
         # Slots before users, [k, B]: each operation is then one pass over long rows.

@@ -1,4 +1,4 @@
-"""What the suite's envs share of rendering."""
+"""Rendering that the suite's envs share."""
 
 from __future__ import annotations
 

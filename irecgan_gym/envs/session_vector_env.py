@@ -1,4 +1,4 @@
-"""What the suite's native vector envs share: time limits, autoreset modes and the form of their infos."""
+"""Base class of the suite's native vector envs: time limits, autoreset modes and the form of their infos."""
 
 from __future__ import annotations
 

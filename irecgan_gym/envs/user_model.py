@@ -138,7 +138,7 @@ class UserModelEnv(RenderedEnv[Any, NDArray[np.int64]]):
 
     @torch.no_grad()
     def _slate_view(self, state: torch.Tensor, slates: NDArray[np.int64], click: int, reward: float) -> SlateView:
-        """What :meth:`render` shows of a slate; ``state`` [1, S] before it, ``slates`` [1, k]."""
+        """Return the picture of a slate for :meth:`render`; ``state`` [1, S] before it, ``slates`` [1, k]."""
         items = torch.from_numpy(slates).to(state.device)
         chances = self.user_model.click_probabilities(state, items)[0].tolist()
         rewards = self.user_model.reward_probabilities(state.expand(self.slate_size, -1), items[0])

@@ -97,7 +97,7 @@ class UserModelVectorEnv(SessionVectorEnv):
         return check_slates(actions, (self.num_envs, self.slate_size), self.num_items)
 
     def recurrent_states(self) -> torch.Tensor:
-        """What the model remembers of each session, as a copy; [B, S]."""
+        """Return a copy of the model's recurrent state of each session, [B, S]."""
         return self._states.clone()
 
     def _index(self, rows: Rows) -> torch.Tensor:

@@ -107,7 +107,7 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
 
 
 class Finding(Enum):
-    """What a family of comparisons says of "the first method is ahead, everywhere"."""
+    """Findings about "the first method is ahead, everywhere" from a family of comparisons."""
 
     AHEAD = "holds"
     BEHIND = "does not hold: behind"

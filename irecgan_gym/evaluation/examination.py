@@ -22,7 +22,7 @@ _RIDGE = 1e-3
 
 @dataclass(frozen=True)
 class Examination:
-    """How clicks depend on scores and on what users see.
+    """Model of clicks that depend on scores and on what users see.
 
     p(click on place j) is in proportion to exp(sharpness score_j + resumption 1{j was touched last} + places_j).
 

@@ -27,7 +27,7 @@ DEFAULT_NUM_ENVS = 100
 
 @dataclass(frozen=True, eq=False)
 class OnlineResult:
-    """What a policy earned in S sessions.
+    """Earnings of a policy in S sessions.
 
     Attributes:
         rewards: cumulative reward of each session; float64 [S].

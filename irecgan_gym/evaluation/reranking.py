@@ -30,7 +30,7 @@ class SlateScorer(Protocol):
 
 @dataclass(frozen=True)
 class RerankResult:
-    """How a policy re-ranks the lists of logged sessions.
+    """Quality of a policy's re-ranking of the lists of logged sessions.
 
     Attributes:
         precision: p@k (see :func:`irecgan_gym.evaluation.metrics.precision_at_k`) by k, with its 95% interval.

@@ -1,4 +1,4 @@
-"""How well a learned user model fits sessions that it has not seen."""
+"""Fit of a learned user model to sessions that it has not seen."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Fidelity:
 
     @property
     def worth_having(self) -> bool:
-        """Whether held-out clicks are more probable under the model than under both simple references."""
+        """Tell whether held-out clicks are more probable under the model than under both simple references."""
         return self.click_log_likelihood > max(self.uniform_log_likelihood, self.popularity_log_likelihood)
 
     @property

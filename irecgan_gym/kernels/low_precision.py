@@ -123,7 +123,7 @@ class LoweredLSTM(nn.Module):
 
     @torch.no_grad()
     def step(self, inputs: Tensor, state: Tensor) -> Tensor:
-        """What :func:`~irecgan_gym.kernels.packed_lstm.lstm_step` does."""
+        """Advance one step, as :func:`~irecgan_gym.kernels.packed_lstm.lstm_step` does."""
         if inputs.is_cuda:
             return self._step_on_gpu(inputs, state)
         new = torch.empty_like(state)

@@ -136,12 +136,12 @@ class _EpisodeLog:
         return column[1:]
 
     def shown(self) -> NDArray[Any]:
-        """What users saw, [T, k]."""
+        """Return the slates that users saw, [T, k]."""
         shown = self.info("slate")
         return np.concatenate([episode.actions for episode in self._episodes]) if shown is None else shown
 
     def clicks(self, num_items: int) -> NDArray[Any]:
-        """What users clicked, [T]."""
+        """Return the clicks of users, [T]."""
         clicks = self.info("click")
         if clicks is not None:
             return clicks
@@ -162,7 +162,7 @@ class _EpisodeLog:
 
 
 def _header(dataset: Any) -> dict[str, Any]:
-    """What :func:`write_minari` noted down beside the episodes; empty for datasets of others."""
+    """Return the header that :func:`write_minari` wrote beside the episodes; empty for datasets of others."""
     metadata = dataset.storage.metadata
     header: dict[str, Any] = metadata.get(HEADER, {})
     if header and header.get("format_version") != FORMAT_VERSION:
@@ -186,7 +186,7 @@ def _users(dataset: Any) -> NDArray[Any]:
 
 
 def _provenance(dataset: Any) -> dict[str, Any]:
-    """Where sessions of others' datasets come from."""
+    """Return the provenance of sessions of others' datasets."""
     return {
         "source": "Minari",
         "dataset_id": dataset.id,

@@ -105,7 +105,7 @@ def write_minari(
 
 
 def _new_folder(dataset_id: str) -> Path:
-    """Where Minari will put the dataset.
+    """Return the folder that Minari will put the dataset into.
 
     Raises:
         ValueError: there is a dataset of this name.

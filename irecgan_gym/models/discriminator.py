@@ -16,7 +16,7 @@ from irecgan_gym.models.heads import candidate_scores
 
 @dataclass(frozen=True)
 class DiscriminatorConfig:
-    """What a discriminator is.
+    """Shape of a discriminator.
 
     Attributes:
         num_items: size of the catalogue, n.
@@ -37,7 +37,7 @@ class DiscriminatorConfig:
 
 
 class PartialScore(NamedTuple):
-    """What D remembers of unfinished sessions; every field's first dimension is the session.
+    """Memory that D has of unfinished sessions; every field's first dimension is the session.
 
     Attributes:
         state: recurrent state [B, S].

@@ -128,7 +128,7 @@ class RecurrentEncoder(nn.Module):
         return outputs, (torch.arange(len(batch.clicks), device=batch.clicks.device) - started).clamp_(min=0)
 
     def _inputs(self, batch: StepBatch) -> Tensor:
-        """What the RNN reads at each step, [M, E]: the click before and, where they count, the events since."""
+        """Return the inputs of the RNN, [M, E]: the click before each step and, where they count, the events since."""
         inputs: Tensor = self.embedding(batch.previous_clicks)
         if self.event_input is None or batch.events is None:
             return inputs

@@ -83,7 +83,7 @@ class EarlyStopping:
 
     @property
     def should_stop(self) -> bool:
-        """Whether as many losses as the patience allows have not been better."""
+        """True once as many losses as the patience allows have not been better."""
         return self._patience is not None and 0 < self.epochs_since >= self._patience
 
     def restore(self) -> None:

@@ -19,7 +19,7 @@ from irecgan_gym.slates import check_slates, distinct_slates
 
 @runtime_checkable
 class RolloutPolicy(Protocol):
-    """What completes sessions in a roll-out; :class:`~irecgan_gym.models.slate_policy.SlatePolicy` is one.
+    """Policy that completes sessions in a roll-out; :class:`~irecgan_gym.models.slate_policy.SlatePolicy` is one.
 
     Policies of other libraries become one by :func:`~irecgan_gym.models.predictor_policy.as_rollout_policy`.
     """
@@ -133,7 +133,7 @@ class PredictorPolicy:
         return self.predictor.predict(columns[:, 1].astype(np.int64), recurrent, begins, deterministic)
 
     def _find_layout(self) -> _StateLayout:
-        """How the predictor lays its state out: from the states of one and of two sessions."""
+        """Find out the layout of the predictor's state: from the states of one and of two sessions."""
         one, two = (
             self.predictor.predict(np.full(number, self.num_items), None, np.ones(number, dtype=bool), True)[1]
             for number in (1, 2)
@@ -223,7 +223,7 @@ class _Part:
 
 @dataclass(frozen=True)
 class _StateLayout:
-    """How a predictor's recurrent state is laid out.
+    """Layout of a predictor's recurrent state.
 
     Attributes:
         parts: its arrays; none for a policy without memory.
@@ -255,7 +255,7 @@ class _StateLayout:
         return np.concatenate(rows, axis=1, dtype=np.float64)
 
     def restore(self, rows: NDArray[np.float64]) -> Any:
-        """What :meth:`flatten` was given."""
+        """Undo :meth:`flatten`."""
         arrays, first = [], 0
         for part in self.parts:
             array = rows[:, first : first + part.width].reshape(len(rows), *part.shape).astype(part.dtype)

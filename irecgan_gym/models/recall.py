@@ -50,7 +50,7 @@ class RecallMemory(nn.Module):
         return len(_FIRST_DECAYS) * self.embedding_size
 
     def query(self, memory: Tensor) -> Tensor:
-        """What the memories add to a query; [B, R * E] to [B, E]."""
+        """Return what the memories add to a query; [B, R * E] to [B, E]."""
         return self._split(memory).sum(-2) * self._unit
 
     def step(self, memory: Tensor, clicks: Tensor, table: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ _GPU_STATE_ELEMENTS = 2**28
 
 
 class Prefixes(NamedTuple):
-    """What is known of B unfinished sessions; every field's first dimension is the session.
+    """State of B unfinished sessions; every field's first dimension is the session.
 
     Attributes:
         user: the user model's states.
@@ -155,7 +155,7 @@ class SequenceScore:
         return max(1, elements // width)
 
     def _prefixes(self, batch: StepBatch, following: Tensor) -> Prefixes:
-        """What is known after every step of some sessions, [M]; states are undefined after the last steps.
+        """Return the prefixes after every step of some sessions, [M]; states are undefined after the last steps.
 
         ``following`` is the row of each step's next one.
         """

@@ -121,7 +121,7 @@ class SlatePolicy(CataloguePolicy):
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters are."""
+        """Device of the parameters."""
         return self.encoder.embedding.weight.device
 
     def logits(self, hidden: Tensor) -> Tensor:

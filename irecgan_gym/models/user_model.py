@@ -22,7 +22,7 @@ from irecgan_gym.storage.weights import load_weights, save_weights
 
 @dataclass(frozen=True)
 class UserModelConfig:
-    """What a user model is.
+    """Shape of a user model.
 
     Attributes:
         num_items: size of the catalogue, n.
@@ -49,7 +49,7 @@ class UserModelConfig:
 
 
 class Response(NamedTuple):
-    """What users did with their slates.
+    """Answers of users to their slates.
 
     Attributes:
         clicks: ids 0..num_items, ``num_items`` where the user left; int64 [B].
@@ -97,7 +97,7 @@ class UserModel(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters are."""
+        """Device of the parameters."""
         return self.click_head.weight.device
 
     def click_logits(self, hidden: Tensor, candidates: Tensor, *, position_bias: bool = False) -> Tensor:
@@ -154,7 +154,7 @@ class UserModel(nn.Module):
 
     @property
     def leave_option(self) -> bool:
-        """Whether a user may choose "no click" beside the items of the slate."""
+        """True if a user may choose "no click" beside the items of the slate."""
         return self.config.ending == "leave"
 
     def candidates(self, slates: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What clicks tell about the user's state: Bayes's rule, exactly."""
+"""Belief about the user's state from clicks: Bayes's rule, exactly."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def fixed_slate_values(mdp: RecommendationMDP, slates: NDArray[np.int64]) -> Flo
 
 
 class _FirstStep(NamedTuple):
-    """What the first slate leads to: the probability of a success, and of each state after one, [m]."""
+    """Return the consequences of the first slate: the probability of a success, and of each state after one, [m]."""
 
     success: float
     arrivals: FloatArray

@@ -19,7 +19,7 @@ _TOLERANCE = 1e-10
 
 
 class MaxLogKnowledge(NamedTuple):
-    """What such logs tell, as expectations of one who knows how tables are drawn.
+    """Knowledge from such logs, as expectations of an observer who knows how tables are drawn.
 
     Attributes:
         weights: of r(s, a), [m, n].
@@ -31,7 +31,7 @@ class MaxLogKnowledge(NamedTuple):
 
 
 def max_log_knowledge(mdp: RecommendationMDP, slate_size: int) -> MaxLogKnowledge:
-    """What endless logs of the policy ``max`` tell of an MDP.
+    """Return the knowledge that endless logs of the policy ``max`` give of an MDP.
 
     In each state the logs show the k items of highest reward, always the same. Of every other item they tell that its
     reward is below the least one shown, r_k, and nothing else: tables are drawn from U(0, 1], so it is from U(0, r_k),

@@ -37,7 +37,7 @@ def click_probabilities(rewards: FloatArray, slates: Slates) -> FloatArray:
 
 
 def item_values(mdp: RecommendationMDP, values: FloatArray) -> FloatArray:
-    """What a click is worth: q(s, a) = r(s, a) (1 + sum over s' of P(s' | s, a) V(s')), [m, n].
+    """Return the value of every click: q(s, a) = r(s, a) (1 + sum over s' of P(s' | s, a) V(s')), [m, n].
 
     Args:
         mdp: the tables.

@@ -93,7 +93,7 @@ class StepColumns:
         self.time.append(time)
 
     def places(self, steps: NDArray[np.int64]) -> Iterator[Place]:
-        """Where these steps stand in the file."""
+        """Place of these steps in the file."""
         return (Place(self._file, self.line[step], self._unit) for step in steps)
 
     def in_order(self, *, by_time: bool = False) -> NDArray[np.int64]:

@@ -30,7 +30,7 @@ _INTERACTIONS = frozenset(
 
 
 class _Last(NamedTuple):
-    """Where a session has got to."""
+    """Progress of a session."""
 
     timestamp: int
     step: int

@@ -1,4 +1,4 @@
-"""What a reader read, what it did not, and why."""
+"""Report of what a reader read, what it did not, and why."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ReaderError(ValueError):
 
 
 class Place(NamedTuple):
-    """Where a row is.
+    """Place of a row.
 
     Attributes:
         file: name of the file.

@@ -163,7 +163,7 @@ def _number(value: Any) -> float | None:
 
 
 def _unknown(value: Any) -> bool:
-    """Whether a cell is empty or says NaN."""
+    """Tell whether a cell is empty or says NaN."""
     return value is None or (isinstance(value, float) and math.isnan(value)) or str(value).strip().lower() == "nan"
 
 

@@ -17,7 +17,7 @@ RENDER_FPS = 2
 
 
 class SessionScreen:
-    """What an env with a render mode tells about its sessions, and their pictures.
+    """Sessions of an env with a render mode, and their pictures.
 
     An env without one has no screen, and no work with it. Pillow and pygame are imported when a frame is first drawn.
 

@@ -1,4 +1,4 @@
-"""What a picture of a session shows."""
+"""Content of a picture of a session."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class SlateView:
 
     @property
     def outcome(self) -> str:
-        """What the user did, in words."""
+        """Say in words what the user did."""
         if self.click is None:
             return "left without a click"
         return f"clicked item {self.click}: {'success' if self.reward > 0 else 'failure'}"
@@ -57,12 +57,12 @@ class SessionView:
 
     @property
     def user(self) -> str:
-        """What the user does, in words."""
+        """Say in words what the user does."""
         if self.slate is None:
             return "waits for the first slate"
         return f"{self.slate.outcome}{', the session is over' if self.ended else ''}"
 
     @property
     def step_reward(self) -> str:
-        """What the last step earned, as text."""
+        """Return the earnings of the last step as text."""
         return "-" if self.slate is None else f"{self.slate.reward:g}"

@@ -110,7 +110,7 @@ class NativeVecEnv(VecEnv):
     def env_is_wrapped(
         self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None
     ) -> list[bool]:
-        """Whether a wrapper of the vector env is of that class."""
+        """Tell whether a wrapper of the vector env is of that class."""
         wrapped = any(isinstance(layer, wrapper_class) for layer in self._layers())
         return [wrapped for _ in self._get_indices(indices)]
 

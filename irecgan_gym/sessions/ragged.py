@@ -9,7 +9,7 @@ from irecgan_gym.sessions.checks import IntArray
 
 
 def gather(offsets: IntArray, rows: IntArray) -> tuple[IntArray, IntArray]:
-    """Where the values of some rows are, one row behind the other, and the offsets of the rows so chosen.
+    """Return the places of the values of some rows, one row behind the other, and the offsets of those rows.
 
     Args:
         offsets: first value of each row, and the number of values at the end, int64 [R + 1].

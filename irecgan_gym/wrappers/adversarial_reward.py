@@ -20,7 +20,7 @@ RewardMode = Literal["multiply", "generation"]
 
 
 class RewardRule:
-    """How a score and a reward become the agent's reward.
+    """Rule by which a score and a reward become the agent's reward.
 
     Args:
         mode: ``"multiply"``: q r (r^s of §5.2); ``"generation"``: q (1 + lambda_r r) (Eq 10).
@@ -247,7 +247,7 @@ class VectorAdversarialReward(VectorWrapper):
         return self._prefixes
 
     def _shown_and_clicked(self, info: dict[str, Any], ended: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """What was shown and clicked in this step; in SAME_STEP mode the ended sessions' are in ``final_info``."""
+        """Return the slates and clicks of this step; in SAME_STEP mode the ended sessions' are in ``final_info``."""
         slates, clicks = info["slate"], info["click"]
         if self._autoreset_mode != AutoresetMode.SAME_STEP or not ended.any():
             return slates, clicks

@@ -1,4 +1,4 @@
-"""How sessions begin and end in Gymnasium's vector envs, for wrappers that keep something for each session."""
+"""Begin and end of sessions in Gymnasium's vector envs, for wrappers that keep something for each session."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ StepResult = tuple[Any, NDArray[Any], NDArray[np.bool_], NDArray[np.bool_], dict
 
 
 def autoreset_mode(env: VectorEnv[Any, Any, Any]) -> AutoresetMode:
-    """When the env follows sessions that have ended by new ones."""
+    """Return the mode in which the env follows ended sessions by new ones."""
     return AutoresetMode(env.metadata["autoreset_mode"])
 
 
