@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test coverage minimal lowest lint types docs format clean
+.PHONY: demo test test-gpu coverage minimal lowest mutants lint types docs format clean
 
 demo: $(READY)
 	$(BIN)/python -m benchmarks.simulated_online --agents irecgan pg --logging-policy max --sessions 1000 --seeds 2 \
@@ -32,6 +32,16 @@ lowest:
 		print(setup['options']['install_requires'].replace('>=', '=='))" > build/lowest/constraints.txt
 	build/lowest/bin/python -m pip install --quiet --constraint build/lowest/constraints.txt --editable . pytest hypothesis
 	build/lowest/bin/python -m pytest --ignore tests/benchmarks
+
+# On a machine with a CUDA device and a torch that was built for it; devices choose themselves there.
+GPU_TESTS := tests/gpu tests/models tests/agents tests/wrappers tests/envs tests/sb3
+test-gpu: $(READY)
+	$(BIN)/python -c "import torch; assert torch.cuda.is_available(), 'no CUDA device, or a torch built without CUDA'"
+	$(BIN)/python -m pytest -n 2 $(GPU_TESTS)
+
+# Small changes to the code, and whether tests notice them. Takes hours for all; `make mutants FOLDER=planning SAMPLE=200`.
+mutants: $(READY)
+	$(BIN)/python -m tests.mutation $(FOLDER) $(if $(SAMPLE),--sample $(SAMPLE))
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -9,7 +9,7 @@ from irecgan_gym.agents.generation import both_kinds
 from torch import Tensor
 
 from irecgan_gym.kernels.low_precision import matrix_precision
-from irecgan_gym.models.batches import SessionTensors
+from irecgan_gym.models.batches import SessionTensors, on_device
 from irecgan_gym.models.discriminator import Discriminator
 from irecgan_gym.models.fitting import ClippedAdamW, FitConfig
 from irecgan_gym.recorder import Recorder, silent
@@ -17,7 +17,7 @@ from irecgan_gym.sessions import Sessions
 
 
 def discriminator_loss(real_logits: Tensor, generated_logits: Tensor) -> Tensor:
-    """Eq 5 as a sum of two means: -mean log D(real) - mean log(1 - D(generated)).
+    """Return Eq 5 as a sum of two means: -mean log D(real) - mean log(1 - D(generated)).
 
     Args:
         real_logits: log-odds of D for real sessions, [B].
@@ -26,6 +26,8 @@ def discriminator_loss(real_logits: Tensor, generated_logits: Tensor) -> Tensor:
     return F.softplus(-real_logits).mean() + F.softplus(generated_logits).mean()
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def fit_discriminator(
     discriminator: Discriminator,
     real: Sessions,
@@ -38,7 +40,7 @@ def fit_discriminator(
     recorder: Recorder = silent,
     step: int = 0,
 ) -> None:
-    """Some epochs of Eq 5 on as many real as generated sessions.
+    """Train the discriminator for some epochs of Eq 5 on as many real as generated sessions.
 
     Args:
         discriminator: trained in place.
@@ -48,7 +50,7 @@ def fit_discriminator(
         config: epochs and batch size.
         leave_option: whether users choose from the slate and "no click".
         generator: of the order of batches.
-        recorder: receives ``disc/*`` once a call: accuracies and loss before each batch was learnt from.
+        recorder: receives ``disc/*`` once a call: accuracies and loss, each batch's before it is trained on.
         step: number of the call, for the recorder.
     """
     device = discriminator.preference.weight.device
@@ -61,9 +63,10 @@ def fit_discriminator(
             batch = data.batch(np.concatenate([order[first : first + config.batch_size] for order in orders]))
             with matrix_precision(config.precision, device):
                 logits = discriminator.logits_real_is_high(batch)
-            # The first steps of a batch are those of its sessions, in their order.
-            is_real = batch.steps[: batch.num_sessions] < real.num_steps
-            real_logits, generated_logits = logits[is_real], logits[~is_real]
+            is_real = batch.numbers < len(real)
+            real_logits, generated_logits = (
+                logits[on_device(np.flatnonzero(kind), device)] for kind in (is_real, ~is_real)
+            )
             loss = discriminator_loss(real_logits, generated_logits)
             optimizer.step(loss)
             losses.append(loss.detach())

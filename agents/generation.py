@@ -11,7 +11,8 @@ from irecgan_gym.agents.policy_gradient import PGConfig, ReturnsData, offline_re
 from numpy.typing import NDArray
 from torch import nn
 
-from irecgan_gym.collection import collect
+from irecgan_gym.collection import play
+from irecgan_gym.envs.user_model_device import UsersOnDevice
 from irecgan_gym.kernels.low_precision import LowPrecision, Precision
 from irecgan_gym.models.predictor_policy import PolicyPredictor
 from irecgan_gym.models.sequence_score import SequenceScore
@@ -90,16 +91,16 @@ def generate_sessions(
         max_session_steps: length at which a session is cut.
         seed: of the users and of the slates.
         precision: of large matrix products (see :class:`~irecgan_gym.kernels.low_precision.LowPrecision`).
+
+    Raises:
+        ValueError: no sessions, no steps, or models of different catalogues.
     """
+    if policy.num_items != user_model.config.num_items:
+        raise ValueError(f"the policy knows {policy.num_items} items, the user model {user_model.config.num_items}")
     lowered = LowPrecision(precision)
-    return collect(
-        PolicyPredictor(lowered(policy)),
-        "UserModel-v0",
-        num_sessions,
-        seed,
-        max_session_steps=max_session_steps,
-        env_kwargs={"user_model": lowered(user_model), "slate_size": policy.slate_size},
-    )
+    users = UsersOnDevice(num_sessions, lowered(user_model), max_session_steps)
+    played = play(PolicyPredictor(lowered(policy)), users, num_sessions, seed, deterministic=False, one_each=True)
+    return played.trusted_sessions({"source": "UserModel-v0", "seed": seed})
 
 
 def generate_adversarial_sessions(

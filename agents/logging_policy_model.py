@@ -25,6 +25,8 @@ def shown_log_likelihood(model: SlatePolicy, batch: StepBatch) -> Tensor:
     return (shown.view(items.shape) * batch.slate_mask).sum(1) / batch.slate_mask.sum(1)
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def fit_logging_policy(
     model: SlatePolicy,
     training: Sessions,

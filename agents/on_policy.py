@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from irecgan_gym.agents.policy_gradient import ReturnsData, offline_rewards, policy_gradient_epoch
 
 from irecgan_gym.models.fitting import ClippedAdamW, FitConfig
@@ -29,6 +30,8 @@ class OnPolicyUpdates:
         self._gamma = gamma
         self._lambda_r = lambda_r
 
+    @torch.inference_mode(False)
+    @torch.enable_grad()
     def update(self, sessions: Sessions) -> float:
         """One step of gradient over all the sessions, which must come from the policy as it is; the mean loss a step.
 

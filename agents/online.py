@@ -34,7 +34,7 @@ _METHODS = {
     "irecgan": _Method("irecgan", True, True),
 }
 ONLINE_METHODS = tuple(_METHODS)
-"""What Figure 3 compares."""
+"""Methods that Figure 3 compares."""
 
 
 @dataclass(frozen=True)

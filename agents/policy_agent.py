@@ -20,6 +20,7 @@ from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig, split_validation
 from irecgan_gym.models.slate_policy import CataloguePolicy
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
+from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.storage.files import from_json
 from irecgan_gym.storage.weights import load_weights, save_weights
@@ -107,6 +108,19 @@ class PolicyAgent(Agent, Generic[ConfigT]):
     @abstractmethod
     def _build(self) -> None:
         """Make the networks by :meth:`_module`, in an order that stays: their parameters depend on it."""
+
+    @torch.inference_mode(False)
+    @torch.enable_grad()
+    def learn(
+        self: PolicyAgentT,
+        sessions: Sessions,
+        validation: Sessions | None = None,
+        *,
+        recorder: Recorder = silent,
+        progress_bar: bool = False,
+    ) -> PolicyAgentT:
+        """See :meth:`irecgan_gym.agents.base.Agent.learn`; gradients are taken whatever the caller has switched off."""
+        return super().learn(sessions, validation, recorder=recorder, progress_bar=progress_bar)
 
     def _next_seed(self) -> int:
         return int(self._seeds.spawn(1)[0].generate_state(1)[0])

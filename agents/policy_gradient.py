@@ -171,6 +171,8 @@ def held_out_loss(policy: SlatePolicy, data: ReturnsData, batch_size: int) -> fl
     return total / max(weight, 1e-12)
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def fit_policy(
     policy: SlatePolicy,
     training: Sessions,

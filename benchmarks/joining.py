@@ -17,6 +17,7 @@ from irecgan_gym.agents import AGENT_NAMES, agent_class, preset
 from irecgan_gym.benchmarks.engine.command import SettingsError, check_distinct
 
 import irecgan_gym  # noqa: F401 (registers the envs)
+from irecgan_gym.evaluation.metrics import Metric, load_metric
 from irecgan_gym.mdp import RecommendationMDP
 
 
@@ -72,6 +73,20 @@ def agent_settings(name: str, preset_name: str) -> Any:
 def as_json(settings: Any) -> Any:
     """Return an agent's settings as JSON-compatible values."""
     return asdict(settings) if is_dataclass(settings) and not isinstance(settings, type) else {}
+
+
+def read_metrics(names: Sequence[str]) -> dict[str, Metric]:
+    """Return metrics by name: ``ndcg@10``, ``recall@5``, ``catalogue_coverage@10``, or ``module:function``.
+
+    Raises:
+        SettingsError: there is no such metric, or one is named twice.
+    """
+    if names:
+        check_distinct(metrics=names)
+    try:
+        return {name: load_metric(name) for name in names}
+    except ValueError as error:
+        raise SettingsError(f"--metrics: {error}") from error
 
 
 def read_env_kwargs(text: str) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from irecgan_gym.benchmarks.engine.statistics import MIN_SEEDS
 from irecgan_gym.benchmarks.engine.summaries import Measure
 from irecgan_gym.benchmarks.figures.online_learning import rounds_figure
 from irecgan_gym.benchmarks.figures.run import Figures, by_cell
+from irecgan_gym.benchmarks.joining import read_metrics
 from irecgan_gym.benchmarks.online_test import OnlineTest, Streams
 from numpy.typing import NDArray
 from pandas import DataFrame
@@ -143,6 +144,7 @@ class OnlineLearning(OnlineTest):
             deterministic=True,
             seed=evaluation_seed,
             env_kwargs=self.world(job.seed),
+            metrics=read_metrics(self.metrics),
         )
         return metrics | summaries(by_round) | deployed.as_metrics("top-k")
 

@@ -20,7 +20,14 @@ from irecgan_gym.benchmarks.engine.experiment import Experiment, check_device
 from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.engine.run_folder import RunFolder
 from irecgan_gym.benchmarks.engine.summaries import Measure
-from irecgan_gym.benchmarks.joining import agent_settings, agent_type, check_env, read_env_kwargs, world_kwargs
+from irecgan_gym.benchmarks.joining import (
+    agent_settings,
+    agent_type,
+    check_env,
+    read_env_kwargs,
+    read_metrics,
+    world_kwargs,
+)
 from irecgan_gym.benchmarks.shared_training import learn_job
 from numpy.typing import NDArray
 
@@ -46,44 +53,20 @@ MEASURES = (
 )
 
 
-@dataclass(frozen=True)
-class ReferenceInputs:
-    """Inputs that reference policies are made from.
-
-    Attributes:
-        log: logged sessions.
-        mdp: true tables.
-        logging_policy: name of the policy that made the log.
-        seed: seed of what is random in a policy.
-        pg: settings of PG, whose limit one of the references is.
-    """
-
-    log: Sessions
-    mdp: RecommendationMDP
-    logging_policy: str
-    seed: int
-    pg: PGConfig
-
-
-def _pg_limit(given: ReferenceInputs) -> Agent:
-    pg = given.pg
-    size = given.log.slate_size
-    return PGLimit(given.mdp, size, given.logging_policy, gamma=pg.gamma, lambda_r=pg.lambda_r, seed=given.seed)
-
-
 SIMPLE: dict[str, Callable[[Sessions, int, int], Agent]] = {
     "random": lambda log, slate_size, seed: RandomPolicy(log.num_items, slate_size, seed=seed),
     "popularity": lambda log, slate_size, seed: PopularityPolicy(log.num_items, slate_size, seed=seed).learn(log),
 }
 """Policies that need no tables, made from a log, the size of slates and a seed."""
-KNOWING: dict[str, Callable[[ReferenceInputs], Agent]] = {
-    "max-reward": lambda given: MaxReward(given.mdp, given.log.slate_size),
-    "belief": lambda given: Belief(given.mdp, given.log.slate_size),
-    "optimal": lambda given: Optimal(given.mdp, given.log.slate_size),
-    "pg-limit": _pg_limit,
+KNOWING: dict[str, Callable[[RecommendationMDP, int], Agent]] = {
+    "max-reward": MaxReward,
+    "belief": Belief,
+    "optimal": Optimal,
 }
-"""Policies that know the tables of the environment."""
-REFERENCES = (*SIMPLE, *KNOWING)
+"""Policies that know the tables of the environment, made from them and the size of slates."""
+LIMIT = "pg-limit"
+"""Name of the policy that PG tends to with ever more sessions of the logging policy; it knows the tables too."""
+REFERENCES = (*SIMPLE, *KNOWING, LIMIT)
 
 
 @dataclass(frozen=True)
@@ -118,6 +101,8 @@ class OnlineTest(Experiment):
     """Settings of the agents: fast (1x64 LSTM), tuned (by benchmarks.tune), or paper (2x512 LSTM, for a GPU)."""
     eval_sessions: int = 1000
     """Sessions that each policy is deployed for."""
+    metrics: tuple[str, ...] = ()
+    """Further metrics of the slates shown: ndcg@10, recall@5, catalogue_coverage@10, or module:function."""
     device: str = "auto"
     """Device on which agents are trained: auto, cpu, cuda."""
 
@@ -129,6 +114,7 @@ class OnlineTest(Experiment):
         """
         check_positive(eval_sessions=self.eval_sessions)
         check_device(self.device)
+        read_metrics(self.metrics)
         check_env(self.env, self._kwargs)
 
     def config(self) -> dict[str, Any]:
@@ -139,6 +125,7 @@ class OnlineTest(Experiment):
             "env": self.env,
             "eval_sessions": self.eval_sessions,
             **({"env_kwargs": given} if given else {}),
+            **({"metrics": list(self.metrics)} if self.metrics else {}),
         }
 
     @cached_property
@@ -166,10 +153,12 @@ class OnlineTest(Experiment):
         seed = Streams.of(job.seed).agent
         if job.agent in SIMPLE:
             return self.deploy(SIMPLE[job.agent](log, log.slate_size, seed), job)
-        if job.agent in KNOWING:
-            assert mdp is not None
-            given = ReferenceInputs(log, mdp, job.logging_policy, seed, agent_settings("pg", self.preset))
-            return self.deploy(KNOWING[job.agent](given), job)
+        if mdp is not None and job.agent in KNOWING:
+            return self.deploy(KNOWING[job.agent](mdp, log.slate_size), job)
+        if mdp is not None and job.agent == LIMIT:
+            pg: PGConfig = agent_settings("pg", self.preset)
+            limit = PGLimit(mdp, log.slate_size, job.logging_policy, gamma=pg.gamma, lambda_r=pg.lambda_r, seed=seed)
+            return self.deploy(limit, job)
         agent = self.new_agent(job.agent, log, seed)
         learn_job(agent, job, folder, log, recorder=recorder)
         return self.deploy(agent, job)
@@ -185,6 +174,7 @@ class OnlineTest(Experiment):
                 deterministic=deterministic,
                 seed=Streams.of(job.seed).evaluation,
                 env_kwargs=self.world(job.seed),
+                metrics=read_metrics(self.metrics),
             )
             metrics |= result.as_metrics(deployment)
         return metrics

@@ -28,7 +28,7 @@ from irecgan_gym.benchmarks.engine.run_folder import RunFolder
 from irecgan_gym.benchmarks.engine.summaries import Measure
 from irecgan_gym.benchmarks.figures.rerank import rerank_figure
 from irecgan_gym.benchmarks.figures.run import Figures, by_cell
-from irecgan_gym.benchmarks.joining import agent_type, as_json, check_agents
+from irecgan_gym.benchmarks.joining import agent_type, as_json, check_agents, read_metrics
 from irecgan_gym.benchmarks.log_data import FORMATS, read_log
 from irecgan_gym.benchmarks.online_test import DEPLOYMENTS, SIMPLE
 from irecgan_gym.benchmarks.rerank_features import FEATURES, agent_config, label, of_label
@@ -90,6 +90,8 @@ class Rerank(Experiment):
     """Seed of the split of seed 0; the others count on from it."""
     min_list_length: int = 11
     """Shorter lists do not count in p@k; the paper's authors count lists of more than 10 items."""
+    metrics: tuple[str, ...] = ()
+    """Further metrics of the ranked lists: ndcg@10, recall@5, catalogue_coverage@10, or module:function."""
     on_error: Literal["raise", "skip"] = "skip"
     """Effect of a malformed row: it ends the run, or is skipped and counted in the read report."""
     device: str = "auto"
@@ -106,6 +108,7 @@ class Rerank(Experiment):
         check_positive(seeds=self.seeds, min_list_length=self.min_list_length)
         check_at_least(0, split_seed=self.split_seed)
         check_device(self.device)
+        read_metrics(self.metrics)
         if self.learning_rate is not None and not self.learning_rate > 0:
             raise SettingsError(f"--learning-rate must be positive, got {self.learning_rate}")
         if min(self.split) <= 0 or not np.isclose(sum(self.split), 1):
@@ -144,6 +147,7 @@ class Rerank(Experiment):
             "split_seed": self.split_seed,
             "min_list_length": self.min_list_length,
             "on_error": self.on_error,
+            **({"metrics": list(self.metrics)} if self.metrics else {}),
             "agents": {
                 label(agent, features): as_json(self._agent_config(label(agent, features)))
                 for features in self.features
@@ -171,6 +175,7 @@ class Rerank(Experiment):
                 deterministic=deterministic,
                 seed=evaluation_seed,
                 min_list_length=self.min_list_length,
+                metrics=read_metrics(self.metrics),
             )
             metrics |= result.as_metrics(deployment)
         return metrics

@@ -11,6 +11,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+import gymnasium as gym
+import numpy as np
 from irecgan_gym.agents import AGENT_NAMES
 from irecgan_gym.benchmarks.engine.command import check_distinct, check_positive, command_line
 from irecgan_gym.benchmarks.engine.job import Job
@@ -21,9 +23,10 @@ from irecgan_gym.benchmarks.engine.tables import cells_of
 from irecgan_gym.benchmarks.figures.online import online_figures
 from irecgan_gym.benchmarks.joining import agent_settings, agent_type, as_json, check_agents
 from irecgan_gym.benchmarks.online_test import DEPLOYMENTS, LOGGING_POLICY, MEASURES, LoggingPolicy, OnlineTest, Streams
-from irecgan_gym.benchmarks.slate_view import show_session
 from pandas import DataFrame
 from rich.console import Console
+
+_SHOWN_STEPS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,10 +115,18 @@ class SimulatedOnline(OnlineTest):
         if not checkpoint.exists():  # Its job has failed.
             return
         agent = agent_type(name).load(checkpoint, device=self.device)
-        console.print(
-            f"\nOne user of {self.env}, served by {name} with the top {agent.slate_size} items\n", style="bold"
-        )
-        show_session(agent, self.env, self.world(seed), seed=Streams.of(seed).evaluation, console=console)
+        console.print(f"\nOne user of {self.env}, served by {name} with its top items\n", style="bold")
+        env = gym.make(self.env, render_mode="ansi", **self.world(seed))
+        observation, _ = env.reset(seed=Streams.of(seed).evaluation)
+        state, start = None, np.ones(1, dtype=bool)
+        for _ in range(_SHOWN_STEPS):
+            slates, state = agent.predict(np.array([observation]), state, start, True)
+            observation, _, ended, _, _ = env.step(slates[0])
+            console.print(env.render(), markup=False, highlight=False)
+            start = np.zeros(1, dtype=bool)
+            if ended:
+                break
+        env.close()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import gymnasium as gym
 import numpy as np
@@ -14,6 +14,9 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
 from irecgan_gym.sessions import Sessions
+
+if TYPE_CHECKING:
+    from irecgan_gym.envs.user_model_device import UsersOnDevice
 
 
 @runtime_checkable
@@ -149,10 +152,29 @@ class PlayedSessions:
             provenance=provenance,
         )
 
+    def trusted_sessions(self, provenance: Mapping[str, Any]) -> Sessions:
+        """Return the steps of users who answer as sessions must be, without checking every entry.
+
+        Args:
+            provenance: kept with the sessions, JSON-compatible.
+        """
+        assert self.num_items is not None
+        slates = self.infos["slate"].astype(np.int32)
+        return Sessions(
+            num_items=self.num_items,
+            offsets=np.concatenate([[0], np.cumsum(self.lengths)]),
+            slate_offsets=np.arange(len(slates) + 1, dtype=np.int64) * slates.shape[1],
+            slate_items=slates.reshape(-1),
+            clicks=self.infos["click"].astype(np.int32),
+            rewards=self.rewards.astype(np.float32),
+            truncated=self.truncated,
+            provenance=provenance,
+        )
+
 
 def play(
     policy: SlatePredictor,
-    env: VectorEnv[Any, Any, Any],
+    env: VectorEnv[Any, Any, Any] | UsersOnDevice,
     num_sessions: int,
     seed: int | None,
     *,
@@ -163,7 +185,8 @@ def play(
 
     Args:
         policy: chooses the slates.
-        env: a vector env in the ``NEXT_STEP`` autoreset mode.
+        env: a vector env in the ``NEXT_STEP`` autoreset mode, or
+            :class:`~irecgan_gym.envs.user_model_device.UsersOnDevice` with a policy that takes and gives tensors.
         num_sessions: S.
         seed: of env and policy; None leaves their generators as they are.
         deterministic: passed on to the policy.
@@ -193,50 +216,60 @@ def play(
     observes_states = getattr(policy, "observes", "click") == "state"
     # Sessions that each slot has still to play, the current one included, and the number of that one.
     remaining = (num_sessions + np.arange(slots)) // slots
-    session, begun = np.arange(slots), slots
-    steps: list[dict[str, NDArray[Any]]] = []
+    session: Any = np.arange(slots)
+    begun = slots
+    steps: list[dict[str, Any]] = []
     finished: list[NDArray[np.int64]] = []
+    observation: Any
+    slates: Any
     observation, info = env.reset(seed=users_seed)
-    state = None
-    episode_start, ended = np.ones(slots, dtype=bool), np.zeros(slots, dtype=bool)
+    if not isinstance(observation, np.ndarray) and leaving:
+        session = _as_tensor(session, observation.device)
+    state: Any = None
+    episode_start = np.ones(slots, dtype=bool)
+    ended: Any = np.zeros(slots, dtype=bool)
     while True:
         seen = _true_states(info) if observes_states else observation
         slates, state = policy.predict(seen, state, episode_start, deterministic)
         before = info
         observation, rewards, terminated, truncated, info = env.step(slates)
+        columns = {"session": session, "reward": rewards, "cut": truncated & ~terminated}
+        columns |= {name: info[name] for name in ("slate", "click") if name in info}
+        if "state" in before:
+            columns["state"] = before["state"]
+        if leaving:
+            # Every slot plays the session that it began with, and is in the batch for as long as that lasts.
+            steps.append(columns)
+            going = _rows_of(~(terminated | truncated))
+            if len(going) == 0:
+                break
+            episode_start = np.zeros(len(going), dtype=bool)
+            if len(going) < len(session):
+                session, observation = session[going], observation[going]
+                info = {name: column[going] for name, column in info.items()}
+                state, env = policy.select(state, going), env.branch(going)  # type: ignore[attr-defined, union-attr]
+            continue
         # A slot whose session had ended was reset by this step: its action was ignored. Where every slot has one
         # session, no other begins in it.
         episode_start = np.zeros(len(ended), dtype=bool) if one_each else ended
         counted = ~ended & (remaining > 0)
         ended = terminated | truncated
-        columns = {"session": session, "reward": rewards, "cut": truncated & ~terminated}
-        columns |= {name: info[name] for name in ("slate", "click") if name in info}
-        if "state" in before:
-            columns["state"] = before["state"]
         steps.append({name: column[counted] for name, column in columns.items()})
         done = counted & ended
         finished.append(session[done])
         remaining[done] -= 1
         if not remaining.any():
             break
-        if leaving and ended.any():
-            going = np.flatnonzero(~ended)
-            observation, state = observation[going], policy.select(state, going)  # type: ignore[attr-defined]
-            info = {name: column[going] for name, column in info.items()}
-            session, remaining, ended = session[going], remaining[going], ended[going]
-            episode_start, env = episode_start[going], env.branch(going)  # type: ignore[attr-defined]
-        elif not one_each:
+        if not one_each:
             again = done & (remaining > 0)
             session = np.where(again, begun + np.cumsum(again) - 1, session)
             begun += int(again.sum())
 
-    column = {name: np.concatenate([step[name] for step in steps]) for name in steps[0]}
     if not one_each:
         number_of = np.empty(begun, dtype=np.int64)
         number_of[np.concatenate(finished)] = np.arange(num_sessions)
-        column["session"] = number_of[column["session"]]
-    order = np.argsort(column["session"], kind="stable")
-    column = {name: values[order] for name, values in column.items()}
+        steps = [{**step, "session": number_of[step["session"]]} for step in steps]
+    column = _by_session(steps)
     lengths = np.bincount(column["session"], minlength=num_sessions)
     return PlayedSessions(
         num_items=_num_items(env),
@@ -248,10 +281,35 @@ def play(
     )
 
 
-def _num_items(env: VectorEnv[Any, Any, Any]) -> int | None:
+def _rows_of(flags: Any) -> Any:
+    """Numbers of the rows whose flag is True, as an array of the same library and device."""
+    return np.flatnonzero(flags) if isinstance(flags, np.ndarray) else flags.nonzero().squeeze(1)
+
+
+def _as_tensor(numbers: NDArray[Any], device: Any) -> Any:
+    import torch
+
+    return torch.from_numpy(numbers).to(device)
+
+
+def _by_session(steps: list[dict[str, Any]]) -> dict[str, Any]:
+    """Columns of all steps, one session behind the other; tensors are put in order where they are."""
+    parts = {name: [step[name] for step in steps] for name in steps[0]}
+    if isinstance(parts["session"][0], np.ndarray):
+        joined = {name: np.concatenate(arrays) for name, arrays in parts.items()}
+        order = np.argsort(joined["session"], kind="stable")
+        return {name: values[order] for name, values in joined.items()}
+    import torch
+
+    rows = torch.cat(parts["session"]).argsort(stable=True)
+    return {name: torch.cat(tensors)[rows].cpu().numpy() for name, tensors in parts.items()}
+
+
+def _num_items(env: Any) -> int | None:
     """Size of the catalogue: the env's own word, or that of its action space."""
-    space = env.single_action_space
-    num_items = getattr(env.unwrapped, "num_items", space.nvec.flat[0] if isinstance(space, MultiDiscrete) else None)
+    num_items = getattr(getattr(env, "unwrapped", env), "num_items", None)
+    if num_items is None and isinstance(env.single_action_space, MultiDiscrete):
+        num_items = env.single_action_space.nvec.flat[0]
     return None if num_items is None else int(num_items)
 
 

@@ -1,4 +1,4 @@
-"""What can be hoped for without seeing the state: Bayes's rule over clicks, and slates for what it says."""
+"""Policies that know the tables and see clicks alone: Bayes's rule over the state, and the slates for it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from irecgan_gym.sessions import Sessions
 
 
 class Belief(DeterministicMDPPolicy):
-    """Knows the tables and sees clicks only: an exact filter over the state, acting by QMDP.
+    """Policy that knows the tables and sees clicks only: an exact filter over the state, acting by QMDP.
 
     Of a session it keeps the probability of each state (:class:`irecgan_gym.planning.belief_filter.BeliefFilter`) and
     shows the slate of the largest expected value if the state became known afterwards (Littman, Cassandra and
@@ -82,10 +82,11 @@ class Belief(DeterministicMDPPolicy):
 
 
 class MaxLogBelief(Belief):
-    """The same for one who knows of rewards what endless ``max`` logs show, and keeps the exact filter nevertheless.
+    """Belief policy that knows of rewards what endless ``max`` logs show, and keeps the exact filter nevertheless.
 
-    What can be hoped for from such logs and clicks (:func:`irecgan_gym.planning.max_log_slates.max_log_knowledge`); the
-    filter takes the tables as they are, so it is given more than the logs tell.
+    It is about the best that such logs and clicks allow
+    (:func:`irecgan_gym.planning.max_log_slates.max_log_knowledge`); the filter takes the tables as they are, so it is
+    given more than the logs tell.
     """
 
     kind = "max-log-belief"

@@ -1,4 +1,4 @@
-"""What can be earned without looking at clicks."""
+"""Blind: the best policy that does not look at clicks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from irecgan_gym.sessions import Sessions
 
 
 class Blind(DeterministicMDPPolicy):
-    """Knows the tables but ignores clicks: the best slate for s_0, then one fixed slate.
+    """Policy that knows the tables but ignores clicks: the best slate for s_0, then one fixed slate.
 
     Args:
         mdp: the true tables, e.g. ``env.unwrapped.mdp``.

@@ -1,4 +1,4 @@
-"""Policies that know the tables of the synthetic MDP: what agents that must learn are measured against."""
+"""Policies that know the tables of the synthetic MDP: the references for agents that must learn."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MDPPolicyT = TypeVar("MDPPolicyT", bound="MDPPolicy")
 
 
 class MDPPolicy(Agent):
-    """A policy computed from an MDP; nothing in it is learnt.
+    """A policy computed from an MDP; nothing in it is learned.
 
     Args:
         mdp: the true tables, e.g. ``env.unwrapped.mdp``.
@@ -49,14 +49,14 @@ class MDPPolicy(Agent):
 
     @classmethod
     def load(cls: type[MDPPolicyT], path: str | Path, *, device: str = "auto") -> MDPPolicyT:
-        """Read what :meth:`save` wrote and compute the policy anew; ``device`` makes no difference here."""
+        """Read what :meth:`save` wrote and compute the policy again; ``device`` makes no difference here."""
         arguments, tensors = load_weights(path, cls.kind)
         mdp = RecommendationMDP(tensors["rewards"].numpy(), tensors["transitions"].numpy())
         return cls(mdp, **arguments)
 
 
 class DeterministicMDPPolicy(MDPPolicy):
-    """One that shows one slate to those of whom it knows the same.
+    """Policy that shows the same slate to all users of whom it knows the same.
 
     Sampled deployment (``deterministic=False``) shows the same slates: it is the policy that is a reference, not its
     exploration.
@@ -78,4 +78,4 @@ class DeterministicMDPPolicy(MDPPolicy):
 
     @abstractmethod
     def _slates_in(self, sessions: Sessions) -> NDArray[np.int64]:
-        """What the policy would have shown at each logged step, [T, k]."""
+        """Return the slates that the policy would have shown at each logged step, [T, k]."""

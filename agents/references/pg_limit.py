@@ -1,4 +1,4 @@
-"""What policy gradients tend to on ever more logged sessions, by the tables of the MDP."""
+"""PGLimit: the policy to which policy gradients tend on ever more logged sessions, by the tables of the MDP."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class PGLimit(MDPPolicy):
     Args:
         mdp: the true tables, e.g. ``env.unwrapped.mdp``.
         slate_size: items to show at a time, k.
-        logging_policy: who made the log, ``"random"``, ``"max"`` or ``"mix"``.
+        logging_policy: policy that made the log, ``"random"``, ``"max"`` or ``"mix"``.
         gamma: discount factor of the agent.
         lambda_r: weight of a step's reward against the constant 1 of Eq 10.
         seed: of sampled slates.

@@ -89,7 +89,7 @@ class RandomPolicy(ReferencePolicy):
 
 
 class PopularityPolicy(ReferencePolicy):
-    """Items by how often they were clicked in the sessions learnt from.
+    """Items by how often they were clicked in the training sessions.
 
     The score of an item is the logarithm of (clicks + smoothing), or of (clicks + smoothing * c) / (impressions +
     smoothing) with c the clicks per impression of all items together, normalised over the catalogue. Sampled slates

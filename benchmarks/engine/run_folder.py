@@ -69,6 +69,12 @@ class RunFolder:
 
     def __init__(self, path: str | Path, config: Mapping[str, Any], axes: Sequence[str] = ()) -> None:
         self.path = Path(path)
+        self.results_file, self.training_file, self.durations_file = (
+            self.path / f"{name}.csv" for name in ("results", "training", "durations")
+        )
+        self.failures, self.checkpoints, self.plots, self.tensorboard = (
+            self.path / name for name in ("failures", "checkpoints", "plots", "tensorboard")
+        )
         whole = merged_settings(self.path, config, axes)
         file = self.path / "config.json"
         if not file.exists() or read_json(file) != whole:
@@ -78,41 +84,6 @@ class RunFolder:
         for folder in (self.checkpoints, self.plots, self.tensorboard):
             folder.mkdir(exist_ok=True)
         self._note_versions()
-
-    @property
-    def results_file(self) -> Path:
-        """Measurements of finished jobs."""
-        return self.path / "results.csv"
-
-    @property
-    def training_file(self) -> Path:
-        """Numbers that training reported."""
-        return self.path / "training.csv"
-
-    @property
-    def durations_file(self) -> Path:
-        """Seconds that jobs took."""
-        return self.path / "durations.csv"
-
-    @property
-    def failures(self) -> Path:
-        """Folder of what went wrong."""
-        return self.path / "failures"
-
-    @property
-    def checkpoints(self) -> Path:
-        """Folder of trained agents."""
-        return self.path / "checkpoints"
-
-    @property
-    def plots(self) -> Path:
-        """Folder of figures."""
-        return self.path / "plots"
-
-    @property
-    def tensorboard(self) -> Path:
-        """Folder of TensorBoard's event files."""
-        return self.path / "tensorboard"
 
     def checkpoint(self, job: Job) -> Path:
         """Return the file of a job's agent."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -123,6 +124,11 @@ def measurement_tables(rows: DataFrame, measures: Sequence[Measure] = ()) -> lis
     rows = pd.concat([rows, normalized_rows(rows)], ignore_index=True)
     measured = list(rows["metric"].unique())
     shown = [measure for measure in measures if measure.metric in measured]
+    if measures:  # And metrics that have joined.
+        known = {"length", *(_kind(measure.metric) for measure in measures)}
+        joined = [name for name in measured if re.search("(?<!_low)(?<!_high)/top-k$", name)]
+        joined = [name for name in joined if _kind(name) not in known]
+        shown += [Measure(name, name.replace("/", ", "), digits=3) for name in joined]
     if not measures:
         hidden = rows["metric"].str.fullmatch(r".*_(low|high)(/.*)?|.*/round-\d+")
         shown = [Measure(metric, metric, digits=3) for metric in rows["metric"][~hidden].unique()]
@@ -146,6 +152,11 @@ def measurement_tables(rows: DataFrame, measures: Sequence[Measure] = ()) -> lis
             for at in shown
         ]
     return tables + _overall(rows)
+
+
+def _kind(metric: str) -> str:
+    """Return the kind of a metric: ``coverage`` for ``coverage@10/top-k``; ends of intervals are of the same kind."""
+    return re.sub(r"(@\d+)?(_low|_high)?(/.*)?$", "", metric)
 
 
 def _by_agent(caption: str, columns: Mapping[str, Mapping[str, str]], note: str) -> TextTable:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from irecgan_gym.agents import preset
-from irecgan_gym.benchmarks.jobs.options import ConsoleRecorder, Learning
+from irecgan_gym.benchmarks.jobs.options import Learning
 from rich.console import Console
 
 from irecgan_gym.evaluation import fidelity
 from irecgan_gym.models.fitting import fit_user_model
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
+from irecgan_gym.recorder import ProgressRecorder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,7 @@ class Fit(Learning):
         settings = preset("irecgan", self.preset)
         config = UserModelConfig(training.num_items, training.slate_size, self.ending, settings.encoder)
         model = UserModel.create(config, seed=self.seed, device=self.device)
-        recorder = ConsoleRecorder(console)
+        recorder = ProgressRecorder()
         fit_user_model(training, validation, model, settings.user_model_fit, seed=self.seed, recorder=recorder)
         model.save(self.out)
         console.print(f"\n{fidelity(model, validation, seed=self.seed)}", highlight=False, markup=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from irecgan_gym.agents import AGENT_NAMES, Agent
 from irecgan_gym.benchmarks.engine.command import SettingsError, check_at_least, check_known
@@ -60,22 +60,6 @@ class Learning:
         if not len(training) or not len(validation):
             raise SettingsError(f"--held-out {self.held_out} of {len(sessions)} sessions leaves a part empty")
         return training, validation
-
-
-class ConsoleRecorder:
-    """Recorder that prints a line for each step of training.
-
-    Args:
-        console: prints.
-    """
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-
-    def record(self, values: Any, step: int) -> None:
-        """See :class:`irecgan_gym.recorder.Recorder`."""
-        text = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
-        self._console.print(f"{step}: {text}", highlight=False, markup=False, soft_wrap=True)
 
 
 def load_agent(path: Path, device: str = "auto", agent: str | None = None) -> Agent:

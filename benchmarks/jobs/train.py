@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from irecgan_gym.agents import with_ending
-from irecgan_gym.benchmarks.jobs.options import ConsoleRecorder, Learning
+from irecgan_gym.benchmarks.jobs.options import Learning
 from irecgan_gym.benchmarks.joining import agent_settings, agent_type
 from rich.console import Console
+
+from irecgan_gym.recorder import ProgressRecorder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +25,6 @@ class Train(Learning):
         training, validation = self.read(console)
         config = with_ending(agent_settings(self.agent, self.preset), self.ending)
         agent = kind(training.num_items, training.slate_size, config, seed=self.seed, device=self.device)
-        agent.learn(training, validation, recorder=ConsoleRecorder(console))
+        agent.learn(training, validation, recorder=ProgressRecorder())
         agent.save(self.out)
         console.print("written:", self.out, soft_wrap=True)

@@ -14,10 +14,11 @@ from typing import Any, Literal
 
 from irecgan_gym.benchmarks.engine.command import STOPPED, SettingsError, check_distinct, check_positive
 from irecgan_gym.benchmarks.engine.experiment import check_device
+from irecgan_gym.benchmarks.engine.processors import available_processors
 from irecgan_gym.benchmarks.engine.run_folder import versions
 from irecgan_gym.benchmarks.throughput.growth import FULL, SMOKE
 from irecgan_gym.benchmarks.throughput.growth_plots import draw_growth
-from irecgan_gym.benchmarks.throughput.machine import RateTask, available_cores, processor_name
+from irecgan_gym.benchmarks.throughput.machine import RateTask, processor_name
 from irecgan_gym.benchmarks.throughput.measuring import (
     Measuring,
     measure_environments,
@@ -56,6 +57,8 @@ class Throughput:
     """Sizes of phases: cikm (40,000 items, 2x512 LSTM), max (50 items, 2x512), fast (50 items, 1x64)."""
     sessions: int = 2_000
     """Logged sessions of an epoch at the shape cikm; the whole data set has 65,284."""
+    items: int = 40_000
+    """Catalogue of the shape cikm."""
     max_sessions: int = 1_000
     """Logged sessions of an epoch at the other shapes."""
     batch_sizes: tuple[int, ...] = (32, 256)
@@ -98,7 +101,7 @@ class Throughput:
         """Return a shape by name, as large as the settings say."""
         if self.scale == "smoke":
             return smoke_shape(name)
-        return shape(name, cikm_sessions=self.sessions, max_sessions=self.max_sessions)
+        return shape(name, cikm_sessions=self.sessions, max_sessions=self.max_sessions, cikm_items=self.items)
 
     def execute(self, console: Console) -> None:
         """Measure, and write what was measured after each part."""
@@ -108,18 +111,21 @@ class Throughput:
 
 
 def _run(settings: Throughput, console: Console) -> None:
-    device, threads = resolve_device(settings.device), settings.threads or available_cores()
+    device, threads = resolve_device(settings.device), settings.threads or available_processors()
     started, load = time.perf_counter(), os.getloadavg()[0]
     if load > 0.25 * threads:
         console.print(f"the machine is busy (load {load:.1f}): figures will be low, ratios to the limit most of all")
     rate_task = RateTask(settings.device)
+    if device.type == "cuda":
+        # Sizes that fill a card, and a copy that its cache cannot hold.
+        rate_task = RateTask(settings.device, sizes=(2048, 8192), copied_bytes=2**31)
     if settings.scale == "smoke":
         rate_task = RateTask(settings.device, sizes=(64,), copied_bytes=2**20, seconds=0.01)
     measuring = Measuring(settings.device, threads, settings.seconds, rate_task, console)
     measuring.measure_rates(threads)
     machine = {
         "processor": processor_name(device),
-        "cores": available_cores(),
+        "cores": available_processors(),
         "threads": threads,
         "device": str(device),
         "load_before": load,

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from irecgan_gym.benchmarks.engine.command import SettingsError, check_positive, command_line
+from irecgan_gym.benchmarks.engine.processors import available_processors
 from irecgan_gym.benchmarks.engine.text_table import text_table
 from irecgan_gym.benchmarks.throughput.isolation import run_isolated
-from irecgan_gym.benchmarks.throughput.machine import available_cores
 from irecgan_gym.benchmarks.throughput.phases import (
     GENERATION_PHASES,
     TRAINING_PHASES,
@@ -108,7 +108,7 @@ def operator_shares(profiled: _Profiled) -> dict[str, float]:
 def _run(settings: Profiles, console: Console) -> None:
     # What starts and stops the profiler would write a line for each, in processes that begin from here.
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
-    threads = settings.threads or available_cores()
+    threads = settings.threads or available_processors()
     sizes = smoke_shape(settings.shape) if settings.scale == "smoke" else _full_shape(settings.shape)
     rows = []
     with tempfile.TemporaryDirectory() as folder:

@@ -203,7 +203,7 @@ class _UsersOfLoggedSlates(VectorEnv[NDArray[np.int64], NDArray[np.int64], NDArr
         """Clicks, rewards and ends, one size of slates after the other."""
         model, sessions = self._model, self._sessions
         clicks = torch.empty(len(steps), dtype=torch.int64, device=model.device)
-        rewards = torch.empty(len(steps), device=model.device)
+        rewards = torch.empty(len(steps), dtype=torch.float32, device=model.device)
         ended = torch.empty(len(steps), dtype=torch.bool, device=model.device)
         sizes = sessions.slate_lengths[steps]
         for size in np.unique(sizes):

@@ -14,6 +14,10 @@ BLOCK_ELEMENTS = 2**26
 """Logits computed at a time (256 MB of float32)."""
 FEW_ITEMS = 512
 """Up to so many items, PyTorch's softmax is the faster one on a CPU: 2 times at 50 items, 1.2 at 500, none at 5,000."""
+_GPU_BLOCK_ELEMENTS = 2**29
+"""The same on a GPU (2 GB): every block costs launches, and the largest batches should fit into one."""
+_GPU_ROUND = 256
+"""Rows that a GPU multiplies in a lower type come in multiples of this."""
 _CACHED_ELEMENTS = 2**19
 """Numbers of float32 that stay in the cache while a lower type is turned into them and back (2 MB)."""
 
@@ -25,7 +29,7 @@ def chosen_log_probabilities(
     chosen: Tensor,
     rows: Tensor | None = None,
     *,
-    block_elements: int = BLOCK_ELEMENTS,
+    block_elements: int | None = None,
     few_items: int = FEW_ITEMS,
 ) -> Tensor:
     """The logarithm of softmax(W h + b) at some items, without a table of all of them.
@@ -41,15 +45,23 @@ def chosen_log_probabilities(
         chosen: items, int64 [M].
         rows: the row of h that each item is chosen from, in ascending order, int64 [M]; when None, M = R and each row
             has one.
-        block_elements: most logits that are kept at a time.
+        block_elements: most logits that are kept at a time; what suits the device when None.
         few_items: catalogues up to this size go through PyTorch's own softmax, where a CPU works in the type of h and
             all logits fit into one block.
 
     Returns:
-        [M], differentiable once in ``hidden``, ``weight`` and ``bias``.
+        [M], differentiable once in ``hidden``, ``weight`` and ``bias``; in the type of the weights, whatever type the
+        products are taken in.
     """
     device = hidden.device.type
-    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+    # Under autocast, some of PyTorch's networks give numbers of a lower type, and sums of gradients need the full one.
+    hidden = hidden.to(weight.dtype)
+    if hidden.is_cuda and dtype != hidden.dtype:
+        # Products in bfloat16 are planned for each shape, which takes longer than a launch: few shapes, planned once.
+        hidden = F.pad(hidden, (0, 0, 0, -len(hidden) % _GPU_ROUND))
+    if block_elements is None:
+        block_elements = _GPU_BLOCK_ELEMENTS if hidden.is_cuda else BLOCK_ELEMENTS
     if rows is None:
         rows = torch.arange(len(hidden), device=hidden.device)
     in_one_block = len(hidden) * len(weight) <= block_elements
@@ -147,11 +159,13 @@ def _logits(hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 def _exponentials(logits: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
     """Turn what :func:`_logits` gives into exp(logit - top) in place; the top and the sum of each row.
 
-    Numbers of a lower type are worked on in the type of the bias, some rows at a time, which stay in the cache.
+    Numbers of a lower type are worked on in the type of the bias; on a CPU some rows at a time, for its cache.
     """
     if logits.dtype == bias.dtype:
         top = logits.amax(1)
         return top, logits.sub_(top[:, None]).exp_().sum(1)
+    if logits.is_cuda:
+        return _exponentials_on_gpu(logits, bias)
     tops, sums = bias.new_empty(len(logits)), bias.new_empty(len(logits))
     for rows in _cached_slices(logits):
         exact = logits[rows].to(bias.dtype).add_(bias)
@@ -159,6 +173,14 @@ def _exponentials(logits: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         sums[rows] = exact.sub_(tops[rows, None]).exp_().sum(1)
         logits[rows] = exact
     return tops, sums
+
+
+def _exponentials_on_gpu(logits: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """The same for a lower type in half the passes over memory, with the log of the sum in place of the top."""
+    exact = logits + bias
+    logarithms = exact.log_softmax(1)
+    torch.exp(logarithms, out=logits)
+    return exact[:, 0] - logarithms[:, 0], bias.new_ones(len(logits))
 
 
 def _cached_slices(matrix: Tensor) -> Iterator[slice]:

@@ -124,9 +124,11 @@ class LoweredLSTM(nn.Module):
     @torch.no_grad()
     def step(self, inputs: Tensor, state: Tensor) -> Tensor:
         """What :func:`~irecgan_gym.kernels.packed_lstm.lstm_step` does."""
+        if inputs.is_cuda:
+            return self._step_on_gpu(inputs, state)
         new = torch.empty_like(state)
-        # On a CPU, a few rows at a time: what they need stays in the cache, and in memory that is there already.
-        rows = max(1, len(inputs) if inputs.is_cuda else min(len(inputs), _CACHED_ROWS))
+        # A few rows at a time: what they need stays in the cache, and in memory that is there already.
+        rows = max(1, min(len(inputs), _CACHED_ROWS))
         width, layers = self.hidden_size, len(self._weights)
         gates = state.new_empty(rows, 4 * width)
         products = torch.empty_like(gates, dtype=torch.bfloat16)
@@ -146,6 +148,22 @@ class LoweredLSTM(nn.Module):
                 gate.copy_(torch.mm(both, weight, out=product))
                 value = apply_gates(gate, before[:, cell], after[:, cell], after[:, hidden])
         return new
+
+    def _step_on_gpu(self, inputs: Tensor, state: Tensor) -> Tensor:
+        """The same in as few launches as it takes: a kernel of PyTorch's own LSTM cell applies all gates."""
+        layers = len(self._weights)
+        parts = torch.split(state, self.hidden_size, dim=1)
+        hidden: list[Tensor] = []
+        cells: list[Tensor] = []
+        nothing = state.new_zeros(1, 1).expand(len(inputs), 4 * self.hidden_size)
+        for weight, before, cell in zip(self._weights, parts[:layers], parts[layers:], strict=True):
+            both = _inputs_with_one(len(inputs), weight, inputs.shape[1] + self.hidden_size)
+            both[:, : inputs.shape[1]] = inputs
+            both[:, inputs.shape[1] : inputs.shape[1] + self.hidden_size] = before
+            inputs, after, _ = torch.ops.aten._thnn_fused_lstm_cell((both @ weight).to(state.dtype), nothing, cell)
+            hidden.append(inputs)
+            cells.append(after)
+        return torch.cat(hidden + cells, dim=1)
 
 
 def _with_bias(weight: Tensor, bias: Tensor) -> Tensor:

@@ -36,16 +36,20 @@ def sample_without_replacement(logits: Tensor, k: int, generator: torch.Generato
     if len(logits) == 0:
         return torch.empty(0, k, dtype=torch.int64, device=logits.device)
     rows = torch.arange(len(logits), device=logits.device).repeat_interleave(draws)
-    drawn = _with_replacement(logits, draws * _attempts(k), generator).view(len(rows), -1)
-    chosen, found = _first_different(drawn, k)
+    drawn, possible = _with_replacement(logits, draws * _attempts(k), generator)
+    chosen, found = _first_different(drawn.view(len(rows), -1), k)
     while True:
-        short = (found < k).nonzero().squeeze(1)
-        if len(short) == 0:
+        # Both questions in one: each answer of a GPU has to be waited for.
+        all_possible, complete = torch.stack([possible, (found == k).all()]).tolist()
+        if not all_possible:
+            raise ValueError("there are fewer categories to draw than asked for: the others have logits of -inf")
+        if complete:
             return chosen
+        short = (found < k).nonzero().squeeze(1)
         taken = torch.arange(k, device=logits.device) < found[short, None]
         left = logits[rows[short]]
         left.scatter_(1, chosen[short].where(taken, chosen[short, :1]), -torch.inf)
-        more = _with_replacement(left, _attempts(k), generator)
+        more, possible = _with_replacement(left, _attempts(k), generator)
         # Places not filled yet hold what is drawn now; what was taken cannot be drawn again.
         continued, total = _first_different(torch.cat([chosen[short].where(taken, chosen[short, :1]), more], dim=1), k)
         chosen[short], found[short] = continued, total
@@ -56,29 +60,74 @@ def _attempts(k: int) -> int:
     return k + k // 2 + 4
 
 
-def _with_replacement(logits: Tensor, number: int, generator: torch.Generator) -> Tensor:
-    """Independent draws from the softmax of each row; [B, n] to int64 [B, number]."""
+def _with_replacement(logits: Tensor, number: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Independent draws from the softmax of each row, and whether every row has anything to draw.
+
+    Returns:
+        int64 [B, number], undefined where a row has nothing; bool [].
+    """
     size = logits.shape[1]
     in_blocks = size > _BLOCK**2 // 4
+    if in_blocks and logits.is_cuda:
+        return _with_replacement_on_gpu(logits, number, generator)
     top, sums = _block_sums(logits) if in_blocks else _weights(logits)
-    if not bool(torch.isfinite(top).all()):
-        raise ValueError("there are fewer categories to draw than asked for: the others have logits of -inf")
-    uniform = torch.rand(len(logits), number, dtype=torch.float64, generator=generator, device=logits.device)
+    possible = torch.isfinite(top).all()
+    uniform = _uniform(logits, number, generator)
     blocks, rest = _invert(sums.cumsum(1, dtype=torch.float64), uniform)
     if not in_blocks:
-        return blocks
-    # Blocks were chosen by their sums; only the blocks that were chosen are summed item by item. The last one may be
-    # cut short: it is read with items of the block before, which then count for nothing.
+        return blocks, possible
+    # Blocks were chosen by their sums; only the blocks that were chosen are summed item by item.
+    starts, chosen, before = _chosen_blocks(logits, blocks)
+    inside = (chosen.to(top.dtype) - top.unsqueeze(2)).exp_()
+    if before is not None:
+        inside.masked_fill_(before, 0.0)
+    # The sums of blocks were rounded to the type of the weights, so the rest is scaled to the exact sum.
+    places, _ = _invert(inside.cumsum(2).flatten(0, 1), rest.view(-1, 1))
+    return starts + places.view_as(blocks), possible
+
+
+def _with_replacement_on_gpu(logits: Tensor, number: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """The same, in few passes over memory and few launches.
+
+    Within a block, the item with the largest logit plus Gumbel noise is drawn: noise is cheaper there than sums.
+    """
+    dtype = torch.promote_types(logits.dtype, torch.float32)
+    weights = logits.softmax(1, dtype=dtype)
+    whole = logits.shape[1] - logits.shape[1] % _BLOCK
+    sums = weights[:, :whole].view(len(weights), -1, _BLOCK).sum(2)
+    if whole < logits.shape[1]:
+        sums = torch.cat([sums, weights[:, whole:].sum(1, keepdim=True)], dim=1)
+    cumulative = sums.cumsum(1, dtype=torch.float64)
+    _, blocks = _places(cumulative, _uniform(logits, number, generator))
+    starts, chosen, before = _chosen_blocks(logits, blocks)
+    noise = torch.empty_like(chosen, dtype=dtype).exponential_(generator=generator)
+    keys = chosen - noise.log_()
+    if before is not None:
+        keys.masked_fill_(before, -torch.inf)
+    return starts + keys.argmax(2), torch.isfinite(cumulative[:, -1]).all()
+
+
+def _uniform(logits: Tensor, number: int, generator: torch.Generator) -> Tensor:
+    """Uniform numbers in [0, 1), float64 [B, number]."""
+    return torch.rand(len(logits), number, dtype=torch.float64, generator=generator, device=logits.device)
+
+
+def _chosen_blocks(logits: Tensor, blocks: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Logits of the blocks of the given numbers, int64 [B, D].
+
+    The last block may be cut short: it is read with items of the block before, which then count for nothing.
+
+    Returns:
+        First categories, int64 [B, D]; logits, [B, D, block]; which of these count for nothing, None where none does.
+    """
+    size = logits.shape[1]
     starts = (blocks * _BLOCK).clamp_(max=size - _BLOCK)
     firsts = starts + size * torch.arange(len(logits), device=logits.device).unsqueeze(1)
     chosen = logits.reshape(-1).unfold(0, _BLOCK, 1)[firsts.flatten()].view(*blocks.shape, _BLOCK)
-    inside = (chosen.to(top.dtype) - top.unsqueeze(2)).exp_()
-    if size % _BLOCK != 0:
-        before = (blocks * _BLOCK - starts).unsqueeze(2)
-        inside.masked_fill_(torch.arange(_BLOCK, device=logits.device) < before, 0.0)
-    # The sums of blocks were rounded to the type of the weights, so the rest is scaled to the exact sum.
-    places, _ = _invert(inside.cumsum(2).flatten(0, 1), rest.view(-1, 1))
-    return starts + places.view_as(blocks)
+    if size % _BLOCK == 0:
+        return starts, chosen, None
+    before = (blocks * _BLOCK - starts).unsqueeze(2)
+    return starts, chosen, torch.arange(_BLOCK, device=logits.device) < before
 
 
 def _weights(logits: Tensor) -> tuple[Tensor, Tensor]:
@@ -89,13 +138,13 @@ def _weights(logits: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _block_sums(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """The same with the weights summed over blocks of categories; a few rows at a time, for the cache of a CPU."""
+    """The same with the weights summed over blocks of categories; some rows at a time, for the cache of a CPU."""
     number, size = logits.shape
     whole = size - size % _BLOCK
     dtype = torch.promote_types(logits.dtype, torch.float32)
     tops = logits.new_empty(number, 1, dtype=dtype)
     sums = logits.new_empty(number, -(-size // _BLOCK), dtype=dtype)
-    rows = number if logits.is_cuda else max(1, min(number, _CACHED_WEIGHTS // size))
+    rows = max(1, min(number, _CACHED_WEIGHTS // size))
     # One piece of memory for all weights: asking the system for new pages takes longer than the arithmetic.
     held = logits.new_empty(rows, size, dtype=dtype)
     for first in range(0, number, rows):
@@ -111,14 +160,20 @@ def _block_sums(logits: Tensor) -> tuple[Tensor, Tensor]:
 
 def _invert(cumulative: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
     """The place where each uniform number falls, and how far within that place's share, again in [0, 1); [B, D]."""
-    total, uniform = cumulative[:, -1:], uniform.to(cumulative.dtype)
-    # Below the total whatever rounding does, so that the place found has a share.
-    threshold = torch.minimum(uniform * total, torch.nextafter(total, torch.zeros_like(total)))
-    places = torch.searchsorted(cumulative, threshold, right=True)
+    threshold, places = _places(cumulative, uniform)
     ends = cumulative.gather(1, places)
     starts = cumulative.gather(1, (places - 1).clamp_(min=0)).masked_fill_(places == 0, 0.0)
     rest = (threshold - starts) / (ends - starts)
     return places, rest.clamp_(0.0, 1.0)
+
+
+def _places(cumulative: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+    """The parts of the totals that uniform numbers stand for, and the places where these fall; [B, D] each."""
+    total, uniform = cumulative[:, -1:], uniform.to(cumulative.dtype)
+    # Below the total whatever rounding does, so that the place found has a share.
+    threshold = torch.minimum(uniform * total, torch.nextafter(total, torch.zeros_like(total)))
+    # Within bounds even where a row has nothing to draw: a GPU does not survive an index that is not.
+    return threshold, torch.searchsorted(cumulative, threshold, right=True).clamp_(max=cumulative.shape[1] - 1)
 
 
 def _first_different(drawn: Tensor, k: int) -> tuple[Tensor, Tensor]:

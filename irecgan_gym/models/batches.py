@@ -51,6 +51,7 @@ class StepBatch:
         rewards: float32 [M].
         slates: int64 [M, K].
         slate_mask: bool [M, K].
+        numbers: number of each of the sessions, in the order of the batch; int64 [B], on the host.
         num_sessions: B.
         events: what else users touched; None where the sessions do not say.
     """
@@ -63,6 +64,7 @@ class StepBatch:
     rewards: Tensor
     slates: Tensor
     slate_mask: Tensor
+    numbers: NDArray[np.int64]
     num_sessions: int
     events: StepEvents | None = None
 
@@ -74,7 +76,7 @@ class StepBatch:
         size, following, start = (
             column.repeat_interleave(sizes) for column in (sizes, later, torch.cumsum(sizes, 0) - sizes)
         )
-        rows = torch.arange(len(self.clicks))
+        rows = torch.arange(len(self.clicks), device=sizes.device)
         # A session stands at the same place among the steps of every time.
         return torch.where(rows - start < following, rows + size, -1).to(self.clicks.device)
 
@@ -94,6 +96,8 @@ class SessionTensors:
         self._leave_option = leave_option
         self._starts = sessions.offsets[:-1]
         self._lengths = sessions.lengths
+        # Sizes are known to the host too: to ask a GPU for them is to wait until it has done all that it was given.
+        self._slate_sizes = sessions.slate_lengths
 
         def tensor(column: NDArray[np.generic], dtype: torch.dtype) -> Tensor:
             # torch.tensor copies: the columns of Sessions are read-only.
@@ -109,7 +113,8 @@ class SessionTensors:
         if sessions.event_offsets is not None and sessions.event_items is not None:
             self._event_items = tensor(sessions.event_items, torch.int64)
             self._event_starts = tensor(sessions.event_offsets[:-1], torch.int64)
-            self._event_counts = tensor(np.diff(sessions.event_offsets), torch.int64)
+            self._event_sizes = np.diff(sessions.event_offsets)
+            self._event_counts = tensor(self._event_sizes, torch.int64)
 
     def batch(self, numbers: NDArray[np.int64]) -> StepBatch:
         """The sessions with the given numbers as one batch."""
@@ -117,25 +122,27 @@ class SessionTensors:
         lengths = self._lengths[ordered]
         time = np.arange(lengths[0])[:, None]
         present = time < lengths
-        steps = torch.from_numpy((self._starts[ordered] + time)[present]).to(self.device)
-        session_of_step = torch.from_numpy(np.broadcast_to(np.arange(len(ordered)), present.shape)[present])
-        slates, slate_mask = self._slates(steps)
+        places = (self._starts[ordered] + time)[present]
+        steps = on_device(places, self.device)
+        session_of_step = np.broadcast_to(np.arange(len(ordered)), present.shape)[present]
+        slates, slate_mask = self._slates(steps, int(self._slate_sizes[places].max()))
         return StepBatch(
             steps=steps,
-            session_of_step=session_of_step.to(self.device),
+            session_of_step=on_device(session_of_step, self.device),
             batch_sizes=torch.from_numpy(present.sum(axis=1)),
             previous_clicks=self._previous_clicks[steps],
             clicks=self._clicks[steps],
             rewards=self._rewards[steps],
             slates=slates,
             slate_mask=slate_mask,
+            numbers=ordered,
             num_sessions=len(ordered),
-            events=self._events(steps),
+            events=None if self._event_items is None else self._events(steps, int(self._event_sizes[places].sum())),
         )
 
-    def _slates(self, steps: Tensor) -> tuple[Tensor, Tensor]:
+    def _slates(self, steps: Tensor, longest: int) -> tuple[Tensor, Tensor]:
         lengths = self._slate_lengths[steps]
-        places = torch.arange(int(lengths.max()) + self._leave_option, device=self.device)
+        places = torch.arange(longest + self._leave_option, device=self.device)
         mask = places < lengths[:, None]
         entries = (self._slate_starts[steps, None] + places).clamp_(max=len(self._slate_items) - 1)
         slates = torch.where(mask, self._slate_items[entries], self.sessions.num_items)
@@ -144,15 +151,15 @@ class SessionTensors:
             mask = places < lengths[:, None] + 1
         return slates, mask
 
-    def _events(self, steps: Tensor) -> StepEvents | None:
-        if self._event_items is None:
-            return None
+    def _events(self, steps: Tensor, number: int) -> StepEvents:
+        assert self._event_items is not None
         counts = self._event_counts[steps]
         ends = torch.cumsum(counts, 0)
         # The events of the steps, one step's behind the other's, counted from their end.
-        ages = (ends - 1).repeat_interleave(counts) - torch.arange(int(counts.sum()), device=self.device)
-        last = (self._event_starts[steps] + counts - 1).repeat_interleave(counts)
-        return StepEvents(self._event_items[last - ages], ages, ends - counts, counts)
+        last = (ends - 1).repeat_interleave(counts, output_size=number)
+        ages = last - torch.arange(number, device=self.device)
+        starts = (self._event_starts[steps] + counts - 1).repeat_interleave(counts, output_size=number)
+        return StepEvents(self._event_items[starts - ages], ages, ends - counts, counts)
 
     def all(self, batch_size: int) -> Iterator[StepBatch]:
         """Every session once, in the order of the columns."""
@@ -175,3 +182,9 @@ class SessionTensors:
         ones; a constant weighs every step of the log alike.
         """
         return self.sessions.num_steps / len(self.sessions) * min(batch_size, len(self.sessions))
+
+
+def on_device(array: NDArray[np.generic], device: torch.device) -> Tensor:
+    """An array as a tensor on a device; a GPU is not waited for until it has done what it was given before."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

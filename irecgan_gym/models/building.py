@@ -28,8 +28,9 @@ def resolve_device(device: str | torch.device) -> torch.device:
     return torch.device(device)
 
 
+@torch.inference_mode(False)
 def build(make: Callable[[], ModuleT], generator: torch.Generator, device: torch.device | str = "cpu") -> ModuleT:
-    """Make a module without touching PyTorch's global generator.
+    """Make a module of float32 without touching PyTorch's global generator, or looking at its global defaults.
 
     Modules with a method ``draw_parameters(generator)`` fill their own; linear and recurrent layers are drawn uniformly
     within 1/sqrt(width), PyTorch's own convention.
@@ -40,7 +41,7 @@ def build(make: Callable[[], ModuleT], generator: torch.Generator, device: torch
         device: where the module goes.
     """
     with torch.device("meta"):
-        module = make()
+        module = make().float()
     module = module.to_empty(device="cpu")
     with torch.no_grad():
         for layer in module.modules():

@@ -102,8 +102,10 @@ class Discriminator(nn.Module):
     def logits_real_is_high(self, batch: StepBatch) -> Tensor:
         """Log-odds that each session of a batch is real, in the order of the batch; [B] (differentiable)."""
         scores = self.step_scores(self.encoder(batch), batch.slates, batch.slate_mask, batch.clicks, batch.rewards)
-        total = scores.new_zeros(batch.num_sessions).index_add(0, batch.session_of_step, scores)
-        return total / torch.bincount(batch.session_of_step, minlength=batch.num_sessions)
+        zeros = scores.new_zeros(batch.num_sessions)
+        total = zeros.index_add(0, batch.session_of_step, scores)
+        # Counting by addition: PyTorch's own counting waits for a GPU.
+        return total / zeros.index_add(0, batch.session_of_step, torch.ones_like(scores))
 
     def start(self, num_sessions: int) -> PartialScore:
         """Nothing seen yet."""

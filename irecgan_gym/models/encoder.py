@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence
 
+from irecgan_gym.kernels.gpu_rnn import lstm_cells, packed_rnn
 from irecgan_gym.kernels.low_precision import LoweredLSTM
 from irecgan_gym.kernels.packed_lstm import lstm_step, packed_lstm
 from irecgan_gym.models.batches import StepBatch
@@ -99,6 +99,9 @@ class RecurrentEncoder(nn.Module):
 
         With a memory, what is recalled stands behind s_t: [M, H + E].
         """
+        if batch.clicks.is_cuda and self.memory is None:
+            # Where launches take the time, repetitions are cheaper than what it takes to leave them out.
+            return self._packed(self._inputs(batch), batch.batch_sizes)
         outputs, rows = self.distinct(batch)
         return F.embedding(rows, outputs)
 
@@ -115,13 +118,14 @@ class RecurrentEncoder(nn.Module):
                 recalled = self.memory.query(self.memory(batch, self.embedding.weight, events))
                 outputs = torch.cat([outputs, recalled.to(outputs.dtype)], dim=1)
             return outputs, torch.arange(len(batch.clicks), device=batch.clicks.device)
-        if isinstance(self.rnn, nn.LSTM) and not batch.clicks.is_cuda:
-            started = batch.num_sessions - 1
-            sizes = torch.cat([batch.batch_sizes.new_ones(1), batch.batch_sizes[1:]])
-            outputs = packed_lstm(self.rnn, self.embedding(batch.previous_clicks[started:]), sizes)
-            return outputs, (torch.arange(len(batch.clicks)) - started).clamp_(min=0)
-        outputs = self._packed(self.embedding(batch.previous_clicks), batch.batch_sizes)
-        return outputs, torch.arange(len(batch.clicks), device=batch.clicks.device)
+        # A GRU on the CPU, which nothing here speeds up, keeps the repetitions.
+        if isinstance(self.rnn, nn.GRU) and not batch.clicks.is_cuda:
+            outputs = self._packed(self.embedding(batch.previous_clicks), batch.batch_sizes)
+            return outputs, torch.arange(len(batch.clicks), device=batch.clicks.device)
+        started = batch.num_sessions - 1
+        sizes = torch.cat([batch.batch_sizes.new_ones(1), batch.batch_sizes[1:]])
+        outputs = self._packed(self.embedding(batch.previous_clicks[started:]), sizes)
+        return outputs, (torch.arange(len(batch.clicks), device=batch.clicks.device) - started).clamp_(min=0)
 
     def _inputs(self, batch: StepBatch) -> Tensor:
         """What the RNN reads at each step, [M, E]: the click before and, where they count, the events since."""
@@ -136,8 +140,8 @@ class RecurrentEncoder(nn.Module):
         """Outputs of the RNN for whole sessions, [M, H]."""
         if isinstance(self.rnn, nn.LSTM) and not inputs.is_cuda:
             return packed_lstm(self.rnn, inputs, batch_sizes)
-        outputs: Tensor = self.rnn(PackedSequence(inputs, batch_sizes))[0].data
-        return outputs
+        assert isinstance(self.rnn, (nn.LSTM, nn.GRU))
+        return packed_rnn(self.rnn, inputs, batch_sizes)
 
     def initial_state(self, num_sessions: int) -> Tensor:
         """States before anything was seen; zeros [B, S]."""
@@ -161,6 +165,8 @@ class RecurrentEncoder(nn.Module):
             return self.rnn.step(self.embedding(clicks), state)
         if isinstance(self.rnn, nn.LSTM) and not state.is_cuda and not torch.is_grad_enabled():
             return lstm_step(self.rnn, self.embedding(clicks), state)
+        if isinstance(self.rnn, nn.LSTM) and state.is_cuda:
+            return lstm_cells(self.rnn, self.embedding(clicks), state)
         size = (state.shape[0], self._parts, self.config.num_layers, self.config.hidden_size)
         parts = [part.contiguous() for part in state.reshape(size).permute(1, 2, 0, 3)]
         inputs = self.embedding(clicks).unsqueeze(0)

@@ -32,7 +32,8 @@ class FitConfig:
         weight_decay: decoupled weight decay of AdamW.
         lambda_p: weight of the reward term against the click term in Eq 3.
         precision: of matrix products. ``"bfloat16"`` pays where the processor multiplies it faster than float32 (GPUs,
-            CPUs with AMX); parameters, recurrent cells, softmaxes and losses stay float32.
+            CPUs with AMX); parameters, recurrent cells, softmaxes and losses stay float32; on GPUs, recurrent
+            layers do.
     """
 
     learning_rate: float = 2e-3
@@ -234,6 +235,8 @@ def ending_of(sessions: Sessions) -> Literal["reward", "leave"]:
     return "reward" if by_reward else "leave"
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def fit_user_model(
     training: Sessions,
     validation: Sessions | None = None,

@@ -168,13 +168,21 @@ class PolicyPredictor:
     @torch.no_grad()
     def predict(
         self,
-        observation: NDArray[np.int64],
+        observation: NDArray[np.int64] | Tensor,
         state: Tensor | None = None,
         episode_start: NDArray[np.bool_] | None = None,
         deterministic: bool = False,
-    ) -> tuple[NDArray[np.int64], Tensor]:
-        """See :class:`~irecgan_gym.collection.SlatePredictor`; the state is a tensor [B, S]."""
-        number = len(observation)
+    ) -> tuple[Any, Tensor]:
+        """See :class:`~irecgan_gym.collection.SlatePredictor`; the state is a tensor [B, S], slates are as clicks."""
+        slates, state = self._choose(
+            torch.as_tensor(observation, device=self._device), state, episode_start, deterministic
+        )
+        return (slates if isinstance(observation, Tensor) else slates.cpu().numpy()), state
+
+    def _choose(
+        self, clicks: Tensor, state: Tensor | None, episode_start: NDArray[np.bool_] | None, deterministic: bool
+    ) -> tuple[Tensor, Tensor]:
+        number = len(clicks)
         if state is None:
             state = self.policy.start(number)
             # All sessions begin in the same state.
@@ -182,16 +190,16 @@ class PolicyPredictor:
                 slates = self.policy.top(state[:1]).expand(number, -1)
             else:
                 slates = self.policy.sample(state[:1], self._generator, draws=number)
-            return slates.cpu().numpy(), state
-        state = self.policy.observe(torch.from_numpy(observation).to(self._device), state)
+            return slates, state
+        state = self.policy.observe(clicks, state)
         if episode_start is not None and episode_start.any():
             state[torch.from_numpy(episode_start).to(self._device)] = self.policy.start(int(episode_start.sum()))
         slates = self.policy.top(state) if deterministic else self.policy.sample(state, self._generator)
-        return slates.cpu().numpy(), state
+        return slates, state
 
-    def select(self, state: Tensor, rows: NDArray[np.int64]) -> Tensor:
-        """States of some sessions, [B', S]."""
-        return state[torch.from_numpy(rows).to(self._device)]
+    def select(self, state: Tensor, rows: NDArray[np.int64] | Tensor) -> Tensor:
+        """Return the states of some sessions, [B', S]."""
+        return state[torch.as_tensor(rows, device=self._device)]
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class RecallMemory(nn.Module):
 
     def draw_parameters(self, generator: torch.Generator) -> None:
         """Start with gains of 1; nothing is random."""
-        self.decay_log_odds.copy_(torch.tensor(_FIRST_DECAYS).logit() / _RATE)
+        self.decay_log_odds.copy_(self.decay_log_odds.new_tensor(_FIRST_DECAYS).logit() / _RATE)
         self.click_gains.fill_(1 / _RATE)
         self.event_gains.fill_(1 / _RATE)
 

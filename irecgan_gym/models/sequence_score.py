@@ -16,6 +16,8 @@ from irecgan_gym.sessions import Sessions
 
 _STATE_ELEMENTS = 2**25
 """Numbers in the recurrent states of the user model and the discriminator that are held at a time (128 MB)."""
+_GPU_STATE_ELEMENTS = 2**28
+"""The same on a GPU (1 GB): few large batches keep it busy."""
 
 
 class Prefixes(NamedTuple):
@@ -137,7 +139,7 @@ class SequenceScore:
         Returns:
             Scores in [0, 1] in the order of the steps, [T].
         """
-        scores = torch.empty(sessions.num_steps, device=self.user_model.device)
+        scores = self.discriminator.preference.weight.new_empty(sessions.num_steps)
         data = SessionTensors(sessions, leave_option=self.user_model.leave_option, device=self.user_model.device)
         longest = int(sessions.lengths.max()) if len(sessions) else 1
         for batch in data.all(max(1, self._sessions_at_a_time // longest)):
@@ -149,7 +151,8 @@ class SequenceScore:
     def _sessions_at_a_time(self) -> int:
         """Sessions whose recurrent states are held at a time, so that memory is bounded."""
         width = self.user_model.encoder.state_size + self.discriminator.encoder.state_size
-        return max(1, _STATE_ELEMENTS // width)
+        elements = _GPU_STATE_ELEMENTS if self.user_model.device.type == "cuda" else _STATE_ELEMENTS
+        return max(1, elements // width)
 
     def _prefixes(self, batch: StepBatch, following: Tensor) -> Prefixes:
         """What is known after every step of some sessions, [M]; states are undefined after the last steps.
@@ -188,9 +191,9 @@ class SequenceScore:
             hidden = judge.encoder.output(judging)[origin]
             total = total + judge.step_scores(hidden, user_model.candidates(slates), None, clicks, rewards)
             length = length + 1
-            ended = ended | (length >= self.max_session_steps)
-            scores[rows[ended]] = judge.probabilities(PartialScore(hidden[ended], total[ended], length[ended]))
-            going = (~ended).nonzero().squeeze(1)
+            # Of those that go on, too: what they end with replaces it. Picking out the rest would wait for a GPU.
+            scores[rows] = judge.probabilities(PartialScore(hidden, total, length))
+            going = (~ended & (length < self.max_session_steps)).nonzero().squeeze(1)
             if len(going) == 0:
                 return scores.view(-1, self.num_rollouts).mean(1)
             rows, total, length, clicks, origin = (column[going] for column in (rows, total, length, clicks, origin))

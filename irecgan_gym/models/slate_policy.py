@@ -23,6 +23,8 @@ _BLOCK_ELEMENTS = 2**22
 """Logits held at a time while slates are drawn (16 MB of float32: they stay in the cache)."""
 _LOWER_BLOCK_ELEMENTS = 15 * 2**20
 """The same in bfloat16 (30 MB): its products want more rows, and weights are summed in smaller blocks anyway."""
+_GPU_BLOCK_ELEMENTS = 2**28
+"""The same on a GPU, in any precision (1 GB of float32): every block costs launches, and no cache holds one."""
 _BLOCK_ROWS = 64
 """States served at a time at least: with fewer, reading the weights of a huge catalogue takes all the time."""
 
@@ -82,7 +84,8 @@ class CataloguePolicy(nn.Module, ABC):
         return torch.cat([logits.topk(self.slate_size, dim=-1).indices for logits in self._logits_in_blocks(state)])
 
     def _logits_in_blocks(self, state: Tensor) -> Iterator[Tensor]:
-        rows = max(_BLOCK_ROWS, self._block_elements // self.num_items)
+        elements = _GPU_BLOCK_ELEMENTS if state.is_cuda else self._block_elements
+        rows = max(_BLOCK_ROWS, elements // self.num_items)
         for hidden in torch.split(self.encoder.output(state), rows):
             yield self._passing_logits(hidden)
 

@@ -204,6 +204,7 @@ class UserModel(nn.Module):
         save_weights(path, "user_model", asdict(self.config), self.state_dict())
 
     @classmethod
+    @torch.inference_mode(False)
     def load(cls, path: str | Path, *, device: str | torch.device = "auto") -> UserModel:
         """Read what :meth:`save` wrote."""
         config, tensors = load_weights(path, "user_model")

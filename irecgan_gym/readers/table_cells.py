@@ -159,7 +159,7 @@ def _number(value: Any) -> float | None:
         number = float(0.0 if value is None else value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return number if abs(number) <= np.finfo(np.float32).max else None
+    return number if abs(number) <= float(np.finfo(np.float32).max) else None
 
 
 def _unknown(value: Any) -> bool:

@@ -28,3 +28,10 @@ class FirstItems:
     @classmethod
     def load(cls, path, *, device="auto"):
         return cls(*json.loads(Path(path).read_text()))
+
+
+def first_item_shown(lists):
+    """A metric of the user's own: whether a list shows item 0, a number a list."""
+    shown = np.zeros(lists.sessions.num_steps)
+    np.maximum.at(shown, lists.sessions.step_of_entry, lists.sessions.slate_items == 0)
+    return shown

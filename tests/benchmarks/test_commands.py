@@ -47,7 +47,7 @@ def online(folder, *more):
 def test_simulated_online(tmp_path, capsys):
     assert online(tmp_path / "run", "--show-slate") == 0
     output = capsys.readouterr().out
-    for text in ("click probability", "clicks item", "coverage@10", "Every agent: max, 30 sessions"):
+    for text in ("user     clicked item", "   reward   click\n", "coverage@10", "Every agent: max, 30 sessions"):
         assert text in output
 
     rows = rows_of(tmp_path / "run")
@@ -366,6 +366,30 @@ def test_worlds_of_the_users_own(tmp_path, capsys):
         assert online(tmp_path / "wrong", "--env-kwargs", kwargs) == 2
         assert message in capsys.readouterr().err
     assert not (tmp_path / "wrong").exists()
+
+
+def test_metrics_join_by_name(tmp_path, capsys):
+    own = "tests.benchmarks.own:first_item_shown"
+    assert online(tmp_path / "run", "--agents", "tests.benchmarks.own:FirstItems", "--metrics", own, "ndcg@3") == 0
+    assert "first_item_shown" in "".join(capsys.readouterr().out.split()).replace("│", "")
+    measured = {(row["agent"], row["metric"]): float(row["value"]) for row in rows_of(tmp_path / "run")}
+    assert measured["tests.benchmarks.own:FirstItems", f"{own}/top-k"] == 1
+    assert 0 < measured["random", f"{own}/sampled"] < 1
+    assert 0 < measured["random", "ndcg@3_low/top-k"] < measured["random", "ndcg@3/top-k"] < 1
+    assert online(tmp_path / "run", "--agents", "pg") == 2
+    assert "metrics is" in capsys.readouterr().err
+
+    logs(tmp_path / "log.parquet")
+    arguments = ["--data", str(tmp_path / "log.parquet"), "--format", "sessions", "--out", str(tmp_path / "real")]
+    arguments += ["--agents", "tests.benchmarks.own:FirstItems", "--features", "none", "--seeds", "1", "--jobs", "1"]
+    assert command_line(Rerank, [*arguments, "--metrics", own, "recall@2"]) == 0
+    measured = {(row["agent"], row["metric"]): float(row["value"]) for row in rows_of(tmp_path / "real")}
+    assert measured["tests.benchmarks.own:FirstItems", f"{own}/top-k"] == 1
+    # Users click items 0 and 1, which such an agent puts first.
+    assert measured["tests.benchmarks.own:FirstItems", "recall@2/top-k"] == 1
+    for wrong in ("ndcg@0", "nowhere:metric", "beauty"):
+        assert command_line(Rerank, [*arguments, "--metrics", wrong]) == 2
+        assert "--metrics" in capsys.readouterr().err
 
 
 def test_min_list_length_is_checked_against_the_log_before_jobs_start(tmp_path, capsys):

@@ -186,7 +186,7 @@ def test_summary_over_few_and_many_seeds():
 
 
 def test_tables_show_every_agent_that_was_measured():
-    [found] = measurement_tables(table(rerank_rows()), [Measure("p@1/top-k", "p@1", 100, 1), Measure("no", "no")])
+    [found] = measurement_tables(table(rerank_rows()), [Measure("p@1/top-k", "p@1", 100, 1), Measure("mrr/no", "no")])
     assert found.rows == [("random", "4.0 ± 1.0"), ("popularity", "6.0 ± 1.0"), ("irecgan", "8.0 ± 1.0")]
 
 

@@ -236,3 +236,12 @@ def test_profiles_name_the_operators_of_every_phase(capsys):
     assert "_fused_adamw_" in output
     assert command_line(profiles.Profiles, ["--scale", "smoke", "--top", "0"]) == 2
     assert "--top must be at least 1" in capsys.readouterr().err
+
+
+def test_a_catalogue_of_another_size_is_a_shape_of_its_own(capsys):
+    other = shape("cikm", cikm_sessions=20, max_sessions=20, cikm_items=100)
+    assert (other.name, other.num_items, other.authors) == ("cikm, 100 items", 100, {})
+    assert other.sessions(seed=0).num_items == 100
+    assert shape("cikm", cikm_sessions=20, max_sessions=20, cikm_items=40_000).name == "cikm"
+    assert command.main(["--items", "34", "--scale", "smoke"]) == 1
+    assert "--items must be at least 35, the longest slate, got 34" in " ".join(capsys.readouterr().err.split())

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from irecgan_gym.kernels import catalogue_softmax
 from irecgan_gym.kernels.catalogue_softmax import chosen_log_probabilities
 
 
@@ -91,3 +92,32 @@ def test_under_autocast_values_stay_near():
     for lower in results[2:]:
         for ours, theirs in zip(lower, results[0], strict=True):
             assert 0 < float((ours - theirs).norm() / theirs.norm()) < 0.02
+
+
+def test_hidden_states_of_a_lower_type_are_learned_from():
+    """Some of PyTorch's layers give a lower type under autocast; gradients are added up in that of the weights."""
+    generator = torch.Generator().manual_seed(0)
+    hidden, weight = torch.randn(40, 16, generator=generator), torch.randn(300, 16, generator=generator) * 0.3
+    chosen, bias = torch.randint(300, (40,), generator=generator), torch.zeros(300)
+    results = []
+    for dtype in (torch.float32, torch.bfloat16):
+        given = hidden.to(dtype).requires_grad_()
+        weight.requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+            value = chosen_log_probabilities(given, weight, bias, chosen)
+        assert value.dtype == torch.float32
+        gradients = torch.autograd.grad(value.sum(), (given, weight))
+        assert [gradient.dtype for gradient in gradients] == [dtype, torch.float32]
+        results.append([value.detach(), *gradients])
+    for ours, theirs in zip(results[1], results[0], strict=True):
+        assert 0 < float((ours.float() - theirs).norm() / theirs.norm()) < 0.02
+
+
+def test_what_gpus_do_instead_are_the_exponentials_of_a_softmax():
+    generator = torch.Generator().manual_seed(0)
+    logits, bias = 5 * torch.randn(6, 50, generator=generator), torch.randn(50, generator=generator)
+    lower = logits.bfloat16()
+    exact = lower.float() + bias
+    top, total = catalogue_softmax._exponentials_on_gpu(lower, bias)
+    torch.testing.assert_close(top + total.log(), exact.logsumexp(1))
+    torch.testing.assert_close(lower.float(), exact.softmax(1), rtol=0.01, atol=0)

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from irecgan_gym.kernels import sampling
 from irecgan_gym.kernels.sampling import sample_without_replacement
 from tests.frequencies import assert_counts
 
@@ -80,3 +81,15 @@ def test_the_seed_decides():
     first, again, other = (sample_without_replacement(logits, 10, generator(seed)) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("size", [1024, 1030, 5000], ids=["whole blocks", "a last block of few", "many"])
+def test_what_gpus_do_instead_has_the_same_law(size):
+    logits = torch.randn(2, size, generator=generator())
+    logits[:, 3::2] = -torch.inf
+    drawn, possible = sampling._with_replacement_on_gpu(logits, 50_000, generator())
+    assert bool(possible)
+    for row, items in zip(logits, drawn, strict=True):
+        assert_counts(np.bincount(items.numpy(), minlength=size), len(items), row.double().softmax(0).numpy())
+    _, possible = sampling._with_replacement_on_gpu(torch.full((2, size), -torch.inf), 5, generator())
+    assert not bool(possible)

@@ -85,6 +85,8 @@ def assert_same_play(env, other):
 @pytest.mark.parametrize("wrap", SINGLE.values(), ids=SINGLE)
 @pytest.mark.filterwarnings("error", "ignore:.*is different from the unwrapped version:UserWarning")
 def test_checkers(wrap):
+    # Checkers open a window. Imported first, for importing it warns on some machines.
+    pytest.importorskip("pygame")
     check_env(wrap(gym.make("RecSim-v0", **SMALL)))
     check_env_sb3(wrap(gym.make("RecSim-v0", **SMALL)))
     play(PassiveEnvChecker(wrap(gym.make("RecSim-v0", disable_env_checker=True, **SMALL))))
