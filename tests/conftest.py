@@ -1,5 +1,8 @@
 """Fixtures for all tests: one thread, and small worlds that a slow plain computation can check."""
 
+import importlib.util
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +15,7 @@ settings.register_profile("suite", deadline=None, derandomize=True)
 settings.load_profile("suite")
 
 
-# Top-level packages that come with extras. A module of tests that imports one that is missing is skipped as a whole.
+# Top-level packages that come with extras: a test that fails because one is not installed is skipped.
 EXTRAS = (
     *("PIL", "h5py", "jinja2", "matplotlib", "minari", "moviepy", "numba", "pandas", "pygame", "rich", "rliable"),
     *("sb3_contrib", "stable_baselines3", "tensorboard", "tensordict", "tianshou", "torchrl", "tyro"),
@@ -24,9 +27,7 @@ class _Module(pytest.Module):
         try:
             return super()._getobj()
         except self.CollectError as error:
-            missing = _missing_package(error)
-            if missing in EXTRAS:
-                pytest.skip(f"{missing} is not installed", allow_module_level=True)
+            _skip_without_extra(error)
             raise
 
 
@@ -34,13 +35,32 @@ def pytest_pycollect_makemodule(module_path, parent):
     return _Module.from_parent(parent, path=module_path)
 
 
-def _missing_package(error):
-    """The top-level package whose absence is behind an error, or None."""
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item):
+    try:
+        return (yield)
+    except Exception as error:
+        _skip_without_extra(error)
+        raise
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    try:
+        return (yield)
+    except Exception as error:
+        _skip_without_extra(error)
+        raise
+
+
+def _skip_without_extra(error):
+    """Skip where a package that an extra brings is behind an error, and is really not there."""
     while error is not None:
-        if isinstance(error, ModuleNotFoundError):
-            return error.name.partition(".")[0]
+        if isinstance(error, ModuleNotFoundError) and error.name is not None:
+            missing = error.name.partition(".")[0]
+            if missing in EXTRAS and missing not in sys.modules and importlib.util.find_spec(missing) is None:
+                pytest.skip(f"{missing} is not installed", allow_module_level=True)
         error = error.__cause__ or error.__context__
-    return None
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+RECORDS = (".csv", ".md")  # results and pages of the repository
 PARTS = ("irecgan_gym", "agents", "benchmarks", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")
 
 
@@ -49,7 +50,7 @@ def test_every_file_of_the_packages_is_in_the_wheel(names):
         ("benchmarks", "irecgan_gym/benchmarks"),
     ):
         for path in (ROOT / folder).rglob("*"):
-            if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".md":
+            if path.is_file() and "__pycache__" not in path.parts and path.suffix not in RECORDS:
                 expected.add(f"{package}/{path.relative_to(ROOT / folder).as_posix()}")
     assert expected <= names, sorted(expected - names)
     for marker in ("irecgan_gym/py.typed", "irecgan_gym/agents/py.typed", "irecgan_gym/benchmarks/py.typed"):

@@ -27,9 +27,9 @@ def metrics_markdown() -> str:
     """Return the tables in MyST Markdown, a heading and a table for each component."""
     lines = []
     for component, metrics in groupby(sorted(LOGGED_METRICS), key=lambda metric: metric.name.partition("/")[0]):
-        lines += [f"## {component}", "", "| Name | Unit | Eq | Meaning | Healthy |", "| --- | --- | --- | --- | --- |"]
+        lines += [f"## {component}/", "", "| Name | Unit | Eq | Meaning | Healthy |", "| --- | --- | --- | --- | --- |"]
         for metric in metrics:
-            cells = (f"`{metric.name}`", metric.unit, metric.equation, metric.meaning, metric.healthy)
+            cells = (f"`{metric.name.partition('/')[2]}`", metric.unit, metric.equation, metric.meaning, metric.healthy)
             lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
         lines.append("")
     return "\n".join(lines)
