@@ -1,0 +1,83 @@
+"""Off-policy evaluation: what a policy would earn, from sessions of another one."""
+
+from irecgan_gym.ope.cascade_doubly_robust import PlaceRewards, SlateCascadeDoublyRobust
+from irecgan_gym.ope.direct_method import DirectMethod
+from irecgan_gym.ope.doubly_robust import DoublyRobust, SelfNormalizedDR, SwitchDoublyRobust
+from irecgan_gym.ope.estimate import OffPolicyEstimate, effective_sample_size
+from irecgan_gym.ope.estimator import OffPolicyEstimator
+from irecgan_gym.ope.importance_sampling import (
+    InclusionIPS,
+    LatentIPS,
+    PerDecisionImportanceSampling,
+    SelfNormalizedLatentIPS,
+    SelfNormalizedPDIS,
+    SelfNormalizedSlateIndependentIPS,
+    SelfNormalizedSlateRewardInteractionIPS,
+    SelfNormalizedSlateStandardIPS,
+    SelfNormalizedTIS,
+    SlateIndependentIPS,
+    SlatePseudoInverse,
+    SlateRewardInteractionIPS,
+    SlateStandardIPS,
+    TrajectoryWiseImportanceSampling,
+)
+from irecgan_gym.ope.known_logger import KnownLogger, logging_pools
+from irecgan_gym.ope.luce_user_model import LuceUserModel
+from irecgan_gym.ope.off_policy_data import OffPolicyData
+from irecgan_gym.ope.policies import (
+    EvaluationPolicy,
+    PlackettLucePolicy,
+    TopKPolicy,
+    fixed_scores,
+    last_click_scores,
+)
+from irecgan_gym.ope.slate_propensities import SlatePropensities
+from irecgan_gym.ope.slate_weights import Abstraction, AnyPlace, FromTheTop, PseudoInverse, SinglePlace, WholeSlate
+from irecgan_gym.ope.state_marginal import StateMarginalIS
+from irecgan_gym.ope.value_model import CrossFitted, ValueColumns, ValueModel
+
+__all__ = [
+    "Abstraction",
+    "AnyPlace",
+    "CrossFitted",
+    "DirectMethod",
+    "DoublyRobust",
+    "EvaluationPolicy",
+    "FromTheTop",
+    "InclusionIPS",
+    "KnownLogger",
+    "LatentIPS",
+    "LuceUserModel",
+    "OffPolicyData",
+    "OffPolicyEstimate",
+    "OffPolicyEstimator",
+    "PerDecisionImportanceSampling",
+    "PlaceRewards",
+    "PlackettLucePolicy",
+    "PseudoInverse",
+    "SelfNormalizedDR",
+    "SelfNormalizedLatentIPS",
+    "SelfNormalizedPDIS",
+    "SelfNormalizedSlateIndependentIPS",
+    "SelfNormalizedSlateRewardInteractionIPS",
+    "SelfNormalizedSlateStandardIPS",
+    "SelfNormalizedTIS",
+    "SinglePlace",
+    "SlateCascadeDoublyRobust",
+    "SlateIndependentIPS",
+    "SlatePropensities",
+    "SlatePseudoInverse",
+    "SlateRewardInteractionIPS",
+    "SlateStandardIPS",
+    "StateMarginalIS",
+    "SwitchDoublyRobust",
+    "TopKPolicy",
+    "TrajectoryWiseImportanceSampling",
+    "ValueColumns",
+    "ValueModel",
+    "WholeSlate",
+    "effective_sample_size",
+    "fixed_scores",
+    "last_click_scores",
+    "logging_pools",
+]
