@@ -107,6 +107,7 @@ class PlackettLucePolicy:
         self.estimated = estimated
         self._scores = scores
         self._places = places
+        self._last_table: tuple[FloatArray, PlaceTable] | None = None
 
     def propensities(self, sessions: Sessions) -> SlatePropensities:
         """See :class:`EvaluationPolicy`."""
@@ -130,10 +131,13 @@ class PlackettLucePolicy:
     def place_table(self, sessions: Sessions) -> PlaceTable:
         """See :class:`EvaluationPolicy`."""
         table, contexts = self._scores(sessions)
-        different, rows = np.unique(table, axis=0, return_inverse=True)
-        return PlaceTable(
-            plackett_luce.place_probabilities(different, self.slate_size), rows.reshape(-1)[contexts].astype(np.int64)
-        )
+        if self._last_table is None or self._last_table[0] is not table:
+            # Many logs are asked about with one table of scores, which is then worked out once.
+            different, rows = np.unique(table, axis=0, return_inverse=True)
+            places = PlaceTable(plackett_luce.place_probabilities(different, self.slate_size), rows.reshape(-1))
+            self._last_table = (table, places)
+        places = self._last_table[1]
+        return PlaceTable(places.table, places.contexts[contexts].astype(np.int64))
 
     def sample(self, sessions: Sessions, draws: int, rng: np.random.Generator) -> Slates:
         """See :class:`EvaluationPolicy`."""
