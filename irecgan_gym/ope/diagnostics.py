@@ -153,16 +153,17 @@ def place_effect_p_value(data: OffPolicyData) -> float:
 def _by_state(
     surprise: FloatArray, states: NDArray[np.integer], half: NDArray[np.integer], later: NDArray[np.integer]
 ) -> FloatArray:
-    """Each later step's vector times the mean vector of its state in the other half of the sessions."""
-    products = np.zeros(len(later))
-    for part in range(2):
-        here, there = later[half[later] == part], later[half[later] != part]
-        for state in np.unique(states[here]):
-            others = there[states[there] == state]
-            if len(others):
-                rows = np.flatnonzero((half[later] == part) & (states[later] == state))
-                products[rows] = surprise[later[rows]] @ surprise[others].mean(axis=0)
-    return products
+    """Vectors of later steps in one half of the sessions times the mean vector of their states in the other half.
+
+    Not the other way round too: both sums are the same product of means, and would count it twice.
+    """
+    tested, taught = later[half[later] == 0], later[half[later] == 1]
+    products = []
+    for state in np.unique(states[tested]):
+        others = taught[states[taught] == state]
+        if len(others):
+            products.append(surprise[tested[states[tested] == state]] @ surprise[others].mean(axis=0))
+    return np.concatenate(products) if products else np.zeros(0)
 
 
 def _p_value_of_mean_0(values: FloatArray) -> float:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-import numpy as np
-
 from irecgan_gym.evaluation.metrics import Interval
 from irecgan_gym.ope.diagnostics import (
     Overlap,
@@ -33,10 +31,12 @@ from irecgan_gym.ope.slate_weights import Abstraction
 from irecgan_gym.ope.value_model import CrossFitted
 from irecgan_gym.sessions import Sessions
 
-ENOUGH = 100.0
+ENOUGH = 200.0
 """Effective sessions from which on an interval is believed."""
-TOO_FEW = 30.0
+TOO_FEW = 50.0
 """Effective sessions below which nothing is."""
+SMALLEST_SHARE = 0.1
+"""Of effective sessions among all: with fewer, the largest weights have not been seen."""
 LARGEST_SHARE = 0.1
 """Of the weights that a single session may have."""
 SURPRISE = 1e-3
@@ -100,9 +100,9 @@ def recommend(log: LoggedSlates, policy: EvaluationPolicy | SlatePropensities, *
 
     Refused is a log whose propensities cannot be right (its slates are not as probable as they say), whose logger seems
     to have acted upon more than they know (confounding), which does not hold what the policy does (no overlap), or
-    that leaves too few effective sessions. Of the estimators that assume nothing of users, and of those that leave out
-    the order of a slate where the log shows that users do, the one of the smallest standard error is taken. If none has
-    enough effective sessions, one that assumes more may do, under the condition that this holds.
+    that leaves too few effective sessions. Otherwise, the doubly robust estimator is taken, or the self-normalized one
+    where there is no model; by the items of a slate in any order where the log shows that users do not care about it.
+    With too few effective sessions for these, one that assumes more may do, under the condition that this holds.
 
     Args:
         log: the sessions and who made them.
@@ -113,15 +113,15 @@ def recommend(log: LoggedSlates, policy: EvaluationPolicy | SlatePropensities, *
     there = overlap(data)
     doubts = _doubts(data)
     order_matters = not place_effect_p_value(data) > 0.01
-    safe: list[OffPolicyEstimator] = [SelfNormalizedSlateStandardIPS()]
-    if data.target_policy is not None:
-        safe.append(SelfNormalizedDR(CrossFitted(LuceUserModel.fit)))
+    has_policy = data.target_policy is not None
+    model = CrossFitted(LuceUserModel.fit)
+    safe: list[OffPolicyEstimator] = [SelfNormalizedDR(model)] if has_policy else []
+    safe.append(SelfNormalizedSlateStandardIPS())
     notes: list[str] = []
     if data.target.sets is not None and data.logging.sets is not None and not order_matters:
         notes.append("clicks do not depend on places as far as the log shows, so that the order of a slate is left out")
-        safe.append(SelfNormalizedLatentIPS())
-        if data.target_policy is not None:
-            safe.append(_OrderlessDR(CrossFitted(LuceUserModel.fit), Abstraction()))
+        without_order: list[OffPolicyEstimator] = [_OrderlessDR(model, Abstraction())] if has_policy else []
+        safe = [*without_order, SelfNormalizedLatentIPS(), *safe]
         there = overlap(data, Abstraction())
     bold: list[OffPolicyEstimator] = [SelfNormalizedSlateRewardInteractionIPS()]
     if data.target.places is not None and data.logging.places is not None:
@@ -190,14 +190,16 @@ def _doubts(data: OffPolicyData) -> list[str]:
 def _best(
     found: list[tuple[OffPolicyEstimator, OffPolicyEstimate]], enough: float
 ) -> tuple[OffPolicyEstimator, OffPolicyEstimate] | None:
-    """The one of the smallest standard error among those of enough effective sessions."""
-    large = [
-        pair for pair in found if pair[1].effective_sample_size >= enough and pair[1].largest_share <= LARGEST_SHARE
-    ]
-    if not large:
-        return None
-    errors = np.array([estimate.standard_error() for _, estimate in large])
-    return large[int(np.nanargmin(errors))] if np.isfinite(errors).any() else None
+    """The first one of enough effective sessions.
+
+    Not that of the smallest standard error: errors are smallest where the log happens to lack the sessions of large
+    weights, and the estimate is then too low.
+    """
+    for estimator, estimate in found:
+        needed = max(enough, SMALLEST_SHARE * estimate.num_sessions)
+        if estimate.effective_sample_size >= needed and estimate.largest_share <= LARGEST_SHARE:
+            return estimator, estimate
+    return None
 
 
 def _size(estimate: OffPolicyEstimate) -> str:

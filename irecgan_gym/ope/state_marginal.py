@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -16,7 +17,6 @@ from irecgan_gym.sessions import Sessions
 
 FloatArray = NDArray[np.float64]
 Labels = NDArray[np.int64]
-_GROUPS_AT_ONCE = 2**22
 
 
 class StateMarginalIS(OffPolicyEstimator):
@@ -47,7 +47,7 @@ class StateMarginalIS(OffPolicyEstimator):
     def evaluate(self, data: OffPolicyData) -> OffPolicyEstimate:
         """See :class:`irecgan_gym.ope.estimator.OffPolicyEstimator`."""
         statistic = self._statistic(data)
-        rho = statistic.ratios_of_steps(np.ones((1, data.num_sessions)))[0]
+        rho = statistic.ratios_of_steps(np.ones(data.num_sessions))
         weights = data.of_steps(rho) * self.slate_weights.steps(data)
         means = data.sum_of_steps(weights) / data.sessions.lengths
         return OffPolicyEstimate(self.estimator_name, statistic, means)
@@ -86,30 +86,36 @@ class MarginalStatistic:
 
     def resampled(self, counts: FloatArray) -> FloatArray:
         """See :class:`irecgan_gym.ope.estimate.SessionStatistic`."""
-        at_once = max(1, _GROUPS_AT_ONCE // max(1, self.labels.size))
-        values = [
-            np.einsum("rst,st,rs->r", self.ratios_of_steps(part), self.earned, part / part.sum(axis=1, keepdims=True))
-            for part in (counts[first : first + at_once] for first in range(0, len(counts), at_once))
-        ]
-        return np.concatenate(values)
+        values = np.zeros(len(counts))
+        for step, (present, ratios) in enumerate(self._ratios(counts)):
+            values += (counts[:, present] * ratios) @ self.earned[present, step]
+        return values / counts.sum(axis=1)
 
     def influences(self) -> FloatArray | None:
         """See :class:`irecgan_gym.ope.estimate.SessionStatistic`; the ratios are estimated too, so there are none."""
         return None
 
     def ratios_of_steps(self, counts: FloatArray) -> FloatArray:
-        """rho_t(x_t) of each step, with each session counted so many times; [R, S] to [R, S, longest]."""
-        number, longest = self.labels.shape
-        ratios = np.zeros((len(counts), number, longest))
-        ratios[:, :, 0] = 1.0
-        for step in range(1, longest):
-            present = np.flatnonzero(self.labels[:, step] >= 0)
+        """rho_t(x_t) of each step, with each session counted so many times; [S] to [S, longest]."""
+        table = np.zeros(self.labels.shape)
+        for step, (present, ratios) in enumerate(self._ratios(counts[None])):
+            table[present, step] = ratios[0]
+        return table
+
+    def _ratios(self, counts: FloatArray) -> Iterator[tuple[NDArray[np.int64], FloatArray]]:
+        """Of each step in turn: the sessions that have it, and their ratios; [P] and [R, P]."""
+        before = np.arange(len(self.labels))
+        ratios = np.ones(counts.shape)
+        yield before, ratios
+        for step in range(1, self.labels.shape[1]):
+            going_on = self.labels[before, step] >= 0
+            present = before[going_on]
             groups, members = np.unique(self.labels[present, step], return_inverse=True)
             indicator = np.zeros((len(present), len(groups)))
             indicator[np.arange(len(present)), members] = 1.0
             seen = counts[:, present]
-            arriving = (seen * ratios[:, present, step - 1] * self.weights[present, step - 1]) @ indicator
+            arriving = (seen * ratios[:, going_on] * self.weights[present, step - 1]) @ indicator
             there = seen @ indicator
             share = np.divide(arriving, there, out=np.zeros_like(arriving), where=there > 0)
-            ratios[:, present, step] = share[:, members]
-        return ratios
+            before, ratios = present, share[:, members]
+            yield before, ratios

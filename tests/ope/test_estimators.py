@@ -212,7 +212,7 @@ def test_marginal_weights_are_right_where_the_state_is_one(states):
 
 def test_marginal_weights_have_a_smaller_variance_than_products():
     listing, data, _ = without_memory()
-    rho = StateMarginalIS(states="state").evaluate(data).statistic.ratios_of_steps(listing.counts)[0]
+    rho = StateMarginalIS(states="state").evaluate(data).statistic.ratios_of_steps(listing.weights)
     weights = data.of_steps(rho)
     products = data.shifted(data.running_products(np.exp(data.target.slates - data.logging.slates)), 1.0)
     of_steps = np.repeat(listing.weights, listing.sessions.lengths)
