@@ -89,7 +89,8 @@ class MarginalStatistic:
         values = np.zeros(len(counts))
         for step, (present, ratios) in enumerate(self._ratios(counts)):
             values += (counts[:, present] * ratios) @ self.earned[present, step]
-        return values / counts.sum(axis=1)
+        means: FloatArray = values / counts.sum(axis=1)
+        return means
 
     def influences(self) -> FloatArray | None:
         """See :class:`irecgan_gym.ope.estimate.SessionStatistic`; the ratios are estimated too, so there are none."""
