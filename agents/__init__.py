@@ -1,16 +1,13 @@
 """Agents that recommend slates: IRecGAN and the methods it is compared with, behind one interface."""
 
 from irecgan_gym.agents.ac import AC, ACConfig
-from irecgan_gym.agents.acu import ACU, ACUConfig
 from irecgan_gym.agents.base import Agent
 from irecgan_gym.agents.irecgan import IRecGAN, IRecGANConfig
 from irecgan_gym.agents.lstm import LSTM, LSTMD, LSTMConfig, LSTMDConfig
-from irecgan_gym.agents.model_based import ModelBasedConfig
-from irecgan_gym.agents.pg import PG, PGConfig
-from irecgan_gym.agents.pgc import PGC
+from irecgan_gym.agents.pg import PG, PGC
 from irecgan_gym.agents.pgis import PGIS, PGISConfig
-from irecgan_gym.agents.pgu import PGU
-from irecgan_gym.agents.policy_rounds import RoundsConfig
+from irecgan_gym.agents.pgu import ACU, PGU, ACUConfig, PGUConfig
+from irecgan_gym.agents.policy_gradient import PGCConfig, PGConfig
 from irecgan_gym.agents.presets import (
     AGENT_NAMES,
     PRESET_NAMES,
@@ -49,16 +46,16 @@ __all__ = [
     "MaxLogBelief",
     "MaxLogOptimal",
     "MaxReward",
-    "ModelBasedConfig",
     "Myopic",
     "Optimal",
+    "PGCConfig",
     "PGConfig",
     "PGISConfig",
     "PGLimit",
+    "PGUConfig",
     "PopularityPolicy",
     "PresetName",
     "RandomPolicy",
-    "RoundsConfig",
     "agent_class",
     "make_agent",
     "preset",

@@ -1,14 +1,13 @@
-"""AC: an actor and a critic on one recurrent state, learnt from offline data."""
+"""AC: an actor and a critic on one recurrent state, learned from offline data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
-from irecgan_gym.agents.pg import OfflinePolicyGradient, PGConfig
-from irecgan_gym.agents.policy_gradient import Objective, ReturnsData
+from irecgan_gym.agents.policy_agent import PolicyAgent
+from irecgan_gym.agents.policy_gradient import PGConfig, ReturnsData, fit_policy
 from torch import Tensor, nn
 
 from irecgan_gym.models.batches import StepBatch
@@ -20,7 +19,7 @@ from irecgan_gym.sessions import Sessions
 
 @dataclass(frozen=True)
 class CriticSettings:
-    """What an actor with a critic is asked beside the settings of PG.
+    """Settings of a critic, to be combined with those of its actor.
 
     Attributes:
         trace_decay: lambda of the lambda-returns, from 0 (one step and the critic) to 1 (the whole reward-to-go).
@@ -35,7 +34,7 @@ class CriticSettings:
             raise ValueError(f"trace_decay must be from 0 to 1, got {self.trace_decay}")
         if not self.value_weight > 0:
             raise ValueError(f"value_weight must be positive, got {self.value_weight}")
-        # The settings that these are combined with check their own.
+        # The settings of the actor check their own.
         super().__post_init__()  # type: ignore[misc]
 
 
@@ -52,7 +51,7 @@ class ActorCriticPolicy(SlatePolicy):
         self.value_head = nn.Linear(encoder.hidden_size, 1)
 
     def values(self, hidden: Tensor) -> Tensor:
-        """V(s_t); ``hidden`` outputs of the encoder, [M, H] or [M, H + E], to [M]."""
+        """Return V(s_t) for outputs of the encoder, [M, H] or [M, H + E] to [M]."""
         values: Tensor = self.value_head(hidden[:, : self.value_head.in_features]).squeeze(-1)
         return values.to(hidden.dtype)
 
@@ -64,8 +63,8 @@ class ActorCritic:
     both are 0. No gradient flows through A_t and G_t. The steps at which a user leaves teach the critic alone.
 
     Args:
-        trace_decay: lambda.
-        value_weight: of the critic's loss.
+        trace_decay: lambda of the lambda-returns.
+        value_weight: weight of the critic's squared error.
     """
 
     def __init__(self, trace_decay: float, value_weight: float) -> None:
@@ -92,14 +91,14 @@ class ActorCritic:
 
 @torch.no_grad()
 def lambda_returns(rewards: Tensor, values: Tensor, batch: StepBatch, gamma: float, trace_decay: float) -> Tensor:
-    """G_t of every step of a batch, [M]; see :class:`ActorCritic`.
+    """Return G_t of every step of a batch, [M] (see :class:`ActorCritic`).
 
     Args:
-        rewards: r_t, [M].
-        values: V(s_t), [M].
-        batch: says which steps follow each other.
+        rewards: reward of each step, r_t, [M].
+        values: value of each step's state, V(s_t), [M].
+        batch: the steps, which tells those that follow each other.
         gamma: discount factor.
-        trace_decay: lambda.
+        trace_decay: lambda of the lambda-returns.
     """
     returns = rewards.to(values.dtype, copy=True)
     sizes = batch.batch_sizes.tolist()
@@ -112,14 +111,18 @@ def lambda_returns(rewards: Tensor, values: Tensor, batch: StepBatch, gamma: flo
     return returns
 
 
-class AC(OfflinePolicyGradient[ACConfig]):
-    """Actor-critic on logged sessions (§7.1, baseline 4)."""
+class AC(PolicyAgent[ACConfig]):
+    """Actor-critic on logged sessions (baseline 2 of §7.2)."""
 
-    kind: ClassVar[str] = "ac"
+    kind = "ac"
     config_type = ACConfig
+    policy: ActorCriticPolicy
 
-    def _make_policy(self) -> SlatePolicy:
-        return ActorCriticPolicy(self.num_items, self.slate_size, self.config.encoder)
+    def _build(self) -> None:
+        self.policy = self._module(lambda: ActorCriticPolicy(self.num_items, self.slate_size, self.config.encoder))
 
-    def _objective(self, training: Sessions, held_out: Sessions, recorder: Recorder) -> Objective:
-        return ActorCritic(self.config.trace_decay, self.config.value_weight)
+    def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
+        config = self.config
+        offline, held_out = self._hold_out(sessions, validation, config.validation_fraction)
+        objective, rng = ActorCritic(config.trace_decay, config.value_weight), self._next_rng()
+        fit_policy(self.policy, offline, held_out, config, generator=rng, objective=objective, recorder=recorder)

@@ -1,23 +1,26 @@
-"""What every agent can do: learn from sessions, predict slates, score logged slates, be saved and loaded."""
+"""Agent: the interface of everything that learns from sessions, predicts slates and scores logged ones."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from irecgan_gym.agents.progress import showing_progress
 from numpy.typing import NDArray
 
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
 
 AgentT = TypeVar("AgentT", bound="Agent")
-State = tuple[NDArray[Any], ...]
+Array = NDArray[Any]
+State = tuple[Array, ...]
 
 
 class Agent(ABC):
-    """A recommendation agent with Stable-Baselines3's surface, so that ``evaluate_policy`` takes it.
+    """A recommendation agent with Stable-Baselines3's methods, so that ``evaluate_policy`` takes it.
 
     Args:
         num_items: size of the catalogue, n.
@@ -30,25 +33,43 @@ class Agent(ABC):
         self.num_items = num_items
         self.slate_size = slate_size
 
-    @abstractmethod
     def learn(
-        self: AgentT, sessions: Sessions, validation: Sessions | None = None, *, recorder: Recorder = silent
+        self: AgentT,
+        sessions: Sessions,
+        validation: Sessions | None = None,
+        *,
+        recorder: Recorder = silent,
+        progress_bar: bool = False,
     ) -> AgentT:
         """Learn from logged sessions.
 
         Args:
-            sessions: what to learn from.
-            validation: held-out sessions for early stopping; a part of ``sessions`` when left out.
-            recorder: receives the numbers of training.
+            sessions: logged sessions to learn from.
+            validation: held-out sessions for early stopping; a part of ``sessions`` when None.
+            recorder: receives the numbers of training, e.g. one of :mod:`irecgan_gym.recorder`.
+            progress_bar: whether to show the progress of training in the terminal.
 
         Returns:
             The agent itself.
+
+        Raises:
+            ValueError: sessions over another catalogue, or too few to hold some out.
+            ImportError: a progress bar is asked for, and rich is not installed.
         """
+        for part in (sessions, validation):
+            if part is not None:
+                self._check_catalogue(part)
+        with showing_progress(recorder, type(self).__name__) if progress_bar else nullcontext(recorder) as listening:
+            self._learn(sessions, validation, listening)
+        return self
 
     @abstractmethod
+    def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
+        """Learn from sessions over the agent's own catalogue, as :meth:`learn` describes."""
+
     def predict(
         self,
-        observation: NDArray[Any] | int,
+        observation: Array | int,
         state: State | None = None,
         episode_start: NDArray[np.bool_] | None = None,
         deterministic: bool = False,
@@ -56,22 +77,40 @@ class Agent(ABC):
         """Choose slates, as ``BaseAlgorithm.predict`` of Stable-Baselines3 chooses actions.
 
         Args:
-            observation: last click of each session, [B] (``num_items`` for none yet), or one number.
-            state: what the last call returned; None at the start.
-            episode_start: where a new session begins, so that the state starts afresh; bool [B].
-            deterministic: the top k items if True, else a slate sampled without replacement.
+            observation: last click of each session, integers [B] (``num_items`` for none yet), or one number.
+            state: second result of the previous call; None at the start.
+            episode_start: True where a new session begins, so that its state is reset; bool [B].
+            deterministic: True shows the top k items, False a slate sampled without replacement.
 
         Returns:
             Slates int64 [B, k] ([k] for a single number), and the state for the next call.
+
+        Raises:
+            ValueError: observations that are no integers, of another shape, or out of range.
         """
+        observed = np.asarray(observation)
+        if not np.issubdtype(observed.dtype, np.integer) or observed.ndim > 1:
+            raise ValueError(
+                f"observation must be the last clicks, integers of shape [B], got {observed.dtype} {observed.shape}"
+            )
+        last = observed.reshape(-1)
+        starts = np.zeros(len(last), bool) if episode_start is None else np.asarray(episode_start, bool).reshape(-1)
+        slates, state = self._choose(last, state, starts, deterministic)
+        return slates[0] if observed.ndim == 0 else slates, state
+
+    @abstractmethod
+    def _choose(
+        self, observed: Array, state: State | None, starts: NDArray[np.bool_], deterministic: bool
+    ) -> tuple[NDArray[np.int64], State | None]:
+        """Choose slates [B, k] for observations [B], as :meth:`predict` does for all kinds of them."""
 
     @abstractmethod
     def set_random_seed(self, seed: int) -> None:
-        """Start the sampled slates afresh from a seed."""
+        """Seed the slates that are sampled from now on."""
 
     @abstractmethod
     def slate_scores(self, sessions: Sessions) -> NDArray[np.float32]:
-        """Log-probability of each logged slate's items, given the clicks before; float32 [L].
+        """Return the log-probability of each logged slate's items, given the clicks before; float32 [L].
 
         Sorting a slate by these scores re-ranks it; adding Gumbel noise first samples a ranking.
         """
@@ -84,3 +123,7 @@ class Agent(ABC):
     @abstractmethod
     def load(cls: type[AgentT], path: str | Path, *, device: str = "auto") -> AgentT:
         """Read an agent from a file written by :meth:`save`."""
+
+    def _check_catalogue(self, sessions: Sessions) -> None:
+        if sessions.num_items != self.num_items:
+            raise ValueError(f"the sessions have {sessions.num_items} items, the policy {self.num_items}")

@@ -1,19 +1,19 @@
-"""Sessions that the agent and the user model generate together, with their adversarial rewards."""
+"""Generation: sessions of the policy with the user model, their adversarial rewards, and both kinds in one."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import gymnasium as gym
 import numpy as np
 import torch
-from gymnasium.vector import AutoresetMode
+from irecgan_gym.agents.policy_gradient import PGConfig, ReturnsData, offline_rewards
 from numpy.typing import NDArray
 from torch import nn
 
-from irecgan_gym.envs.user_model_vector import UserModelVectorEnv
+from irecgan_gym.collection import collect
 from irecgan_gym.kernels.low_precision import LowPrecision, Precision
+from irecgan_gym.models.predictor_policy import PolicyPredictor
 from irecgan_gym.models.sequence_score import SequenceScore
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.models.user_model import UserModel
@@ -22,7 +22,7 @@ from irecgan_gym.wrappers.adversarial_reward_sessions import SessionAdversarialR
 
 
 def both_kinds(offline: Sessions, generated: Sessions) -> Sessions:
-    """Offline and generated sessions in one, with the columns that both kinds have.
+    """Join offline and generated sessions, with the columns that both kinds have.
 
     Where the offline sessions hold events other than clicks, generated ones hold none.
     """
@@ -44,17 +44,32 @@ def _bare(sessions: Sessions, events: bool) -> Sessions:
 
 
 class Generated(NamedTuple):
-    """Generated sessions and what the adversarial reward made of them.
+    """Generated sessions with their adversarial scores and rewards.
 
     Attributes:
         sessions: slates, clicks and the user model's own rewards.
-        rewards: rescaled rewards, float32 [T].
-        scores: q_D(tau_0:t), float32 [T].
+        rewards: the agent's rewards q_D (1 + lambda_r r), float32 [T].
+        scores: q_D(tau_0:t), float32 [T]; 1 without a discriminator.
     """
 
     sessions: Sessions
     rewards: NDArray[np.float32]
     scores: NDArray[np.float32]
+
+    def metrics(self) -> dict[str, float]:
+        """Return means over the sessions, by name."""
+        number = len(self.sessions)
+        return {
+            "adversarial/generated_length": self.sessions.num_steps / number,
+            "adversarial/generated_reward": float(self.sessions.rewards.sum()) / number,
+            "adversarial/rescaled_reward": float(self.rewards.sum()) / number,
+        }
+
+
+def returns_of_both(offline: Sessions, generated: Generated, config: PGConfig, device: torch.device) -> ReturnsData:
+    """Return B = [B^s, B^r] with the agent's rewards of Eq 10, where q_D = 1 on the offline sessions."""
+    rewards = np.concatenate([offline_rewards(offline, config.lambda_r), generated.rewards])
+    return ReturnsData(both_kinds(offline, generated.sessions), rewards, config.gamma, device)
 
 
 def generate_sessions(
@@ -66,74 +81,24 @@ def generate_sessions(
     seed: int,
     precision: Precision = "float32",
 ) -> Sessions:
-    """Roll the policy out against ``UserModel-v0`` (without rewards from a discriminator).
+    """Roll the policy out in ``UserModel-v0``, without rewards from a discriminator.
 
     Args:
         policy: draws the slates (Eq 4).
         user_model: plays the users.
-        num_sessions: how many sessions, all started at once; those that end leave the batch.
+        num_sessions: sessions to generate, all started at once; those that end leave the batch.
         max_session_steps: length at which a session is cut.
         seed: of the users and of the slates.
         precision: of large matrix products (see :class:`~irecgan_gym.kernels.low_precision.LowPrecision`).
     """
     lowered = LowPrecision(precision)
-    return _generate(lowered(policy), lowered(user_model), num_sessions, max_session_steps, seed)
-
-
-@torch.no_grad()
-def _generate(
-    policy: SlatePolicy, user_model: UserModel, num_sessions: int, max_session_steps: int, seed: int
-) -> Sessions:
-    env = gym.make_vec(
+    return collect(
+        PolicyPredictor(lowered(policy)),
         "UserModel-v0",
-        num_envs=num_sessions,
-        user_model=user_model,
-        slate_size=policy.slate_size,
-        max_episode_steps=max_session_steps,
-        autoreset_mode=AutoresetMode.DISABLED,
-    )
-    assert isinstance(env, UserModelVectorEnv)
-    device = policy.device
-    env_seed, slate_seed = np.random.SeedSequence(seed).generate_state(2)
-    generator = torch.Generator(device).manual_seed(int(slate_seed))
-    env.reset(seed=int(env_seed))
-    state, sessions = policy.start(num_sessions), np.arange(num_sessions)
-    # All sessions begin in the same state.
-    slates = policy.sample(state[:1], generator, draws=num_sessions)
-    history: list[dict[str, NDArray[Any]]] = []
-    while True:
-        clicks, rewards, terminated, truncated, info = env.step(slates.cpu().numpy())
-        history.append(
-            {
-                "session": sessions,
-                "slate": info["slate"],
-                "click": clicks,
-                "reward": rewards,
-                "truncated": truncated & ~terminated,
-            }
-        )
-        going = np.flatnonzero(~(terminated | truncated))
-        if len(going) == 0:
-            break
-        sessions = sessions[going]
-        rows = torch.from_numpy(going).to(device)
-        state = policy.observe(torch.from_numpy(clicks[going]).to(device), state[rows])
-        slates = policy.sample(state, generator)
-        if len(going) < env.num_envs:
-            env = env.branch(going)
-
-    steps = {name: np.concatenate([step[name] for step in history]) for name in history[0]}
-    order = np.argsort(steps["session"], kind="stable")
-    column = {name: values[order] for name, values in steps.items()}
-    lengths = np.bincount(column["session"], minlength=num_sessions)
-    return Sessions.from_columns(
-        num_items=policy.num_items,
-        lengths=lengths,
-        slates=column["slate"],
-        clicks=column["click"],
-        rewards=column["reward"],
-        truncated=column["truncated"][np.cumsum(lengths) - 1],
-        provenance={"source": "UserModel-v0", "seed": seed},
+        num_sessions,
+        seed,
+        max_session_steps=max_session_steps,
+        env_kwargs={"user_model": lowered(user_model), "slate_size": policy.slate_size},
     )
 
 
@@ -146,12 +111,12 @@ def generate_adversarial_sessions(
     seed: int,
     precision: Precision = "float32",
 ) -> Generated:
-    """Sessions of the policy in ``UserModel-v0`` with the adversarial reward q_D (1 + lambda_r r) of Eq 10.
+    """Roll the policy out in ``UserModel-v0`` and give every step the adversarial reward q_D (1 + lambda_r r) of Eq 10.
 
     Args:
         policy: draws the slates (Eq 4).
         score: Eq 6, with the user model that plays the users.
-        num_sessions: how many sessions.
+        num_sessions: sessions to generate.
         lambda_r: weight of the user model's rewards.
         seed: of the users, of the slates and of the roll-outs.
         precision: of large matrix products (see :class:`~irecgan_gym.kernels.low_precision.LowPrecision`).
@@ -164,7 +129,10 @@ def generate_adversarial_sessions(
         num_rollouts=score.num_rollouts,
         max_session_steps=score.max_session_steps,
     )
-    sessions = _generate(lowered(policy), score.user_model, num_sessions, score.max_session_steps, seed)
+    # The networks have that precision already.
+    sessions = generate_sessions(
+        lowered(policy), score.user_model, num_sessions, max_session_steps=score.max_session_steps, seed=seed
+    )
     reward = SessionAdversarialReward(score, mode="generation", lambda_r=lambda_r)
     rescaled = reward.rescale(sessions, seed=seed)
     return Generated(sessions, rescaled.rewards.astype(np.float32), rescaled.q.astype(np.float32))

@@ -45,7 +45,7 @@ def fit_logging_policy(
         recorder: receives ``logging_policy/*`` once an epoch.
     """
     data, held_out = (SessionTensors(part, leave_option=False, device=model.device) for part in (training, validation))
-    optimizer, best = ClippedAdamW(model, config), EarlyStopping(model)
+    optimizer, best = ClippedAdamW(model, config), EarlyStopping(model, config.patience)
     mean_steps = data.mean_steps(config.batch_size)
     for epoch in range(config.max_epochs):
         for batch in data.shuffled(config.batch_size, generator):
@@ -55,9 +55,9 @@ def fit_logging_policy(
                 float(shown_log_likelihood(model, batch).sum()) for batch in held_out.all(config.batch_size)
             )
         likelihood /= validation.num_steps
-        better = best.update(-likelihood)
+        best.update(-likelihood)
         recorder.record({"logging_policy/validation_log_likelihood": likelihood}, epoch)
-        if not better and config.patience is not None and best.epochs_since >= config.patience:
+        if best.should_stop:
             break
     best.restore()
 

@@ -1,77 +1,46 @@
-"""LSTM and LSTMD: act by what a user model says of the whole catalogue."""
+"""LSTM and LSTMD: agents that rank the whole catalogue by a user model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
 
 from irecgan_gym.agents.irecgan import IRecGAN, IRecGANConfig
-from irecgan_gym.agents.pg import split_validation
-from irecgan_gym.agents.policy_agent import PolicyAgent
-from torch import nn
+from irecgan_gym.agents.policy_agent import PolicyAgent, UserModelSettings
 
-from irecgan_gym.evaluation.fidelity import fidelity
-from irecgan_gym.models.encoder import EncoderConfig
-from irecgan_gym.models.fitting import FitConfig, fit_user_model
+from irecgan_gym.evaluation.user_model_fidelity import fidelity
+from irecgan_gym.models.fitting import fit_user_model
 from irecgan_gym.models.slate_policy import Ranking, UserModelPolicy
-from irecgan_gym.models.user_model import UserModel, UserModelConfig
-from irecgan_gym.recorder import Recorder, silent
+from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
 
 
 @dataclass(frozen=True)
-class LSTMConfig:
-    """Settings of LSTM.
+class LSTMConfig(UserModelSettings):
+    """Settings of LSTM; ``encoder`` and ``fit`` (Eq 3) are those of the user model.
 
     Attributes:
-        encoder: shape of the user model's recurrent state.
-        ending: how sessions of the user model end, see :class:`~irecgan_gym.models.user_model.UserModelConfig`.
-        fit: training of the user model (Eq 3).
         ranking: items are ranked by p(click) p(reward), or as in the authors' code by ``"click"`` alone.
-        position_term: whether the user model has one, see :class:`~irecgan_gym.models.user_model.UserModelConfig`.
-        validation_fraction: share of the sessions held out for early stopping when no validation is given.
     """
 
-    encoder: EncoderConfig = field(default_factory=EncoderConfig)
-    ending: Literal["reward", "leave"] = "reward"
-    fit: FitConfig = field(default_factory=FitConfig)
     ranking: Ranking = "click_and_reward"
-    position_term: bool = False
-    validation_fraction: float = 0.1
 
 
 class LSTM(PolicyAgent[LSTMConfig]):
-    """The user model fitted to logged sessions, without any policy of its own (§7.1, baseline 1)."""
+    """The user model fitted to logged sessions, without any policy of its own (baseline 1 of §7.1)."""
 
-    kind: ClassVar[str] = "lstm"
+    kind = "lstm"
     config_type = LSTMConfig
+    saved = ("user_model",)
 
-    def __init__(
-        self,
-        num_items: int,
-        slate_size: int,
-        config: LSTMConfig | None = None,
-        *,
-        seed: int = 0,
-        device: str = "auto",
-    ) -> None:
-        super().__init__(num_items, slate_size, config, seed=seed, device=device)
-        model_config = UserModelConfig(
-            num_items, slate_size, self.config.ending, self.config.encoder, self.config.position_term
-        )
-        self.user_model = self._module(lambda: UserModel(model_config))
-        self.policy = UserModelPolicy(self.user_model, slate_size, self.config.ranking)
+    def _build(self) -> None:
+        self.user_model = self._module(lambda: self.config.new_user_model(self.num_items, self.slate_size))
+        self.policy = UserModelPolicy(self.user_model, self.slate_size, self.config.ranking)
 
-    def learn(self, sessions: Sessions, validation: Sessions | None = None, *, recorder: Recorder = silent) -> LSTM:
-        """See :meth:`irecgan_gym.agents.base.Agent.learn`."""
-        training, held_out = split_validation(sessions, validation, self.config.validation_fraction, self.seed)
-        seed = self._next_seed()
-        fit_user_model(training, held_out, self.user_model, self.config.fit, seed=seed, recorder=recorder)
+    def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
+        config = self.config
+        offline, held_out = self._hold_out(sessions, validation, config.validation_fraction)
+        fit_user_model(offline, held_out, self.user_model, config.fit, seed=self._next_seed(), recorder=recorder)
         recorder.record(fidelity(self.user_model, held_out, seed=self._next_seed()).as_metrics(), 0)
-        return self
-
-    def _modules(self) -> dict[str, nn.Module]:
-        return {"user_model": self.user_model}
 
 
 @dataclass(frozen=True)
@@ -79,8 +48,8 @@ class LSTMDConfig:
     """Settings of LSTMD.
 
     Attributes:
-        irecgan: how the user model is trained.
-        ranking: see :class:`LSTMConfig`.
+        irecgan: training of the user model.
+        ranking: ranking of the items, see :class:`LSTMConfig`.
     """
 
     irecgan: IRecGANConfig = field(default_factory=IRecGANConfig)
@@ -88,34 +57,24 @@ class LSTMDConfig:
 
 
 class LSTMD(PolicyAgent[LSTMDConfig]):
-    """LSTM with the user model of IRecGAN, learnt against a discriminator (§7.1, baseline 7)."""
+    """LSTM with the user model of IRecGAN, trained against a discriminator (baseline 3 of §7.1)."""
 
-    kind: ClassVar[str] = "lstmd"
+    kind = "lstmd"
     config_type = LSTMDConfig
+    saved = ("user_model",)
 
-    def __init__(
-        self,
-        num_items: int,
-        slate_size: int,
-        config: LSTMDConfig | None = None,
-        *,
-        seed: int = 0,
-        device: str = "auto",
-    ) -> None:
-        super().__init__(num_items, slate_size, config, seed=seed, device=device)
+    def _build(self) -> None:
         # The same seed gives the user model that IRecGAN has with this seed.
-        self._irecgan = IRecGAN(num_items, slate_size, self.config.irecgan, seed=seed, device=device)
+        self._irecgan = IRecGAN(
+            self.num_items, self.slate_size, self.config.irecgan, seed=self.seed, device=str(self.device)
+        )
         self.user_model = self._irecgan.user_model
-        self.policy = UserModelPolicy(self.user_model, slate_size, self.config.ranking)
+        self.policy = UserModelPolicy(self.user_model, self.slate_size, self.config.ranking)
 
-    def learn(self, sessions: Sessions, validation: Sessions | None = None, *, recorder: Recorder = silent) -> LSTMD:
-        """See :meth:`irecgan_gym.agents.base.Agent.learn`; learns all of IRecGAN, and keeps its user model."""
+    def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
+        # All of IRecGAN is trained, and its user model acts.
         self._irecgan.learn(sessions, validation, recorder=recorder)
-        return self
 
     def adopt(self, irecgan: IRecGAN) -> None:
-        """Take the user model of an IRecGAN that has learnt already, in place of learning."""
+        """Take the user model of a trained IRecGAN, in place of learning."""
         self.user_model.load_state_dict(irecgan.user_model.state_dict())
-
-    def _modules(self) -> dict[str, nn.Module]:
-        return {"user_model": self.user_model}

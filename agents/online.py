@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from irecgan_gym.agents.base import Agent
-from irecgan_gym.agents.irecgan import IRecGANConfig
-from irecgan_gym.agents.model_based import ModelBasedConfig
-from irecgan_gym.agents.on_policy import OnPolicyUpdates, collect_sessions
-from irecgan_gym.agents.pg import OfflinePolicyGradient
+from irecgan_gym.agents.irecgan import IRecGAN, IRecGANConfig
+from irecgan_gym.agents.on_policy import OnPolicyUpdates
+from irecgan_gym.agents.pg import PG
+from irecgan_gym.agents.pgu import PGUConfig
 from irecgan_gym.agents.presets import make_agent, preset
 
+from irecgan_gym.collection import collect
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions, concatenate
 
@@ -74,7 +75,7 @@ def online_preset(method: str, name: str) -> OnlineConfig:
     """
     config = preset(_method(method).agent, name)
     config = replace(config, fit=replace(config.fit, max_epochs=5, patience=1))
-    if isinstance(config, ModelBasedConfig):
+    if isinstance(config, PGUConfig):
         config = replace(
             config, user_model_fit=replace(config.user_model_fit, max_epochs=5, patience=1), rounds=3, patience=2
         )
@@ -173,7 +174,7 @@ class OnlineLearner:
             sizes.append(num_sessions % self._sessions_per_update)
         played, losses = [], []
         for size, batch_seed in zip(sizes, np.random.SeedSequence(seed).generate_state(len(sizes)), strict=True):
-            sessions = collect_sessions(self.agent, env, size, seed=int(batch_seed), env_kwargs=env_kwargs)
+            sessions = collect(self.agent, env, size, seed=int(batch_seed), env_kwargs=env_kwargs)
             played.append(sessions)
             if self._online is not None:
                 losses.append(self._online.update(sessions))
@@ -269,7 +270,7 @@ def make_learner(
     agent = make_agent(kind, num_items=num_items, slate_size=slate_size, config=config.agent, seed=seed, device=device)
     online = None
     if learns_online:
-        assert isinstance(agent, OfflinePolicyGradient)
+        assert isinstance(agent, (PG, IRecGAN))
         fit = replace(agent.config.fit, learning_rate=config.learning_rate)
         online = OnPolicyUpdates(agent.policy, fit, gamma=agent.config.gamma, lambda_r=agent.config.lambda_r)
     pool = SessionPool(config.validation_fraction) if learns_offline else None

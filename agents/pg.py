@@ -1,119 +1,54 @@
-"""PG: the agent learnt by policy gradient from offline data alone."""
+"""PG and PGC: a policy learned by REINFORCE from offline data alone."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
-
-import numpy as np
 from irecgan_gym.agents.policy_agent import PolicyAgent
-from irecgan_gym.agents.policy_gradient import Objective, Reinforce, ReturnsData, fit_policy, offline_rewards
-from torch import nn
+from irecgan_gym.agents.policy_gradient import PGCConfig, PGConfig, PolicyUpdates, fit_policy, offline_returns
 
-from irecgan_gym.models.encoder import EncoderConfig
-from irecgan_gym.models.fitting import FitConfig
 from irecgan_gym.models.slate_policy import SlatePolicy
-from irecgan_gym.recorder import Recorder, silent
+from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
 
-PGConfigT = TypeVar("PGConfigT", bound="PGConfig")
-PGAgentT = TypeVar("PGAgentT", bound="OfflinePolicyGradient[Any]")
 
+class PG(PolicyAgent[PGConfig]):
+    """REINFORCE on logged sessions: Eq 10 with q_D = 1 and no generated data (baseline 2 of §7.1)."""
 
-@dataclass(frozen=True)
-class PGConfig:
-    """Settings of agents that learn a policy by gradient from offline data.
-
-    Attributes:
-        encoder: shape of the policy's recurrent state.
-        fit: how it is trained.
-        gamma: discount factor of the reward-to-go.
-        lambda_r: weight of a step's reward against the constant 1 of Eq 10.
-        validation_fraction: share of the sessions held out for early stopping when no validation is given.
-    """
-
-    encoder: EncoderConfig = field(default_factory=EncoderConfig)
-    fit: FitConfig = field(default_factory=FitConfig)
-    gamma: float = 0.9
-    lambda_r: float = 3.0
-    validation_fraction: float = 0.1
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.gamma <= 1:
-            raise ValueError(f"gamma must be from 0 to 1, got {self.gamma}")
-        if not 0 < self.validation_fraction < 1:
-            raise ValueError(f"validation_fraction must be between 0 and 1, got {self.validation_fraction}")
-
-
-class OfflinePolicyGradient(PolicyAgent[PGConfigT]):
-    """What PG, PGIS and AC share, and what the agents that also learn from generated sessions start with."""
-
+    kind = "pg"
+    config_type = PGConfig
     policy: SlatePolicy
 
-    def __init__(
-        self,
-        num_items: int,
-        slate_size: int,
-        config: PGConfigT | None = None,
-        *,
-        seed: int = 0,
-        device: str = "auto",
-    ) -> None:
-        super().__init__(num_items, slate_size, config, seed=seed, device=device)
-        self.policy = self._module(self._make_policy)
+    def _build(self) -> None:
+        self.policy = self._module(lambda: SlatePolicy(self.num_items, self.slate_size, self.config.encoder))
 
-    def _make_policy(self) -> SlatePolicy:
-        return SlatePolicy(self.num_items, self.slate_size, self.config.encoder)
-
-    def _objective(self, training: Sessions, held_out: Sessions, recorder: Recorder) -> Objective:
-        """The loss on the training sessions."""
-        return Reinforce()
-
-    def learn(
-        self: PGAgentT, sessions: Sessions, validation: Sessions | None = None, *, recorder: Recorder = silent
-    ) -> PGAgentT:
-        """See :meth:`irecgan_gym.agents.base.Agent.learn`."""
-        training, held_out = split_validation(sessions, validation, self.config.validation_fraction, self.seed)
-        self._fit_policy(training, held_out, self._objective(training, held_out, recorder), recorder)
-        return self
-
-    def _fit_policy(self, training: Sessions, held_out: Sessions, objective: Objective, recorder: Recorder) -> None:
-        fit_policy(
-            self.policy,
-            self._offline_data(training),
-            self._offline_data(held_out),
-            self.config.fit,
-            generator=np.random.default_rng(self._next_seed()),
-            objective=objective,
-            recorder=recorder,
-        )
-
-    def _offline_data(self, sessions: Sessions) -> ReturnsData:
-        rewards = offline_rewards(sessions, self.config.lambda_r)
-        return ReturnsData(sessions, rewards, self.config.gamma, self.device)
-
-    def _modules(self) -> dict[str, nn.Module]:
-        return {"policy": self.policy}
+    def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
+        offline, held_out = self._hold_out(sessions, validation, self.config.validation_fraction)
+        fit_policy(self.policy, offline, held_out, self.config, generator=self._next_rng(), recorder=recorder)
 
 
-class PG(OfflinePolicyGradient[PGConfig]):
-    """REINFORCE on logged sessions: Eq 10 with q_D = 1 and no generated data (§7.1, baseline 2)."""
+class PGC(PolicyAgent[PGCConfig]):
+    """PG with as many policy updates as IRecGAN, the control that shows what the rest of Algorithm 1 is worth.
 
-    kind: ClassVar[str] = "pg"
-    config_type = PGConfig
-
-
-def split_validation(
-    sessions: Sessions, validation: Sessions | None, fraction: float, seed: int
-) -> tuple[Sessions, Sessions]:
-    """The sessions to learn from and those held out: a given validation set, or a part of the sessions.
-
-    Raises:
-        ValueError: too few sessions for both parts to hold one.
+    Its learning is that of IRecGAN without lines 3, 5, 6, 9 to 12 and 15 to 19: no user model, no generated sessions,
+    no discriminator. The paper has no such baseline.
     """
-    if validation is None:
-        sessions, validation = sessions.split((1 - fraction, fraction), seed=seed)
-    for name, part in (("training", sessions), ("validation", validation)):
-        if len(part) == 0:
-            raise ValueError(f"no {name} sessions: give more sessions, or a validation set of your own")
-    return sessions, validation
+
+    kind = "pgc"
+    config_type = PGCConfig
+    policy: SlatePolicy
+
+    def _build(self) -> None:
+        self.policy = self._module(lambda: SlatePolicy(self.num_items, self.slate_size, self.config.encoder))
+
+    def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
+        config = self.config
+        offline, held_out = self._hold_out(sessions, validation, config.validation_fraction)
+        fit_policy(self.policy, offline, held_out, config, generator=self._next_rng(), recorder=recorder)
+        updates = PolicyUpdates(self.policy, held_out, config, self._next_rng())
+        data = offline_returns(offline, config, self.device)
+        for epoch in range(1, config.rounds + 1):
+            for _ in range(config.r_steps):
+                measured = updates.update(data)
+            recorder.record(measured | updates.validate(), epoch)
+            if updates.best.should_stop:
+                break
+        updates.best.restore()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from irecgan_gym.agents.logging_policy_model import estimated_propensities, fit_logging_policy
-from irecgan_gym.agents.pg import OfflinePolicyGradient, PGConfig
-from irecgan_gym.agents.policy_gradient import Objective, ReturnsData
+from irecgan_gym.agents.policy_agent import PolicyAgent
+from irecgan_gym.agents.policy_gradient import PGConfig, ReturnsData, fit_policy
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -95,20 +95,28 @@ def effective_sample_size(weights: Tensor) -> float:
     return float(weights.sum() ** 2 / weights.square().sum().clamp(min=1e-30))
 
 
-class PGIS(OfflinePolicyGradient[PGISConfig]):
-    """PG with importance weights for the mismatch of agent and logging policy (§7.1, baseline 3)."""
+class PGIS(PolicyAgent[PGISConfig]):
+    """PG with importance weights for the mismatch of agent and logging policy (baseline 1 of §7.2)."""
 
-    kind: ClassVar[str] = "pgis"
+    kind = "pgis"
     config_type = PGISConfig
+    policy: SlatePolicy
 
-    def _objective(self, training: Sessions, held_out: Sessions, recorder: Recorder) -> Objective:
-        propensities = self._propensities(training, held_out, recorder)
-        return ImportanceWeighted(
+    def _build(self) -> None:
+        self.policy = self._module(lambda: SlatePolicy(self.num_items, self.slate_size, self.config.encoder))
+
+    def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
+        config = self.config
+        offline, held_out = self._hold_out(sessions, validation, config.validation_fraction)
+        propensities = self._propensities(offline, held_out, recorder)
+        objective = ImportanceWeighted(
             torch.tensor(np.nan_to_num(propensities, nan=1.0), dtype=torch.float32, device=self.device),
-            torch.tensor(training.slate_lengths, dtype=torch.float32, device=self.device),
-            weight_clip=self.config.weight_clip,
-            top_k_correction=self.config.top_k_correction,
+            torch.tensor(offline.slate_lengths, dtype=torch.float32, device=self.device),
+            weight_clip=config.weight_clip,
+            top_k_correction=config.top_k_correction,
         )
+        rng = self._next_rng()
+        fit_policy(self.policy, offline, held_out, config, generator=rng, objective=objective, recorder=recorder)
 
     def _propensities(self, training: Sessions, held_out: Sessions, recorder: Recorder) -> NDArray[np.float32]:
         """Probability that each clicked item was shown, [T]; NaN where the user left."""
@@ -122,6 +130,5 @@ class PGIS(OfflinePolicyGradient[PGISConfig]):
             raise ValueError(f"propensities='logged', but the sessions {which}: use 'estimated'")
         encoder = replace(config.encoder, events=False, recall=False)
         model = self._module(lambda: SlatePolicy(self.num_items, self.slate_size, encoder))
-        generator = np.random.default_rng(self._next_seed())
-        fit_logging_policy(model, training, held_out, config.fit, generator=generator, recorder=recorder)
+        fit_logging_policy(model, training, held_out, config.fit, generator=self._next_rng(), recorder=recorder)
         return estimated_propensities(model, training, config.fit.batch_size * 4)

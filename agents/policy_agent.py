@@ -1,22 +1,25 @@
-"""An agent that acts by a recurrent policy over all items (Eq 4), whatever that policy was learnt from."""
+"""PolicyAgent: base of the agents that act by a recurrent policy over all items (Eq 4)."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 import torch
-from irecgan_gym.agents.base import Agent, State
+from irecgan_gym.agents.base import Agent, Array, State
 from numpy.typing import NDArray
 from torch import nn
 
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.building import ModuleT, build, resolve_device
+from irecgan_gym.models.encoder import EncoderConfig
+from irecgan_gym.models.fitting import FitConfig, split_validation
 from irecgan_gym.models.slate_policy import CataloguePolicy
+from irecgan_gym.models.user_model import UserModel, UserModelConfig
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.storage.files import from_json
 from irecgan_gym.storage.weights import load_weights, save_weights
@@ -25,20 +28,61 @@ PolicyAgentT = TypeVar("PolicyAgentT", bound="PolicyAgent[Any]")
 ConfigT = TypeVar("ConfigT")
 
 
-class PolicyAgent(Agent, Generic[ConfigT]):
-    """Acting, scoring and storing for agents that act by a :class:`CataloguePolicy`.
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Settings of every agent that trains one recurrent network from logged sessions.
 
-    A subclass makes its networks in ``__init__`` with :meth:`_module` and names them in :meth:`_modules`.
+    Attributes:
+        encoder: shape of the network's recurrent state.
+        fit: training of the network on logged sessions.
+        validation_fraction: share of the sessions held out for early stopping when no validation is given.
+    """
+
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    fit: FitConfig = field(default_factory=FitConfig)
+    validation_fraction: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0 < self.validation_fraction < 1:
+            raise ValueError(f"validation_fraction must be between 0 and 1, got {self.validation_fraction}")
+
+
+@dataclass(frozen=True)
+class UserModelSettings(NetworkConfig):
+    """Settings of every agent with a user model.
+
+    Attributes:
+        ending: how sessions of the user model end, see :class:`~irecgan_gym.models.user_model.UserModelConfig`.
+        position_term: whether the user model has a position term, see there; simulated users do without it.
+    """
+
+    ending: Literal["reward", "leave"] = "reward"
+    position_term: bool = False
+
+    def new_user_model(self, num_items: int, slate_size: int) -> UserModel:
+        """Make a user model with this encoder."""
+        return UserModel(UserModelConfig(num_items, slate_size, self.ending, self.encoder, self.position_term))
+
+
+class PolicyAgent(Agent, Generic[ConfigT]):
+    """Agent that acts, scores and is stored by the parameters of a :class:`CataloguePolicy`.
+
+    A subclass names its settings (``config_type``) and the networks that are saved (``saved``), makes those networks in
+    :meth:`_build` and trains them in :meth:`_learn`.
 
     Args:
         num_items: size of the catalogue, n.
         slate_size: items to show at a time, k.
         config: settings, of the class's ``config_type``; its defaults when None.
         seed: of the parameters, of training and of sampled slates.
-        device: ``"auto"``, ``"cpu"``, ``"cuda"``...
+        device: where the networks are, ``"auto"``, ``"cpu"``, ``"cuda"``...
+
+    Attributes:
+        policy: chooses the slates.
     """
 
     kind: ClassVar[str]
+    saved: ClassVar[tuple[str, ...]] = ("policy",)
     config_type: type[ConfigT]
     policy: CataloguePolicy
 
@@ -58,48 +102,45 @@ class PolicyAgent(Agent, Generic[ConfigT]):
         # Every use of randomness has a stream of its own, so that one does not shift another.
         self._seeds = np.random.SeedSequence(seed)
         self._generator = torch.Generator(self.device).manual_seed(self._next_seed())
+        self._build()
 
     @abstractmethod
-    def _modules(self) -> dict[str, nn.Module]:
-        """What is saved, by name."""
+    def _build(self) -> None:
+        """Make the networks by :meth:`_module`, in an order that stays: their parameters depend on it."""
 
     def _next_seed(self) -> int:
         return int(self._seeds.spawn(1)[0].generate_state(1)[0])
 
+    def _next_rng(self) -> np.random.Generator:
+        return np.random.default_rng(self._next_seed())
+
     def _module(self, make: Callable[[], ModuleT]) -> ModuleT:
         return build(make, torch.Generator().manual_seed(self._next_seed()), self.device)
+
+    def _hold_out(self, sessions: Sessions, validation: Sessions | None, fraction: float) -> tuple[Sessions, Sessions]:
+        return split_validation(sessions, validation, fraction, self.seed)
+
+    def _modules(self) -> dict[str, nn.Module]:
+        return {name: getattr(self, name) for name in self.saved}
 
     def set_random_seed(self, seed: int) -> None:
         """See :meth:`irecgan_gym.agents.base.Agent.set_random_seed`."""
         self._generator.manual_seed(seed)
 
     @torch.no_grad()
-    def predict(
-        self,
-        observation: NDArray[Any] | int,
-        state: State | None = None,
-        episode_start: NDArray[np.bool_] | None = None,
-        deterministic: bool = False,
+    def _choose(
+        self, observed: Array, state: State | None, starts: NDArray[np.bool_], deterministic: bool
     ) -> tuple[NDArray[np.int64], State | None]:
-        """See :meth:`irecgan_gym.agents.base.Agent.predict`; the state is one array, the recurrent state [B, S]."""
-        observed = np.asarray(observation)
-        if not np.issubdtype(observed.dtype, np.integer) or observed.ndim > 1:
-            raise ValueError(
-                f"observation must be the last clicks, integers of shape [B], got {observed.dtype} {observed.shape}"
-            )
-        clicks = torch.tensor(observed.reshape(-1), dtype=torch.int64, device=self.device)
+        clicks = torch.tensor(observed, dtype=torch.int64, device=self.device)
         if len(clicks) and not 0 <= int(clicks.min()) <= int(clicks.max()) <= self.num_items:
             raise ValueError(f"observations must be item ids from 0 to {self.num_items}, got {observed}")
         recurrent = self.policy.encoder.initial_state(len(clicks))
         if state is not None:
             recurrent = torch.as_tensor(state[0], device=self.device)
-            if episode_start is not None:
-                starts = torch.as_tensor(np.asarray(episode_start, dtype=bool).reshape(-1), device=self.device)
-                recurrent = recurrent.masked_fill(starts[:, None], 0.0)
+            recurrent = recurrent.masked_fill(torch.as_tensor(starts, device=self.device)[:, None], 0.0)
         recurrent = self.policy.observe(clicks, recurrent)
         slates = self.policy.top(recurrent) if deterministic else self.policy.sample(recurrent, self._generator)
-        actions = slates.cpu().numpy()
-        return actions[0] if observed.ndim == 0 else actions, (recurrent.cpu().numpy(),)
+        return slates.cpu().numpy(), (recurrent.cpu().numpy(),)
 
     @torch.no_grad()
     def slate_scores(self, sessions: Sessions) -> NDArray[np.float32]:

@@ -1,25 +1,67 @@
-"""Learning a policy from sessions by gradient: data with returns, one pass over it, training with early stopping."""
+"""Policy gradients: rewards and returns of sessions (Eq 10), one pass over them, training with early stopping."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 import torch
+from irecgan_gym.agents.policy_agent import NetworkConfig
 from numpy.typing import NDArray
 from torch import Tensor
 
 from irecgan_gym.kernels.low_precision import Precision, matrix_precision
 from irecgan_gym.models.batches import SessionTensors, StepBatch
-from irecgan_gym.models.fitting import ClippedAdamW, EarlyStopping, FitConfig
+from irecgan_gym.models.fitting import ClippedAdamW, EarlyStopping
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
 
 
+@dataclass(frozen=True)
+class PGConfig(NetworkConfig):
+    """Settings of agents that learn a policy by gradient from offline data.
+
+    Attributes:
+        gamma: discount factor of the reward-to-go.
+        lambda_r: weight of a step's reward against the constant 1 of Eq 10.
+    """
+
+    gamma: float = 0.9
+    lambda_r: float = 3.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.gamma <= 1:
+            raise ValueError(f"gamma must be from 0 to 1, got {self.gamma}")
+
+
+@dataclass(frozen=True)
+class PGCConfig(PGConfig):
+    """Settings of agents that go on learning in rounds after pre-training, beside those of PG.
+
+    Attributes:
+        agent_learning_rate: step size of the policy's updates in the rounds.
+        rounds: most rounds, the epochs of Algorithm 1.
+        patience: rounds without a better held-out loss after which learning stops; None never stops early.
+        r_steps: policy updates a round, each one pass over its data.
+    """
+
+    agent_learning_rate: float = 1e-4
+    rounds: int = 20
+    patience: int | None = 5
+    r_steps: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.r_steps < 1:
+            raise ValueError(f"r_steps must be at least 1, got {self.r_steps}")
+
+
 def offline_rewards(sessions: Sessions, lambda_r: float) -> NDArray[np.float32]:
-    """Rewards of logged steps for the agent, 1 + lambda_r r_t (Eq 10 with q_D = 1); float32 [T].
+    """Return the agent's rewards of logged steps, 1 + lambda_r r_t (Eq 10 with q_D = 1); float32 [T].
 
     The step in which a user leaves without a click earns nothing: no item was chosen, and there is no click whose
     probability could be raised.
@@ -30,13 +72,13 @@ def offline_rewards(sessions: Sessions, lambda_r: float) -> NDArray[np.float32]:
 
 
 class ReturnsData:
-    """Sessions with the agent's rewards and the returns to go of their steps, on a device.
+    """Sessions with the agent's rewards and the reward-to-go of their steps, on a device.
 
     Args:
         sessions: logged or generated sessions.
         rewards: the agent's reward of each step, float [T].
         gamma: discount factor.
-        device: where batches live.
+        device: device of the batches.
     """
 
     def __init__(self, sessions: Sessions, rewards: NDArray[np.float32], gamma: float, device: torch.device) -> None:
@@ -46,33 +88,38 @@ class ReturnsData:
         self._returns = torch.from_numpy(sessions.returns_to_go(rewards, gamma)).to(device)
 
     def rewards(self, batch: StepBatch) -> Tensor:
-        """r_t^a of the batch's steps, [M]."""
+        """Return the agent's reward of each step of the batch, [M]."""
         return self._rewards[batch.steps]
 
     def returns(self, batch: StepBatch) -> Tensor:
-        """R_t^a of the batch's steps, [M]."""
+        """Return R_t^a, the reward-to-go of each step of the batch, [M]."""
         return self._returns[batch.steps]
 
 
+def offline_returns(sessions: Sessions, config: PGConfig, device: torch.device) -> ReturnsData:
+    """Return logged sessions with the rewards of Eq 10 with q_D = 1, on a device."""
+    return ReturnsData(sessions, offline_rewards(sessions, config.lambda_r), config.gamma, device)
+
+
 class Objective(Protocol):
-    """What an agent's loss is: the one thing in which PG, PGIS and AC differ."""
+    """Loss of a policy: the one thing in which PG, PGIS and AC differ."""
 
     def losses(self, policy: SlatePolicy, data: ReturnsData, batch: StepBatch) -> Tensor:
-        """A number for every step of a batch, [M]; learning follows the gradient of minus their sum."""
+        """Return the loss of every step of a batch, [M]; training minimizes their sum."""
 
     def metrics(self) -> Mapping[str, float]:
-        """What was measured since the last call."""
+        """Return the measurements since the last call, by name."""
 
 
 class Reinforce:
     """-R_t^a log pi(c_t in a_t | s_t), whose gradient is minus Eq 10 (Eq 8 where lambda_r is 0)."""
 
     def losses(self, policy: SlatePolicy, data: ReturnsData, batch: StepBatch) -> Tensor:
-        """See :meth:`Objective.losses`."""
+        """Return the loss of every step, [M]."""
         return -data.returns(batch) * policy.click_log_probabilities(batch)
 
     def metrics(self) -> Mapping[str, float]:
-        """Nothing."""
+        """Return nothing: there is nothing to measure."""
         return {}
 
 
@@ -86,19 +133,16 @@ def policy_gradient_epoch(
     objective: Objective | None = None,
     precision: Precision = "float32",
 ) -> float:
-    """One pass over the data.
+    """Train a policy in one pass over the data (Eq 10) and return the mean loss a step.
 
     Args:
         policy: trained in place.
-        data: what to learn from.
-        optimizer: of the policy.
+        data: sessions with their returns.
+        optimizer: updates the policy.
         batch_size: sessions a batch.
         generator: of the order of batches.
         objective: the loss; :class:`Reinforce` when None.
         precision: of matrix products.
-
-    Returns:
-        The mean loss a step.
     """
     objective = Reinforce() if objective is None else objective
     mean_steps = data.sessions.mean_steps(batch_size)
@@ -115,9 +159,9 @@ def policy_gradient_epoch(
 
 @torch.no_grad()
 def held_out_loss(policy: SlatePolicy, data: ReturnsData, batch_size: int) -> float:
-    """-sum R_t log pi(c_t) / sum R_t on sessions not learnt from, in nats.
+    """Return -sum R_t log pi(c_t) / sum R_t on held-out sessions, in nats.
 
-    The one measure by which all agents choose when to stop, whatever they learn by.
+    All agents stop early by this one measure, whatever their objective.
     """
     total = weight = 0.0
     for batch in data.sessions.all(batch_size):
@@ -129,30 +173,85 @@ def held_out_loss(policy: SlatePolicy, data: ReturnsData, batch_size: int) -> fl
 
 def fit_policy(
     policy: SlatePolicy,
-    training: ReturnsData,
-    validation: ReturnsData,
-    config: FitConfig,
+    training: Sessions,
+    validation: Sessions,
+    config: PGConfig,
     *,
     generator: np.random.Generator,
     objective: Objective | None = None,
     recorder: Recorder = silent,
 ) -> None:
-    """Train a policy from logged sessions alone, and leave it at its best held-out objective."""
-    objective = Reinforce() if objective is None else objective
-    optimizer, best = ClippedAdamW(policy, config), EarlyStopping(policy)
-    for epoch in range(config.max_epochs):
+    """Train a policy from logged sessions alone, and leave it at its best held-out loss.
+
+    Args:
+        policy: trained in place.
+        training: sessions to learn from.
+        validation: held-out sessions that choose the epoch.
+        config: discounting, weight of the rewards, and in ``fit`` the training.
+        generator: of the order of batches.
+        objective: the loss; :class:`Reinforce` when None.
+        recorder: receives ``train/*`` once an epoch.
+    """
+    fit, objective = config.fit, Reinforce() if objective is None else objective
+    data, held_out = (offline_returns(part, config, policy.device) for part in (training, validation))
+    optimizer, best = ClippedAdamW(policy, fit), EarlyStopping(policy, fit.patience)
+    for epoch in range(fit.max_epochs):
         train_loss = policy_gradient_epoch(
-            policy,
-            training,
-            optimizer,
-            config.batch_size,
-            generator,
-            objective=objective,
-            precision=config.precision,
+            policy, data, optimizer, fit.batch_size, generator, objective=objective, precision=fit.precision
         )
-        loss = held_out_loss(policy, validation, config.batch_size * 4)
-        better = best.update(loss)
+        loss = held_out_loss(policy, held_out, fit.batch_size * 4)
+        best.update(loss)
         recorder.record({"train/policy_loss": train_loss, "train/validation_loss": loss, **objective.metrics()}, epoch)
-        if not better and config.patience is not None and best.epochs_since >= config.patience:
+        if best.should_stop:
             break
     best.restore()
+
+
+class PolicyUpdates:
+    """Updates of a pre-trained policy in rounds (Eq 10), and the best policy on held-out sessions.
+
+    Args:
+        policy: trained in place.
+        validation: held-out sessions that choose the round.
+        config: settings of the rounds.
+        generator: of the order of batches.
+        objective: the loss; :class:`Reinforce` when None.
+
+    Attributes:
+        best: the policy of the best round, the pre-trained one being round 0.
+    """
+
+    def __init__(
+        self,
+        policy: SlatePolicy,
+        validation: Sessions,
+        config: PGCConfig,
+        generator: np.random.Generator,
+        objective: Objective | None = None,
+    ) -> None:
+        self._policy, self._fit, self._generator = policy, config.fit, generator
+        self._held_out = offline_returns(validation, config, policy.device)
+        self._objective = Reinforce() if objective is None else objective
+        self._optimizer = ClippedAdamW(policy, replace(config.fit, learning_rate=config.agent_learning_rate))
+        self.best = EarlyStopping(policy, config.patience)
+        self.validate()
+
+    def update(self, data: ReturnsData) -> dict[str, float]:
+        """Make one pass over the data of an r-step, and return the loss and the objective's measurements."""
+        fit = self._fit
+        loss = policy_gradient_epoch(
+            self._policy,
+            data,
+            self._optimizer,
+            fit.batch_size,
+            self._generator,
+            objective=self._objective,
+            precision=fit.precision,
+        )
+        return {"adversarial/policy_loss": loss, **self._objective.metrics()}
+
+    def validate(self) -> dict[str, float]:
+        """Compare the policy with the best so far, and return its held-out loss."""
+        loss = held_out_loss(self._policy, self._held_out, self._fit.batch_size * 4)
+        self.best.update(loss)
+        return {"adversarial/validation_loss": loss}

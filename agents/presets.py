@@ -7,15 +7,12 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from irecgan_gym.agents.ac import AC
-from irecgan_gym.agents.acu import ACU
 from irecgan_gym.agents.irecgan import IRecGAN
-from irecgan_gym.agents.lstm import LSTM, LSTMD, LSTMConfig, LSTMDConfig
-from irecgan_gym.agents.model_based import ModelBasedConfig
-from irecgan_gym.agents.pg import PG
-from irecgan_gym.agents.pgc import PGC
+from irecgan_gym.agents.lstm import LSTM, LSTMD, LSTMDConfig
+from irecgan_gym.agents.pg import PG, PGC
 from irecgan_gym.agents.pgis import PGIS
-from irecgan_gym.agents.pgu import PGU
-from irecgan_gym.agents.policy_agent import PolicyAgent
+from irecgan_gym.agents.pgu import ACU, PGU
+from irecgan_gym.agents.policy_agent import PolicyAgent, UserModelSettings
 from irecgan_gym.agents.preset_file import PresetEntry, read_preset_file
 
 _CLASSES: dict[str, type[PolicyAgent[Any]]] = {
@@ -68,7 +65,7 @@ def with_ending(config: Any, ending: Literal["reward", "leave"]) -> Any:
     """The same settings of an agent, for users whose sessions end in this way; unchanged where it has no user model."""
     if isinstance(config, LSTMDConfig):
         return replace(config, irecgan=replace(config.irecgan, ending=ending))
-    return replace(config, ending=ending) if isinstance(config, (LSTMConfig, ModelBasedConfig)) else config
+    return replace(config, ending=ending) if isinstance(config, UserModelSettings) else config
 
 
 def agent_class(name: str) -> type[PolicyAgent[Any]]:

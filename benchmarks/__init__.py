@@ -1,7 +1,6 @@
-"""Experiments: one script a question, one folder a run."""
+"""Experiments, a script a question and a folder a run; and the console command ``irecgan-gym``."""
 
-import os
+if __name__ == "benchmarks":  # `python -m benchmarks.NAME` in a checkout; installed, it is a part of irecgan_gym.
+    from irecgan_gym.benchmarks.extras import require_or_exit
 
-# Large tensors on huge pages: PyTorch hands memory back after each batch, and having it mapped again page by page takes
-# up to a third of the time of a batch over a large catalogue. PyTorch reads this at its first allocation.
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    require_or_exit("benchmarks")

@@ -12,39 +12,38 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from irecgan_gym.benchmarks.measurements import Measurement
-from irecgan_gym.benchmarks.normalised import normalized_rows
+from irecgan_gym.benchmarks.engine.summaries import normalized_rows
 from irecgan_gym.benchmarks.search_space import Candidate
+from pandas import DataFrame
 
 from irecgan_gym.evaluation.metrics import Interval, mean_interval
 
-METRIC = "normalised/top-k"
+METRIC = "normalized/top-k"
 SeedScores = Mapping[int, float]
 
 
-def scores_by_seed(results: Sequence[Measurement]) -> dict[str, dict[int, float]]:
-    """Scores of all candidates, by name and seed: reward with random slates as 0 and belief as 1, mean over cells.
+def scores_by_seed(results: DataFrame) -> dict[str, dict[int, float]]:
+    """Return the scores of all candidates by name and seed: reward with random as 0 and belief as 1, mean over cells.
 
     Seeds for which a candidate lacks a cell that others have are left out.
     """
-    rows = [row for row in normalized_rows(results) if row.metric == METRIC]
-    cells = {(row.job.logging_policy, row.job.num_sessions) for row in rows}
-    values: dict[str, dict[int, list[float]]] = {}
-    for row in rows:
-        values.setdefault(row.job.agent, {}).setdefault(row.job.seed, []).append(row.value)
-    return {
-        name: {seed: float(np.mean(of_seed)) for seed, of_seed in of_name.items() if len(of_seed) == len(cells)}
-        for name, of_name in values.items()
-    }
+    rows = normalized_rows(results)
+    rows = rows[rows["metric"] == METRIC]
+    cells = len(rows[["logging_policy", "num_sessions"]].drop_duplicates())
+    scores: dict[str, dict[int, float]] = {name: {} for name in rows["agent"].unique()}
+    for (name, seed), values in rows.groupby(["agent", "seed"], sort=False)["value"]:
+        if len(values) == cells:
+            scores[name][seed] = float(values.mean())
+    return scores
 
 
 def number_of_finalists(number: int) -> int:
-    """How many of so many candidates go on to all seeds, the default among them: a third, but two at least."""
+    """Return the number of candidates that go on to all seeds, the default among them: a third, but two at least."""
     return max(2, math.ceil(number / 3))
 
 
 def finalists(candidates: Sequence[Candidate], scores: Mapping[str, SeedScores], seed: int) -> list[Candidate]:
-    """The default and the best of the other candidates on one seed, the better ones first.
+    """Return the default and the best of the other candidates on one seed, the better ones first.
 
     Args:
         candidates: of one agent, the default first.
@@ -58,7 +57,7 @@ def finalists(candidates: Sequence[Candidate], scores: Mapping[str, SeedScores],
 
 @dataclass(frozen=True)
 class Trial:
-    """How a finalist did.
+    """Result of a finalist.
 
     Attributes:
         candidate: which.
@@ -79,7 +78,7 @@ class Trial:
 
 
 def try_finalists(finalists: Sequence[Candidate], scores: Mapping[str, SeedScores]) -> list[Trial]:
-    """All finalists of an agent, in their order.
+    """Return the results of all finalists of an agent, in their order.
 
     Args:
         finalists: the default first.
@@ -97,7 +96,7 @@ def try_finalists(finalists: Sequence[Candidate], scores: Mapping[str, SeedScore
 
 
 def choose(trials: Sequence[Trial]) -> Trial:
-    """The best finalist, or the default where that is no better by more than its standard error.
+    """Return the best finalist, or the default where that is no better by more than its standard error.
 
     Args:
         trials: of one agent, the default first.

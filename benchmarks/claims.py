@@ -1,4 +1,4 @@
-"""What the paper claims (§7), as data, and what a run says of each claim.
+"""Claims of the paper (§7), as data, and verdicts of runs on them.
 
 python -m benchmarks.claims runs/figure-2 runs/online-learning
 """
@@ -12,21 +12,27 @@ from enum import Enum
 from pathlib import Path
 
 import tyro
-from irecgan_gym.benchmarks.command import run_command
-from irecgan_gym.benchmarks.measurements import Measurement, read_rows
+from irecgan_gym.benchmarks.engine.command import SettingsError, command_line
+from irecgan_gym.benchmarks.engine.statistics import MIN_SEEDS, paired_interval
+from irecgan_gym.benchmarks.engine.tables import read_many
+from irecgan_gym.benchmarks.engine.text_table import TextTable, text_table
 from irecgan_gym.benchmarks.rerank_features import label
-from irecgan_gym.benchmarks.statistics import Cell, Side, paired_interval
+from pandas import DataFrame
 from rich.console import Console
-from rich.table import Table
 
 from irecgan_gym.evaluation.metrics import Interval
+from irecgan_gym.storage.files import write_atomically
 
+Cell = tuple[str, int]
+"""Logging policy and number of logged sessions."""
+Side = tuple[str, str]
+"""Agent and metric."""
 METHODS = ("irecgan", "lstm", "pg", "lstmd")
-"""What §7.1 compares."""
+"""Methods that §7.1 compares."""
 
 
 class Verdict(Enum):
-    """What a run says of a claim."""
+    """Verdict of a run on a claim."""
 
     HOLDS = "holds"
     FAILS = "does not hold"
@@ -53,7 +59,7 @@ class Comparison:
     except_cells: tuple[Cell, ...] = ()
 
     def is_about(self, cell: Cell) -> bool:
-        """Whether the paper says it of this cell."""
+        """Return whether the paper says it of this cell."""
         policy, size = cell
         return (
             (not self.policies or policy in self.policies)
@@ -97,10 +103,17 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Judgement:
-    """A claim and all that a run says of it."""
+    """A claim and all that a run says of it.
+
+    Attributes:
+        claim: the claim.
+        evidence: comparisons that were measured.
+        missing: reason why nothing was measured; empty if something was.
+    """
 
     claim: Claim
     evidence: tuple[Evidence, ...]
+    missing: str = ""
 
     @property
     def verdict(self) -> Verdict:
@@ -119,7 +132,7 @@ def _greater(first: str, second: str, metric: str, **where: tuple[str, ...] | tu
 
 
 def _re_ranks_better(first: str, second: str, *metrics: str) -> tuple[Comparison, ...]:
-    """Comparisons with clicks alone, as in the paper, and with all that the log says beside clicks."""
+    """Return comparisons with clicks alone, as in the paper, and with all that the log says beside clicks."""
     return tuple(
         _greater(label(first, features), label(second, features), metric)
         for features in ("none", "all")
@@ -214,56 +227,98 @@ CLAIMS = (
 )
 
 
-def judge(claim: Claim, results: Sequence[Measurement]) -> Judgement:
-    """What some measurements say of a claim."""
-    rows = [row for row in results if row.job.experiment == claim.experiment]
-    cells = sorted({(row.job.logging_policy, row.job.num_sessions) for row in rows})
+def judge(claim: Claim, results: DataFrame) -> Judgement:
+    """Return what some measurements say of a claim."""
+    rows = results[results["experiment"] == claim.experiment]
+    cells = sorted(set(zip(rows["logging_policy"], rows["num_sessions"], strict=True)))
+    metrics = {side[1] for comparison in claim.comparisons for side in (comparison.greater, comparison.smaller)}
+    groups = rows[rows["metric"].isin(metrics)].groupby(
+        ["logging_policy", "num_sessions", "agent", "metric"], sort=False
+    )
+    by_seed = {key: of.set_index("seed")["value"] for key, of in groups}
     evidence = []
     for comparison in claim.comparisons:
         for cell in filter(comparison.is_about, cells):
-            difference = paired_interval(rows, cell, comparison.greater, comparison.smaller)
+            greater, smaller = by_seed.get((*cell, *comparison.greater)), by_seed.get((*cell, *comparison.smaller))
+            difference = None if greater is None or smaller is None else paired_interval(greater, smaller)
             if difference is not None:
                 evidence.append(Evidence(comparison, cell, difference))
-    return Judgement(claim, tuple(evidence))
+    return Judgement(claim, tuple(evidence), "" if evidence else _missing(claim, rows, cells))
 
 
-def claims_table(judgements: Sequence[Judgement]) -> Table:
-    """A row a claim, for the terminal."""
-    table = Table(title="Claims of the paper", title_justify="left", pad_edge=False, show_lines=True)
-    for heading in ("claim", "verdict", "comparisons that hold / fail / are open", "clearest difference"):
-        table.add_column(heading)
-    for judgement in judgements:
-        table.add_row(judgement.claim.name, judgement.verdict.value, counts_text(judgement), _clearest(judgement))
-    return table
+def _missing(claim: Claim, rows: DataFrame, cells: Sequence[Cell]) -> str:
+    """Return why nothing was measured of a claim: no run, other logs, other methods, or too few seeds."""
+    if rows.empty:
+        return f"no run of {claim.experiment}"
+    about = [comparison for comparison in claim.comparisons if any(map(comparison.is_about, cells))]
+    if not about:
+        policies = {policy for comparison in claim.comparisons for policy in comparison.policies}
+        sizes = {size for comparison in claim.comparisons for size in comparison.sizes}
+        logs = [" or ".join(sorted(policies)), " or ".join(map(str, sorted(sizes)))]
+        return f"no logs that it is about ({', '.join(filter(None, logs)) or 'all but those measured'})"
+    measured = set(zip(rows["agent"], rows["metric"], strict=True))
+    wanted = [{comparison.greater, comparison.smaller} - measured for comparison in about]
+    if all(wanted):
+        sides = sorted(min(wanted, key=lambda lacking: len(set(lacking))))
+        return f"no results of {', '.join(f'{agent} ({metric})' for agent, metric in sides)}"
+    return f"fewer than {MIN_SEEDS} seeds of both sides ({rows['seed'].nunique()} in all)"
+
+
+def claims_table(judgements: Sequence[Judgement]) -> TextTable:
+    """Return a table with a row a claim."""
+    rows = [
+        (
+            judgement.claim.name,
+            judgement.verdict.value,
+            counts_text(judgement) if judgement.evidence else "-",
+            _clearest(judgement) if judgement.evidence else judgement.missing,
+        )
+        for judgement in judgements
+    ]
+    headings = (
+        "claim",
+        "verdict",
+        "comparisons that hold / fail / are open",
+        "clearest difference, or what is missing",
+    )
+    return text_table("Claims of the paper", headings, rows)
 
 
 def claims_markdown(judgements: Sequence[Judgement]) -> str:
-    """The same with the paper's words and every number, for a results page."""
-    lines = ["| claim | verdict | comparisons that hold / fail / are open |", "| --- | --- | --- |"]
-    lines += [
-        f"| **{judgement.claim.name}.** {judgement.claim.text} | {judgement.verdict.value} | {counts_text(judgement)} |"
+    """Return the verdicts with the paper's words and every number in Markdown, for a results page."""
+    rows = [
+        (
+            f"**{judgement.claim.name}.** {judgement.claim.text}",
+            judgement.verdict.value + (f": {judgement.missing}" if judgement.missing else ""),
+            counts_text(judgement),
+        )
         for judgement in judgements
     ]
+    parts = [text_table("", ("claim", "verdict", "comparisons that hold / fail / are open"), rows).markdown()]
     for judgement in judgements:
         if judgement.evidence:
-            lines += ["", f"**{judgement.claim.name}**", ""]
-            lines += ["| cell | difference | mean (95% interval) | |", "| --- | --- | --- | --- |"]
-            lines += [
-                f"| {cell_name(evidence.cell)} | {sides_text(evidence.comparison)} | {range_text(evidence.difference)} "
-                f"| {evidence.verdict.value} |"
+            numbers = [
+                (
+                    cell_name(evidence.cell),
+                    sides_text(evidence.comparison),
+                    range_text(evidence.difference),
+                    evidence.verdict.value,
+                )
                 for evidence in judgement.evidence
             ]
-    return "\n".join(lines) + "\n"
+            headings = ("cell", "difference", "mean (95% interval)", "verdict")
+            parts.append(f"{text_table(judgement.claim.name, headings, numbers).section()}\n")
+    return "\n".join(parts)
 
 
 def counts_text(judgement: Judgement) -> str:
-    """How many comparisons hold / fail / are open."""
+    """Return the numbers of comparisons that hold / fail / are open."""
     verdicts = [evidence.verdict for evidence in judgement.evidence]
     return " / ".join(str(verdicts.count(kind)) for kind in (Verdict.HOLDS, Verdict.FAILS, Verdict.UNDECIDED))
 
 
 def _clearest(judgement: Judgement) -> str:
-    """The comparison whose interval is farthest from 0, of those that decide the verdict."""
+    """Return the comparison whose interval is farthest from 0, of those that decide the verdict."""
     deciding = [evidence for evidence in judgement.evidence if evidence.verdict == judgement.verdict]
     if not deciding:
         return "-"
@@ -272,12 +327,12 @@ def _clearest(judgement: Judgement) -> str:
 
 
 def cell_name(cell: Cell) -> str:
-    """``policy(size)``, as the paper writes it."""
+    """Return ``policy(size)``, as the paper writes it."""
     return f"{cell[0]}({cell[1]})"
 
 
 def sides_text(comparison: Comparison) -> str:
-    """What is subtracted from what."""
+    """Return which side is subtracted from which."""
     (agent, metric), (other, other_metric) = comparison.greater, comparison.smaller
     if metric == other_metric:
         return f"{metric}: {agent} - {other}"
@@ -285,7 +340,7 @@ def sides_text(comparison: Comparison) -> str:
 
 
 def range_text(interval: Interval) -> str:
-    """A difference with both ends of its interval."""
+    """Return a difference with both ends of its interval."""
     return f"{interval.mean:+.3f} ({interval.low:+.3f} to {interval.high:+.3f})"
 
 
@@ -298,28 +353,21 @@ class Claims:
     markdown: Path | None = None
     """File for the verdicts with all numbers, in Markdown."""
 
+    def execute(self, console: Console) -> None:
+        """Judge all claims that the runs have something to say about.
 
-def run(settings: Claims, console: Console) -> list[Judgement]:
-    """Judge all claims that the runs have something to say about."""
-    results = []
-    for folder in settings.runs:
-        file = folder / "results.csv"
-        if not file.exists():
-            raise FileNotFoundError(f"{folder} is no run folder: there is no {file.name}")
-        results += read_rows(Measurement, file)
-    judgements = [judge(claim, results) for claim in CLAIMS]
-    console.print(claims_table(judgements))
-    if settings.markdown is not None:
-        settings.markdown.write_text(claims_markdown(judgements), encoding="utf-8")
-        console.print("written:", settings.markdown, soft_wrap=True)
-    return judgements
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; returns the exit status."""
-    settings = tyro.cli(Claims, args=arguments)
-    return run_command(lambda console: run(settings, console))
+        Raises:
+            SettingsError: no run folder was given.
+        """
+        if not self.runs:
+            raise SettingsError("give one or more run folders")
+        results = read_many(self.runs)
+        judgements = [judge(claim, results) for claim in CLAIMS]
+        claims_table(judgements).print(console)
+        if self.markdown is not None:
+            write_atomically(self.markdown, claims_markdown(judgements).encode())
+            console.print("written:", self.markdown, soft_wrap=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command_line(Claims))

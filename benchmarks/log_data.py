@@ -1,4 +1,4 @@
-"""Real logs for the benchmarks: sessions, and a report of what was read and what was not."""
+"""Logs for the commands: sessions, and a report of what was read and what was not."""
 
 from __future__ import annotations
 

@@ -6,65 +6,78 @@ python -m benchmarks.online_learning --out runs/online-learning
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import gymnasium as gym
-from irecgan_gym.agents.online import ONLINE_METHODS, online_preset
-from irecgan_gym.agents.presets import PresetName
-from irecgan_gym.benchmarks.claims import CLAIMS, claims_table, judge
-from irecgan_gym.benchmarks.command import (
-    GridSettings,
-    SettingsError,
-    check_distinct,
-    check_positive,
-    choose_processes,
-    grid_command,
+import numpy as np
+from irecgan_gym.agents.online import (
+    ONLINE_METHODS,
+    OnlineConfig,
+    OnlineLearner,
+    learn_in_rounds,
+    make_learner,
+    online_preset,
 )
-from irecgan_gym.benchmarks.dry_run import print_plan
-from irecgan_gym.benchmarks.durations import DefaultSeconds, unknown
-from irecgan_gym.benchmarks.job_loop import JobsFailedError, run_jobs
-from irecgan_gym.benchmarks.measurements import Job, Measurement
-from irecgan_gym.benchmarks.online_learning_job import LAST_ROUNDS, RANDOM, OnlineLearningWork
-from irecgan_gym.benchmarks.online_learning_plots import EXPERIMENT
-from irecgan_gym.benchmarks.plots import draw_run
-from irecgan_gym.benchmarks.run_folder import RunFolder
-from irecgan_gym.benchmarks.tables import MIN_SEEDS, summary_table
+from irecgan_gym.agents.policy_agent import PolicyAgent
+from irecgan_gym.agents.references.simple import RandomPolicy
+from irecgan_gym.benchmarks.claims import CLAIMS, claims_table, judge
+from irecgan_gym.benchmarks.engine.command import check_at_least, check_known, check_positive, command_line
+from irecgan_gym.benchmarks.engine.job import Job
+from irecgan_gym.benchmarks.engine.run_folder import RunFolder
+from irecgan_gym.benchmarks.engine.statistics import MIN_SEEDS
+from irecgan_gym.benchmarks.engine.summaries import Measure
+from irecgan_gym.benchmarks.figures.online_learning import rounds_figure
+from irecgan_gym.benchmarks.figures.run import Figures, by_cell
+from irecgan_gym.benchmarks.online_test import OnlineTest, Streams
+from numpy.typing import NDArray
+from pandas import DataFrame
 from rich.console import Console
 
-import irecgan_gym  # noqa: F401 (registers the envs)
+from irecgan_gym.evaluation.metrics import coverage_at_r
+from irecgan_gym.evaluation.online import evaluate_online
+from irecgan_gym.recorder import Recorder
+from irecgan_gym.sessions import Sessions
 
 LOGGING_POLICY = "online"
-"""In place of a logging policy: the methods make their own logs."""
+"""Name in place of a logging policy: the methods make their own logs."""
+RANDOM = "random"
+"""Name of the random policy, which stands beside the methods in results.csv."""
+LAST_ROUNDS = 5
+"""Number of rounds whose mean is ``.../last``."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class OnlineLearning(GridSettings):
+class OnlineLearning(OnlineTest):
     """Let methods learn from scratch in rounds, and compare what they earn on the way.
 
     In a round, a method first acts in the environment (and may learn on the way), then learns offline from all the
     sessions that it has played so far. Measured are the sessions of the first stage, whose slates are sampled from the
     method's policy. Each seed is another environment with other users; all methods share them. The same command on the
-    same folder goes on where it stopped, and tries again what failed.
+    same folder goes on where it stopped, and tries again what failed; with further methods or seeds the run grows.
     """
+
+    name = "online_learning"
+    axes = ("methods", "seeds")
+    measures = (
+        Measure("coverage@1/mean", "coverage@1, all rounds", digits=3),
+        Measure("coverage@10/mean", "coverage@10, all rounds", digits=3),
+        Measure("reward/mean", "reward, all rounds"),
+        Measure("coverage@1/last", "coverage@1, last rounds", digits=3),
+        Measure("coverage@10/last", "coverage@10, last rounds", digits=3),
+        Measure("reward/last", "reward, last rounds"),
+        Measure("reward/top-k", "reward after, top-k"),
+    )
 
     methods: tuple[str, ...] = ONLINE_METHODS
     """Methods to train; the random policy comes besides."""
-    env: str = "RecSim-v0"
-    """Environment: RecSim-v0, RecSim-Observable-v0 or RecSim-Planning-v0."""
     rounds: int = 20
     """Rounds of an online and an offline stage."""
     sessions: int = 200
     """Sessions of each online stage."""
     seeds: int = 5
-    """How many seeds; 0, 1, 2, ... are used."""
-    preset: PresetName = "fast"
-    """Settings of the agents: fast (1x64 LSTM), tuned (by benchmarks.tune), or paper (2x512 LSTM, for a GPU)."""
-    eval_sessions: int = 1000
-    """Sessions that each method's last policy is deployed for, with its top items."""
-    device: str = "auto"
-    """Where agents are trained: auto, cpu, cuda."""
+    """Number of seeds; 0, 1, 2, ... are used."""
 
     def check(self) -> None:
         """Refuse settings that make no sense.
@@ -72,127 +85,121 @@ class OnlineLearning(GridSettings):
         Raises:
             SettingsError: with the option and what it takes.
         """
-        check_distinct(methods=self.methods)
-        if not set(self.methods) <= set(ONLINE_METHODS):
-            raise SettingsError(
-                f"--methods takes one or more of {', '.join(ONLINE_METHODS)}, got: {' '.join(self.methods)}"
-            )
-        check_positive(rounds=self.rounds, seeds=self.seeds, eval_sessions=self.eval_sessions)
-        if self.sessions < 2:
-            raise SettingsError(f"--sessions must be at least 2 (some are held out), got {self.sessions}")
-        self.check_processes()
-        if self.env not in gym.registry:
-            raise SettingsError(f"--env: no environment {self.env!r} is registered")
+        check_known(ONLINE_METHODS, methods=self.methods)
+        check_positive(rounds=self.rounds, seeds=self.seeds)
+        check_at_least(2, "some are held out", sessions=self.sessions)
+        super().check()
 
     def config(self) -> dict[str, Any]:
-        """All settings that measurements depend on, those of the methods included."""
-        return {
-            "experiment": EXPERIMENT,
-            "env": self.env,
+        """Return all settings that measurements depend on, those of the methods included."""
+        return super().config() | {
             "rounds": self.rounds,
             "sessions": self.sessions,
             "seeds": self.seeds,
             "preset": self.preset,
-            "eval_sessions": self.eval_sessions,
             "methods": {name: asdict(online_preset(name, self.preset)) for name in self.methods},
         }
 
-    def grid(self) -> list[Job]:
-        """All jobs of the run, in the order of their rows."""
+    def grid(self, results: DataFrame) -> list[Job]:
+        """Return all jobs of the run, in the order of their rows."""
         return [
-            Job(EXPERIMENT, name, LOGGING_POLICY, self.sessions, seed)
+            Job(self.name, name, LOGGING_POLICY, self.sessions, seed)
             for seed in range(self.seeds)
             for name in (RANDOM, *self.methods)
         ]
 
-    def default_seconds(self) -> DefaultSeconds:
-        """What jobs take as long as none of their kind is done, within a factor of two or so.
+    def measure(self, job: Job, recorder: Recorder, folder: RunFolder) -> dict[str, float]:
+        """Let a method learn in rounds, then deploy its last policy.
 
-        Measured on one core of a two-core virtual machine, with one thread, 20 rounds of 200 sessions.
+        Returns:
+            See :func:`round_metrics` and :func:`summaries`; and ``reward/top-k``, ``coverage@1/top-k`` and the like of
+            the last policy, as :meth:`irecgan_gym.evaluation.online.OnlineResult.as_metrics` names them.
         """
-        if self.preset == "paper":
-            return unknown
-        online = self.rounds * self.sessions / 4000
-        # Each offline stage goes over all sessions so far.
-        offline = online * self.rounds / 20
+        agent_seed, rounds_seed, evaluation_seed = vars(Streams.of(job.seed)).values()
+        world = gym.make(self.env, **self.world(job.seed))
+        mdp, slate_size = world.get_wrapper_attr("mdp"), world.get_wrapper_attr("slate_size")
+        learner = self._learner(job.agent, mdp.num_items, slate_size, agent_seed)
+        played = learn_in_rounds(
+            learner,
+            self.env,
+            rounds=self.rounds,
+            sessions_per_round=job.num_sessions,
+            seed=rounds_seed,
+            env_kwargs=self.world(job.seed),
+            recorder=recorder,
+        )
+        by_round = [round_metrics(one.sessions, mdp.rewards) for one in played]
+        metrics = {
+            f"{name}/round-{number:02}": value
+            for number, measured in enumerate(by_round, start=1)
+            for name, value in measured.items()
+        }
+        if isinstance(learner.agent, PolicyAgent):
+            learner.agent.save(folder.checkpoint(job))
+        deployed = evaluate_online(
+            learner.agent,
+            self.env,
+            self.eval_sessions,
+            deterministic=True,
+            seed=evaluation_seed,
+            env_kwargs=self.world(job.seed),
+        )
+        return metrics | summaries(by_round) | deployed.as_metrics("top-k")
 
-        def seconds(job: Job) -> float | None:
-            return {
-                RANDOM: 0.3 * online,
-                "pg-online": 3.5 * online,
-                "pg-online&offline": 3.5 * online + 7 * offline,
-                "lstm-offline": 2.5 * online + 6.5 * offline,
-                "irecgan": 5 * online + 40 * offline,
-            }.get(job.agent)
-
-        return seconds
-
-
-def run(settings: OnlineLearning, console: Console) -> RunFolder:
-    """Run or continue the experiment; the table and the figure come at the end.
-
-    Raises:
-        JobsFailedError: some jobs failed; the others are finished and reported.
-    """
-    settings.check()
-    processes = choose_processes(settings.jobs, settings.threads, console)
-    folder = RunFolder(settings.out, settings.config())
-    work = OnlineLearningWork(
-        settings.env, settings.rounds, settings.preset, settings.eval_sessions, settings.device, folder
-    )
-    failures = run_jobs(folder, settings.grid(), work, console, processes, settings.default_seconds())
-    _report(settings, folder, console)
-    if failures:
-        raise JobsFailedError(failures, folder)
-    return folder
-
-
-def plan(settings: OnlineLearning, console: Console) -> None:
-    """Print what :func:`run` would do and what it should take."""
-    settings.check()
-    processes = choose_processes(settings.jobs, settings.threads, console)
-    print_plan(settings.out, settings.config(), settings.grid(), processes, console, settings.default_seconds())
-
-
-def _report(settings: OnlineLearning, folder: RunFolder, console: Console) -> None:
-    results = folder.results()
-    if not results:
-        return
-    console.print()
-    _print_tables(settings, results, console)
-    seeds = len({row.job.seed for row in results})
-    if seeds >= MIN_SEEDS:
-        console.print(claims_table([judge(claim, results) for claim in CLAIMS if claim.experiment == EXPERIMENT]))
-    console.print("measurements:", folder.results_file, soft_wrap=True)
-    for path in draw_run(folder.path):
-        console.print("plot:", path, soft_wrap=True)
-
-
-def _print_tables(settings: OnlineLearning, rows: Sequence[Measurement], console: Console) -> None:
-    """The rounds at the end, with the last policy deployed by its top items; then the mean of all rounds."""
-    measures = [row.metric.removesuffix("/last") for row in rows if row.metric.endswith("/last")]
-    at_the_end = {f"{measure}/last": measure for measure in measures} | {"reward/top-k": "reward after,\ntop-k"}
-    overall = {f"{measure}/mean": measure for measure in measures}
-    title = f"{settings.env}, {settings.rounds} rounds of {settings.sessions} sessions"
-    seeds = len({row.job.seed for row in rows})
-    caption = f"Environments (seeds): {seeds}. Slates are sampled in the rounds."
-    if seeds >= MIN_SEEDS:
-        caption += " ± is half of a 95% interval over seeds."
-    for metrics, about in (
-        (at_the_end, f"last {min(LAST_ROUNDS, settings.rounds)} rounds"),
-        (overall, "all rounds"),
-    ):
-        # Without the ends of intervals within a seed, which only the deployment measures.
-        measured = [row for row in rows if row.metric in metrics]
-        console.print(
-            summary_table(measured, metrics, title=f"{title}: {about}", caption=caption, between_seeds=True, digits=3)
+    def _learner(self, method: str, num_items: int, slate_size: int, seed: int) -> OnlineLearner:
+        if method == RANDOM:
+            # In batches of the same size as the methods, and so with the same users.
+            return OnlineLearner(RandomPolicy(num_items, slate_size, seed=seed), OnlineConfig(None).sessions_per_update)
+        return make_learner(
+            method,
+            num_items=num_items,
+            slate_size=slate_size,
+            config=online_preset(method, self.preset),
+            seed=seed,
+            device=self.device,
         )
 
+    def conclude(self, folder: RunFolder, results: DataFrame, console: Console) -> None:
+        """Print what the results say of the paper's claims about online learning."""
+        if results["seed"].nunique() >= MIN_SEEDS:
+            about = [claim for claim in CLAIMS if claim.experiment == self.name]
+            claims_table([judge(claim, results) for claim in about]).print(console)
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; returns the exit status."""
-    return grid_command(OnlineLearning, run, plan, arguments)
+    @staticmethod
+    def figures(rows: DataFrame) -> Figures:
+        """Return a figure for each number of sessions a round."""
+        return by_cell(rows, rounds_figure)
+
+
+def round_metrics(sessions: Sessions, rewards: NDArray[np.float64]) -> dict[str, float]:
+    """Return what the policy earned in a round's own sessions, those that it learned from.
+
+    Args:
+        sessions: sessions with true states and slates of one size k.
+        rewards: true rewards of the MDP, [m, n].
+
+    Returns:
+        ``coverage@1`` and ``coverage@k`` over all steps, and ``reward``, the mean of the sessions' rewards.
+    """
+    if sessions.states is None:
+        raise ValueError("coverage needs sessions with their true states")
+    coverage = coverage_at_r(sessions.slate_items.reshape(sessions.num_steps, -1), sessions.states, rewards)
+    return {
+        "coverage@1": float(coverage[0]),
+        f"coverage@{len(coverage)}": float(coverage[-1]),
+        "reward": float(sessions.rewards.sum(dtype=np.float64)) / len(sessions),
+    }
+
+
+def summaries(by_round: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return means over the last five rounds, ``.../last``, and over all rounds, ``.../mean``."""
+    found = {}
+    for name in by_round[0]:
+        values = [measured[name] for measured in by_round]
+        found[f"{name}/last"] = float(np.mean(values[-LAST_ROUNDS:]))
+        found[f"{name}/mean"] = float(np.mean(values))
+    return found
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command_line(OnlineLearning))

@@ -7,32 +7,33 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from irecgan_gym.agents import AGENT_NAMES, PresetName, make_agent
-from irecgan_gym.agents.references.simple import PopularityPolicy, RandomPolicy
-from irecgan_gym.benchmarks.command import (
-    GridSettings,
+from irecgan_gym.agents import AGENT_NAMES, PresetName
+from irecgan_gym.benchmarks.engine.command import (
     SettingsError,
-    check_agents,
-    check_distinct,
+    check_at_least,
+    check_known,
     check_positive,
-    choose_processes,
-    grid_command,
+    command_line,
 )
-from irecgan_gym.benchmarks.dry_run import print_plan
-from irecgan_gym.benchmarks.job_loop import JobsFailedError, run_jobs
+from irecgan_gym.benchmarks.engine.experiment import Experiment, check_device
+from irecgan_gym.benchmarks.engine.job import Job
+from irecgan_gym.benchmarks.engine.run_folder import RunFolder
+from irecgan_gym.benchmarks.engine.summaries import Measure
+from irecgan_gym.benchmarks.figures.rerank import rerank_figure
+from irecgan_gym.benchmarks.figures.run import Figures, by_cell
+from irecgan_gym.benchmarks.joining import agent_type, as_json, check_agents
 from irecgan_gym.benchmarks.log_data import FORMATS, read_log
-from irecgan_gym.benchmarks.measurements import Job
-from irecgan_gym.benchmarks.plots import draw_run
-from irecgan_gym.benchmarks.rerank_features import FEATURES, Features, agent_config, label, of_label
-from irecgan_gym.benchmarks.run_folder import RunFolder
+from irecgan_gym.benchmarks.online_test import DEPLOYMENTS, SIMPLE
+from irecgan_gym.benchmarks.rerank_features import FEATURES, agent_config, label, of_label
 from irecgan_gym.benchmarks.shared_training import learn_job
-from irecgan_gym.benchmarks.tables import MIN_SEEDS, summary_table
+from pandas import DataFrame
 from rich.console import Console
 
 from irecgan_gym.evaluation.examination import ExaminedScorer
@@ -41,13 +42,8 @@ from irecgan_gym.evaluation.reranking import SlateScorer, evaluate_reranking
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
 
-EXPERIMENT = "rerank"
-DEPLOYMENTS = {"top-k": True, "sampled": False}
 BASELINES: dict[str, Callable[[Sessions, int, int], SlateScorer]] = {
-    "random": lambda training, slate_size, seed: RandomPolicy(training.num_items, slate_size, seed=seed),
-    "popularity": lambda training, slate_size, seed: PopularityPolicy(training.num_items, slate_size, seed=seed).learn(
-        training
-    ),
+    **SIMPLE,
     "co-click": lambda training, slate_size, seed: CoClick().learn(training),
     "logged-order": lambda training, slate_size, seed: LoggedOrder(),
     "last-interaction": lambda training, slate_size, seed: LastInteraction(),
@@ -56,25 +52,34 @@ BASELINES: dict[str, Callable[[Sessions, int, int], SlateScorer]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rerank(GridSettings):
+class Rerank(Experiment):
     """Train agents on a part of real logs and let them re-rank the lists of the rest.
 
     Each seed is another split, which all methods share; all sessions of a user are in one part where users are known.
     The validation part decides when training stops and what the places of a list are worth; the test part is looked at
-    once by each job. The same command on the same folder goes on where it stopped.
+    once by each job. The same command on the same folder goes on where it stopped; with further agents, features or
+    seeds the run grows.
     """
+
+    name = "rerank"
+    axes = ("agents", "seeds")
+    measures = tuple(
+        Measure(f"{measure}/{deployment}", f"{heading} (%), {deployment}", scale=100, digits=1)
+        for deployment in DEPLOYMENTS
+        for measure, heading in (("p@1", "p@1"), ("p@10", "p@10"), ("mrr", "MRR"))
+    )
 
     data: Path
     """The logs: a file, or a folder for formats of several files."""
     format: str = "recsys-challenge-2019"
     """Format of the logs: recsys-challenge-2019, cikm-cup-2016, irecgan-text, table, or sessions (saved ones)."""
     agents: tuple[str, ...] = AGENT_NAMES
-    """Agents to train."""
+    """Agents to train, by name or as module:Class."""
     features: tuple[str, ...] = ("none", "all")
-    """What agents use beside clicks: none, events, recall, positions, events-recall, all. Each agent is trained with
-    each."""
+    """Features that agents use beside clicks: none, events, recall, positions, events-recall, all. Each agent is
+    trained with each."""
     seeds: int = 5
-    """How many seeds; 0, 1, 2, ... are used."""
+    """Number of seeds; 0, 1, 2, ... are used."""
     preset: PresetName = "fast"
     """Settings of the agents: fast (1x64 LSTM), tuned (by benchmarks.tune), or paper (2x512 LSTM, for a GPU)."""
     learning_rate: float | None = 5e-4
@@ -86,35 +91,53 @@ class Rerank(GridSettings):
     min_list_length: int = 11
     """Shorter lists do not count in p@k; the paper's authors count lists of more than 10 items."""
     on_error: Literal["raise", "skip"] = "skip"
-    """What a malformed row does: end the run, or be skipped and counted in the read report."""
+    """Effect of a malformed row: it ends the run, or is skipped and counted in the read report."""
     device: str = "auto"
-    """Where agents are trained: auto, cpu, cuda."""
+    """Device on which agents are trained: auto, cpu, cuda."""
 
     def check(self) -> None:
-        """Refuse settings that make no sense.
+        """Refuse settings that make no sense; the logs are read, but nothing is trained.
 
         Raises:
             SettingsError: with the option and what it takes.
         """
         check_agents(self.agents)
-        check_distinct(features=self.features)
-        if not set(self.features) <= set(FEATURES):
-            raise SettingsError(
-                f"--features takes one or more of {', '.join(FEATURES)}, got: {' '.join(self.features)}"
-            )
+        check_known(tuple(FEATURES), features=self.features)
         check_positive(seeds=self.seeds, min_list_length=self.min_list_length)
-        self.check_processes()
+        check_at_least(0, split_seed=self.split_seed)
+        check_device(self.device)
+        if self.learning_rate is not None and not self.learning_rate > 0:
+            raise SettingsError(f"--learning-rate must be positive, got {self.learning_rate}")
         if min(self.split) <= 0 or not np.isclose(sum(self.split), 1):
             raise SettingsError(f"--split takes three positive shares that add up to 1, got {self.split}")
-        if self.format not in FORMATS:
-            raise SettingsError(f"--format takes one of {', '.join(FORMATS)}, got {self.format}")
+        check_known(FORMATS, format=(self.format,))
+        for seed in range(self.seeds):
+            self._check_lists(self.parts(seed).test, seed)
 
-    def config(self, sessions: Sessions) -> dict[str, Any]:
-        """All settings that measurements depend on; the data are told by their content, not by where they lie."""
+    def _check_lists(self, test: Sessions, seed: int) -> None:
+        """Refuse a minimum that no list of the test part with a click reaches."""
+        lengths = test.slate_lengths[test.clicks < test.num_items]
+        if not len(lengths) or lengths.max() < self.min_list_length:
+            longest = f"the longest has {lengths.max()}" if len(lengths) else "no list has a click"
+            raise SettingsError(
+                f"--min-list-length {self.min_list_length}: no list of the test part of seed {seed} counts, {longest}"
+            )
+
+    @cached_property
+    def _log(self) -> tuple[Sessions, str]:
+        return read_log(self.data, self.format, self.on_error)
+
+    @property
+    def sessions(self) -> Sessions:
+        """All of the log."""
+        return self._log[0]
+
+    def config(self) -> dict[str, Any]:
+        """Return all settings that measurements depend on; data are told by content, not by place."""
         return {
-            "experiment": EXPERIMENT,
+            "experiment": self.name,
             "format": self.format,
-            "data": fingerprint(sessions),
+            "data": fingerprint(self.sessions),
             "seeds": self.seeds,
             "preset": self.preset,
             "split": list(self.split),
@@ -122,15 +145,83 @@ class Rerank(GridSettings):
             "min_list_length": self.min_list_length,
             "on_error": self.on_error,
             "agents": {
-                name: asdict(agent_config(agent, self.preset, used, self.learning_rate))
-                for name, agent, used in self.methods()
+                label(agent, features): as_json(self._agent_config(label(agent, features)))
+                for features in self.features
+                for agent in self.agents
             },
         }
 
-    def methods(self) -> list[tuple[str, str, Features]]:
-        """Name in ``results.csv``, agent and features of everything that is trained."""
-        names = [label(agent, features) for features in self.features for agent in self.agents]
-        return [(name, *of_label(name)) for name in names]
+    def grid(self, results: DataFrame) -> list[Job]:
+        """Return all jobs of the run, in the order of their rows."""
+        names = (*BASELINES, *(label(agent, features) for features in self.features for agent in self.agents))
+        return [
+            Job(self.name, name, "logged", len(self.sessions), seed) for seed in range(self.seeds) for name in names
+        ]
+
+    def measure(self, job: Job, recorder: Recorder, folder: RunFolder) -> dict[str, float]:
+        """Train a method on the split of a seed and let it re-rank; returns measurements such as ``p@1/top-k``."""
+        agent_seed, evaluation_seed = (int(word) for word in np.random.SeedSequence(job.seed).generate_state(2))
+        parts = self.parts(job.seed)
+        scorer = self._scorer(job, parts, agent_seed, recorder, folder)
+        metrics: dict[str, float] = {}
+        for deployment, deterministic in DEPLOYMENTS.items():
+            result = evaluate_reranking(
+                scorer,
+                parts.test,
+                deterministic=deterministic,
+                seed=evaluation_seed,
+                min_list_length=self.min_list_length,
+            )
+            metrics |= result.as_metrics(deployment)
+        return metrics
+
+    def _scorer(self, job: Job, parts: Parts, seed: int, recorder: Recorder, folder: RunFolder) -> SlateScorer:
+        # The longest list is the slate that the agent would have to fill.
+        num_items, slate_size = self.sessions.num_items, self.sessions.slate_size
+        if job.agent in BASELINES:
+            return BASELINES[job.agent](parts.training, slate_size, seed)
+        name, features = of_label(job.agent)
+        agent = agent_type(name)(num_items, slate_size, self._agent_config(job.agent), seed=seed, device=self.device)
+        learn_job(agent, job, folder, parts.training, parts.validation, recorder=recorder)
+        return ExaminedScorer.fit(agent, parts.validation) if features.positions else agent
+
+    def _agent_config(self, name: str) -> Any:
+        agent, features = of_label(name)
+        return agent_config(agent, self.preset, features, self.learning_rate)
+
+    def parts(self, seed: int) -> Parts:
+        """Return the parts of the log for a seed of the run.
+
+        Raises:
+            SettingsError: a part without sessions.
+        """
+        by = "session" if self.sessions.users is None else "user"
+        parts = Parts(*self.sessions.split(self.split, seed=self.split_seed + seed, by=by))
+        for name, part in parts._asdict().items():
+            if len(part) == 0:
+                raise SettingsError(f"--split {self.split} of {len(self.sessions)} sessions leaves none for {name}")
+        return parts
+
+    def describe(self, console: Console) -> None:
+        """Print what was read and what there is to say about the split of the first seed."""
+        console.print(self._log[1], markup=False, highlight=False, soft_wrap=True)
+        parts = self.parts(0)
+        for name, part in parts._asdict().items():
+            console.print(f"{name}, seed 0: {len(part):,} sessions, {part.num_steps:,} lists")
+        known, repeated = click_history(parts.training, parts.test)
+        console.print(
+            f"clicks of the test part: {known:.1%} on items clicked in training, "
+            f"{repeated:.1%} on items that their own session has clicked before"
+        )
+
+    def prepare(self, folder: RunFolder) -> None:
+        """Keep the report of what was read in the run folder."""
+        folder.write_text("read_report.txt", f"{self._log[1]}\n")
+
+    @staticmethod
+    def figures(rows: DataFrame) -> Figures:
+        """Return a figure for each log."""
+        return by_cell(rows, rerank_figure)
 
 
 class Parts(NamedTuple):
@@ -142,7 +233,7 @@ class Parts(NamedTuple):
 
 
 def fingerprint(sessions: Sessions) -> str:
-    """A hash of what agents learn from and are tested on, to tell one log from another."""
+    """Return a hash of what agents learn from and are tested on, to tell one log from another."""
     digest = hashlib.sha256(str(sessions.num_items).encode())
     for column in (
         sessions.offsets,
@@ -160,137 +251,8 @@ def fingerprint(sessions: Sessions) -> str:
     return digest.hexdigest()[:16]
 
 
-@dataclass(frozen=True)
-class RerankWork:
-    """Does jobs of the re-ranking test.
-
-    Attributes:
-        settings: of the run.
-        sessions: all of the log.
-        folder: takes the agents' checkpoints.
-    """
-
-    settings: Rerank
-    sessions: Sessions
-    folder: RunFolder
-
-    def __call__(self, job: Job, recorder: Recorder) -> dict[str, float]:
-        """Do a job; returns measurements such as ``p@1/top-k``."""
-        parts = split(self.sessions, self.settings, job.seed)
-        scorer = self._scorer(job, parts, recorder)
-        evaluation_seed = _seeds(job)[1]
-        metrics: dict[str, float] = {}
-        for deployment, deterministic in DEPLOYMENTS.items():
-            result = evaluate_reranking(
-                scorer,
-                parts.test,
-                deterministic=deterministic,
-                seed=evaluation_seed,
-                min_list_length=self.settings.min_list_length,
-            )
-            metrics |= result.as_metrics(deployment)
-        return metrics
-
-    def _scorer(self, job: Job, parts: Parts, recorder: Recorder) -> SlateScorer:
-        seed = _seeds(job)[0]
-        # The longest list is the slate that the agent would have to fill.
-        num_items, slate_size = self.sessions.num_items, self.sessions.slate_size
-        if job.agent in BASELINES:
-            return BASELINES[job.agent](parts.training, slate_size, seed)
-        name, features = of_label(job.agent)
-        agent = make_agent(
-            name,
-            num_items=num_items,
-            slate_size=slate_size,
-            config=agent_config(name, self.settings.preset, features, self.settings.learning_rate),
-            seed=seed,
-            device=self.settings.device,
-        )
-        learn_job(agent, job, self.folder, parts.training, parts.validation, recorder=recorder)
-        return ExaminedScorer.fit(agent, parts.validation) if features.positions else agent
-
-
-def _seeds(job: Job) -> tuple[int, int]:
-    """Seeds of the agent and of its evaluation."""
-    agent, evaluation = np.random.SeedSequence(job.seed).generate_state(2)
-    return int(agent), int(evaluation)
-
-
-def run(settings: Rerank, console: Console) -> RunFolder:
-    """Read the logs, and run or continue the experiment on them."""
-    settings.check()
-    sessions, report = read_log(settings.data, settings.format, settings.on_error)
-    return run_on(sessions, report, settings, console)
-
-
-def run_on(sessions: Sessions, report: str, settings: Rerank, console: Console) -> RunFolder:
-    """Run or continue the experiment on sessions at hand; the table and the plots come at the end.
-
-    Args:
-        sessions: all of the log.
-        report: what was read and what was not, kept in the run folder.
-        settings: see :class:`Rerank`; ``data`` is not read.
-        console: shows progress and results.
-
-    Raises:
-        SettingsError: a split that leaves a part empty.
-        RunFolderError: the folder belongs to another run.
-        JobsFailedError: some jobs failed; the others are finished and reported.
-    """
-    processes = choose_processes(settings.jobs, settings.threads, console)
-    _describe(sessions, report, settings, console)
-    folder = RunFolder(settings.out, settings.config(sessions))
-    folder.write_text("read_report.txt", f"{report}\n")
-    failures = run_jobs(folder, _grid(settings, sessions), RerankWork(settings, sessions, folder), console, processes)
-    _report(settings, folder, console)
-    if failures:
-        raise JobsFailedError(failures, folder)
-    return folder
-
-
-def plan(settings: Rerank, console: Console) -> None:
-    """Read the logs and print what :func:`run` would do and what it should take."""
-    settings.check()
-    processes = choose_processes(settings.jobs, settings.threads, console)
-    sessions, report = read_log(settings.data, settings.format, settings.on_error)
-    _describe(sessions, report, settings, console)
-    print_plan(settings.out, settings.config(sessions), _grid(settings, sessions), processes, console)
-
-
-def _grid(settings: Rerank, sessions: Sessions) -> list[Job]:
-    names = (*BASELINES, *(name for name, _, _ in settings.methods()))
-    return [Job(EXPERIMENT, name, "logged", len(sessions), seed) for seed in range(settings.seeds) for name in names]
-
-
-def split(sessions: Sessions, settings: Rerank, seed: int) -> Parts:
-    """The parts of a log for a seed of the run.
-
-    Raises:
-        SettingsError: a part without sessions.
-    """
-    by = "session" if sessions.users is None else "user"
-    parts = Parts(*sessions.split(settings.split, seed=settings.split_seed + seed, by=by))
-    for name, part in parts._asdict().items():
-        if len(part) == 0:
-            raise SettingsError(f"--split {settings.split} of {len(sessions)} sessions leaves none for {name}")
-    return parts
-
-
-def _describe(sessions: Sessions, report: str, settings: Rerank, console: Console) -> None:
-    """Print what was read and what there is to say about the split of the first seed."""
-    console.print(report, markup=False, highlight=False, soft_wrap=True)
-    parts = split(sessions, settings, 0)
-    for name, part in parts._asdict().items():
-        console.print(f"{name}, seed 0: {len(part):,} sessions, {part.num_steps:,} lists")
-    known, repeated = click_history(parts.training, parts.test)
-    console.print(
-        f"clicks of the test part: {known:.1%} on items clicked in training, "
-        f"{repeated:.1%} on items that their own session has clicked before"
-    )
-
-
 def click_history(training: Sessions, test: Sessions) -> tuple[float, float]:
-    """How much item ids alone can tell about the test clicks.
+    """Return how much item ids alone can tell about the test clicks.
 
     Returns:
         Share of the test clicks on items that were clicked in training, and on items that were clicked before in
@@ -304,44 +266,5 @@ def click_history(training: Sessions, test: Sessions) -> tuple[float, float]:
     return float(known.mean()), float((~first[clicked]).mean())
 
 
-def _report(settings: Rerank, folder: RunFolder, console: Console) -> None:
-    metrics = {
-        "p@1/top-k": "p@1 (%),\ntop-k",
-        "p@10/top-k": "p@10 (%),\ntop-k",
-        "mrr/top-k": "MRR (%),\ntop-k",
-        "p@1/sampled": "p@1 (%),\nsampled",
-        "p@10/sampled": "p@10 (%),\nsampled",
-    }
-    between_seeds = settings.seeds >= MIN_SEEDS
-    spread = "seeds" if between_seeds else "the test part's users"
-    caption = (
-        f"Clicks found by re-ranking the logged lists of at least {settings.min_list_length} items of the test part, "
-        f"ties at random; seeds (splits): {settings.seeds}. ± is half of a 95% interval over {spread}."
-    )
-    results = folder.results()
-    if not results:
-        return
-    console.print()
-    console.print(
-        summary_table(
-            results,
-            metrics,
-            title=f"re-ranking, {settings.format}",
-            caption=caption,
-            between_seeds=between_seeds,
-            scale=100,
-            digits=1,
-        )
-    )
-    console.print("measurements:", folder.results_file, soft_wrap=True)
-    for path in draw_run(folder.path):
-        console.print("plot:", path, soft_wrap=True)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; returns the exit status."""
-    return grid_command(Rerank, run, plan, arguments)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command_line(Rerank))

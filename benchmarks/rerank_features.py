@@ -1,13 +1,12 @@
-"""What agents may use of real logs beside clicks: each method is measured with and without."""
+"""Features of real logs beside clicks that agents may use: each method is measured with and without."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Any
 
-from irecgan_gym.agents import preset, with_ending
-from irecgan_gym.agents.lstm import LSTMConfig, LSTMDConfig
-from irecgan_gym.agents.model_based import ModelBasedConfig
+from irecgan_gym.agents import LSTMDConfig, with_ending
+from irecgan_gym.benchmarks.joining import agent_settings
 
 SEPARATOR = "+"
 """Between the name of an agent and that of its features in ``results.csv``, e.g. ``pg+all``."""
@@ -15,7 +14,7 @@ SEPARATOR = "+"
 
 @dataclass(frozen=True)
 class Features:
-    """What an agent uses of a log.
+    """Features of a log that an agent uses.
 
     Attributes:
         events: other events than clicks are part of the history (:attr:`EncoderConfig.events`).
@@ -42,18 +41,18 @@ FEATURES = {
 
 
 def label(agent: str, features: str) -> str:
-    """Name of an agent with features in ``results.csv``; ``"none"`` leaves the agent's own."""
+    """Return the name of an agent with features in ``results.csv``; ``"none"`` leaves the agent's own."""
     return agent if features == "none" else f"{agent}{SEPARATOR}{features}"
 
 
 def of_label(name: str) -> tuple[str, Features]:
-    """Agent and features of such a name."""
+    """Return the agent and the features of such a name."""
     agent, _, features = name.partition(SEPARATOR)
     return agent, FEATURES[features or "none"]
 
 
 def agent_config(agent: str, preset_name: str, features: Features, learning_rate: float | None = None) -> Any:
-    """Settings of an agent for real logs, whose users leave when they like: the user model's sessions end so too.
+    """Return the settings of an agent for real logs, whose users leave when they like, as do those of its user model.
 
     Args:
         agent: its name.
@@ -61,17 +60,18 @@ def agent_config(agent: str, preset_name: str, features: Features, learning_rate
         features: what it uses of the log.
         learning_rate: of policy and user model before adversarial rounds; the preset's own when None.
     """
-    config = with_ending(preset(agent, preset_name), "leave")
+    config = with_ending(agent_settings(agent, preset_name), "leave")
     if isinstance(config, LSTMDConfig):
         return replace(config, irecgan=_adapted(config.irecgan, features, learning_rate))
-    return _adapted(config, features, learning_rate)
+    # An agent from elsewhere may have settings of another kind.
+    return _adapted(config, features, learning_rate) if hasattr(config, "encoder") else config
 
 
 def _adapted(config: Any, features: Features, learning_rate: float | None) -> Any:
     changes: dict[str, Any] = {"encoder": replace(config.encoder, events=features.events, recall=features.recall)}
-    if isinstance(config, (LSTMConfig, ModelBasedConfig)):
+    if hasattr(config, "position_term"):
         changes["position_term"] = features.positions
     if learning_rate is not None:
-        fits = ("fit", "user_model_fit") if isinstance(config, ModelBasedConfig) else ("fit",)
+        fits = [name for name in ("fit", "user_model_fit") if hasattr(config, name)]
         changes |= {name: replace(getattr(config, name), learning_rate=learning_rate) for name in fits}
     return replace(config, **changes)

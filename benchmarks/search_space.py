@@ -1,7 +1,7 @@
-"""Which settings of each agent are searched, and where: data, and the draws from it.
+"""Settings of each agent that are searched, the ranges of the search, and draws from them.
 
-An agent's first candidate is the preset ``fast``; the others are drawn at random, all searched settings anew. Settings
-that agents have in common are drawn alike: candidate 3 of PG and candidate 3 of IRecGAN have the same learning rate.
+An agent's first candidate is the preset ``fast``; the others are drawn at random, all searched settings of each.
+Settings that agents have in common are drawn alike: candidate 3 of PG and of IRecGAN have the same learning rate.
 
 Three agents have no search of their own, because a comparison needs them to share IRecGAN's settings (:data:`TIED`).
 They are tuned in IRecGAN's favour, never in their own, so a gain of IRecGAN over PGU or PGC is at most what it seems.
@@ -16,9 +16,9 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-from irecgan_gym.agents import IRecGANConfig, LSTMDConfig, ModelBasedConfig, RoundsConfig, preset
+from irecgan_gym.agents import IRecGANConfig, LSTMDConfig, PresetName, preset
 
-DEFAULT_PRESET = "fast"
+DEFAULT_PRESET: PresetName = "fast"
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class LogUniform:
     high: float
 
     def draw(self, generator: np.random.Generator) -> float:
-        """A number from ``low`` to ``high``."""
+        """Return a number from ``low`` to ``high``."""
         return float(f"{np.exp(generator.uniform(np.log(self.low), np.log(self.high))):.2g}")
 
 
@@ -40,12 +40,12 @@ class Choice:
     options: tuple[Any, ...]
 
     def draw(self, generator: np.random.Generator) -> Any:
-        """One of the options."""
+        """Return an option."""
         return self.options[generator.integers(len(self.options))]
 
 
 SearchSpace = Mapping[str, LogUniform | Choice]
-"""Where each setting is drawn from, by its dotted name."""
+"""Distribution of each setting, by its dotted name."""
 
 _ENCODER: SearchSpace = {
     "encoder.hidden_size": Choice((32, 64, 128)),
@@ -116,12 +116,12 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        """What stands for the agent in the results."""
+        """Name that stands for the agent in the results."""
         return f"{self.agent}/{self.number}"
 
 
 def draw_candidates(agent: str, number: int, *, seed: int) -> list[Candidate]:
-    """The default settings and random ones; a larger number only adds to the candidates of a smaller one.
+    """Return the default settings and random ones; a larger number only adds to the candidates of a smaller one.
 
     Args:
         agent: one of :data:`SEARCH_SPACES`.
@@ -140,7 +140,7 @@ def draw_candidates(agent: str, number: int, *, seed: int) -> list[Candidate]:
 
 
 def with_values(settings: Any, values: Mapping[str, Any]) -> Any:
-    """The same settings but for those given by dotted name."""
+    """Return the same settings but for those given by dotted name."""
     for name, value in values.items():
         settings = _with_value(settings, name.split("."), value)
     return settings
@@ -151,8 +151,8 @@ def _with_value(settings: Any, path: list[str], value: Any) -> Any:
     return replace(settings, **{name: _with_value(getattr(settings, name), inner, value) if inner else value})
 
 
-def tied_settings(agent: str, irecgan: IRecGANConfig) -> LSTMDConfig | ModelBasedConfig | RoundsConfig:
-    """Settings of an agent that takes them from IRecGAN.
+def tied_settings(agent: str, irecgan: IRecGANConfig) -> Any:
+    """Return the settings of an agent that takes them from IRecGAN.
 
     Args:
         agent: one of :data:`TIED`.
@@ -161,7 +161,4 @@ def tied_settings(agent: str, irecgan: IRecGANConfig) -> LSTMDConfig | ModelBase
     default = preset(agent, DEFAULT_PRESET)
     if isinstance(default, LSTMDConfig):
         return replace(default, irecgan=irecgan)
-    shared: ModelBasedConfig | RoundsConfig = replace(
-        default, **{field.name: getattr(irecgan, field.name) for field in fields(default)}
-    )
-    return shared
+    return replace(default, **{field.name: getattr(irecgan, field.name) for field in fields(default)})

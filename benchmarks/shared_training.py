@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
+from irecgan_gym.agents.base import Agent
 from irecgan_gym.agents.irecgan import IRecGAN
 from irecgan_gym.agents.lstm import LSTMD
-from irecgan_gym.agents.policy_agent import PolicyAgent
-from irecgan_gym.benchmarks.durations import DefaultSeconds
-from irecgan_gym.benchmarks.measurements import Job
-from irecgan_gym.benchmarks.run_folder import RunFolder
+from irecgan_gym.benchmarks.engine.job import Job
+from irecgan_gym.benchmarks.engine.run_folder import RunFolder
 
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
 
-_ADOPTING = 0.3
-"""Seconds that an LSTMD takes which has not to be trained."""
-
-
-def seconds_where_shared(seconds: DefaultSeconds, agents: Sequence[str]) -> DefaultSeconds:
-    """Expected seconds of jobs of a run in which LSTMD finds IRecGAN's networks, if there is one.
-
-    As jobs are started longest first, LSTMD's come after the IRecGAN's of their seed, and need not be trained.
-    """
-    if IRecGAN.kind not in agents:
-        return seconds
-
-    def shared(job: Job) -> float | None:
-        expected = seconds(job)
-        return expected if job.agent != LSTMD.kind or expected is None else _ADOPTING
-
-    return shared
-
 
 def learn_job(
-    agent: PolicyAgent[Any],
+    agent: Agent,
     job: Job,
     folder: RunFolder,
     sessions: Sessions,
@@ -67,7 +46,7 @@ def learn_job(
 
 
 def _irecgan_of(agent: LSTMD, job: Job, folder: RunFolder) -> IRecGAN | None:
-    """The IRecGAN that this LSTMD would train, if the run folder holds it."""
+    """Return the IRecGAN that this LSTMD would train, if the run folder holds it."""
     path = folder.checkpoint(replace(job, agent=job.agent.replace(LSTMD.kind, IRecGAN.kind)))
     if not path.exists():
         return None

@@ -1,6 +1,9 @@
-"""What one user of the simulated environment sees and does, printed step by step."""
+"""View of one user of the simulated environment: slates, clicks and truth, printed step by step."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -12,19 +15,25 @@ from irecgan_gym.collection import SlatePredictor
 
 
 def show_session(
-    policy: SlatePredictor, env_id: str, *, mdp_seed: int, seed: int, console: Console, max_steps: int = 5
+    policy: SlatePredictor,
+    env_id: str,
+    env_kwargs: Mapping[str, Any],
+    *,
+    seed: int,
+    console: Console,
+    max_steps: int = 5,
 ) -> None:
     """Serve one user with the policy's top k and print every slate beside the truth that the policy cannot see.
 
     Args:
         policy: chooses the slates.
         env_id: id of a RecSim env.
-        mdp_seed: of its tables.
-        seed: of the user.
+        env_kwargs: arguments of the env.
+        seed: seed of the user.
         console: prints.
         max_steps: steps shown at most.
     """
-    env = gym.make(env_id, mdp_seed=mdp_seed)
+    env = gym.make(env_id, **env_kwargs)
     rewards = env.get_wrapper_attr("mdp").rewards
     observation, info = env.reset(seed=seed)
     policy_state, start = None, np.ones(1, dtype=bool)

@@ -1,4 +1,4 @@
-"""What a search has chosen becomes the preset ``tuned``, with where it comes from."""
+"""The preset ``tuned``, made of what a search has chosen, with its provenance."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from irecgan_gym.agents.preset_file import PresetEntry, write_preset_file
 from irecgan_gym.agents.presets import preset_entries, preset_file
 from irecgan_gym.benchmarks.candidate_choice import Trial, choose
-from irecgan_gym.benchmarks.run_folder import versions
+from irecgan_gym.benchmarks.engine.run_folder import versions
 from irecgan_gym.benchmarks.search_space import TIED, tied_settings
 
 TUNED_PRESET = "tuned"

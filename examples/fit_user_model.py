@@ -11,7 +11,7 @@ import gymnasium as gym
 import tyro
 
 import irecgan_gym  # noqa: F401 (registers the envs)
-from irecgan_gym.evaluation.fidelity import fidelity
+from irecgan_gym.evaluation.user_model_fidelity import fidelity
 from irecgan_gym.models.fitting import FitConfig, fit_user_model
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
 

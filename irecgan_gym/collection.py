@@ -1,15 +1,29 @@
-"""The one thing that the project asks of a policy, whoever's it is: Stable-Baselines3's ``predict``."""
+"""Play sessions of a policy in an env: the one loop behind logs of any policy, evaluation, generation and reports."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+import gymnasium as gym
+import numpy as np
+from gymnasium.spaces import MultiDiscrete
+from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
+
+from irecgan_gym.sessions import Sessions
 
 
 @runtime_checkable
 class SlatePredictor(Protocol):
-    """Anything that chooses slates as Stable-Baselines3's algorithms choose actions."""
+    """Anything that chooses slates as Stable-Baselines3's algorithms choose actions: all that is asked of a policy.
+
+    Three more things are used where a policy has them: ``set_random_seed(seed)`` is called before the first session;
+    ``observes = "state"`` asks for the true states of the users, from the env's ``info``, in place of observations; and
+    ``select(state, rows)``, which returns the state of some sessions alone, lets finished sessions leave the batch.
+    """
 
     def predict(
         self,
@@ -23,9 +37,234 @@ class SlatePredictor(Protocol):
         Args:
             observation: last click of each session, [B] (``num_items`` for none yet).
             state: what the last call returned; None at the start.
-            episode_start: where a new session begins, so that the state starts afresh; bool [B].
+            episode_start: where a new session begins, so that the state starts over; bool [B].
             deterministic: whether to choose the best slate, or to draw one.
 
         Returns:
             Slates int64 [B, k], and the state for the next call: None, an array, or a tuple of arrays.
         """
+
+
+def collect(
+    policy: SlatePredictor,
+    env: str | VectorEnv[Any, Any, Any],
+    num_sessions: int,
+    seed: int,
+    *,
+    deterministic: bool = False,
+    max_session_steps: int | None = 40,
+    num_envs: int | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
+) -> Sessions:
+    """Deploy a policy in an env and keep what was shown, clicked and earned.
+
+    Args:
+        policy: chooses the slates.
+        env: id of a registered env, or a vector env in the ``NEXT_STEP`` autoreset mode, which is left open; its infos
+            must hold ``slate`` and ``click``.
+        num_sessions: S.
+        seed: of the users and of the sampled slates.
+        deterministic: True shows the top k items, False slates sampled from the policy.
+        max_session_steps: steps after which a session of an env made from its id is cut; None never cuts. The default
+            is that of :meth:`irecgan_gym.envs.recsim.RecSimEnv.collect`, so that logs are of one kind.
+        num_envs: slots of an env made from its id, each of which plays one session after the other; one slot for every
+            session when None.
+        env_kwargs: arguments of an env made from its id.
+
+    Returns:
+        The sessions, in the order of the slots where each has a slot of its own, and else in the order in which they
+        ended; with the true states where the env tells them.
+
+    Raises:
+        ValueError: ``num_sessions`` below 1, another autoreset mode, arguments of a made env together with a given env,
+            an env whose infos tell neither slate nor click, or a policy that observes states where there are none.
+    """
+    if num_sessions < 1:
+        raise ValueError(f"num_sessions must be at least 1, got {num_sessions}")
+    if not isinstance(env, str):
+        if env_kwargs is not None or num_envs is not None:
+            raise ValueError("env_kwargs and num_envs are for an env made from its id, not for a given one")
+        played = play(policy, env, num_sessions, seed, deterministic=deterministic)
+        return played.sessions({"source": None if env.spec is None else env.spec.id, "seed": seed})
+    slots = num_sessions if num_envs is None else min(num_envs, num_sessions)
+    made = gym.make_vec(env, num_envs=slots, max_episode_steps=max_session_steps, **(env_kwargs or {}))
+    try:
+        played = play(policy, made, num_sessions, seed, deterministic=deterministic, one_each=num_envs is None)
+    finally:
+        made.close()
+    provenance = {"source": env, "seed": seed, "max_session_steps": max_session_steps, **(env_kwargs or {})}
+    return played.sessions({name: value for name, value in provenance.items() if _is_json(value)})
+
+
+@dataclass(frozen=True, eq=False)
+class PlayedSessions:
+    """Every step of S sessions as the env told it, T steps in all, one session behind the other.
+
+    Attributes:
+        num_items: size of the catalogue, and the click of a user who left; None where the env does not tell.
+        lengths: steps of each session; int64 [S].
+        rewards: of each step; float64 [T].
+        truncated: whether a session was cut and not ended by its user; bool [S].
+        infos: what the env's infos told of each step under ``slate`` [T, k] and ``click`` [T]; empty where they do not.
+        states: the true state before each step, [T]; None where the infos hold no ``state``.
+    """
+
+    num_items: int | None
+    lengths: NDArray[np.int64]
+    rewards: NDArray[np.float64]
+    truncated: NDArray[np.bool_]
+    infos: Mapping[str, NDArray[Any]]
+    states: NDArray[Any] | None
+
+    @property
+    def session_rewards(self) -> NDArray[np.float64]:
+        """Cumulative reward of each session, float64 [S]."""
+        return np.add.reduceat(self.rewards, np.cumsum(self.lengths) - self.lengths)
+
+    def sessions(self, provenance: Mapping[str, Any]) -> Sessions:
+        """Return the steps as checked sessions.
+
+        Args:
+            provenance: kept with the sessions, JSON-compatible.
+
+        Raises:
+            ValueError: the env told neither slate nor click, or what it told is no session.
+        """
+        for name in ("slate", "click"):
+            if name not in self.infos:
+                raise ValueError(f"the env's info has no {name!r}, which logged sessions need; it has {[*self.infos]}")
+        if self.num_items is None:
+            raise ValueError(
+                "the env tells no number of items: it needs an attribute num_items or MultiDiscrete slates"
+            )
+        known = self.states is not None and self.states.ndim == 1 and self.states.dtype.kind in "iu"
+        return Sessions.from_columns(
+            num_items=self.num_items,
+            lengths=self.lengths,
+            slates=self.infos["slate"],
+            clicks=self.infos["click"],
+            rewards=self.rewards,
+            truncated=self.truncated,
+            states=self.states if known else None,
+            provenance=provenance,
+        )
+
+
+def play(
+    policy: SlatePredictor,
+    env: VectorEnv[Any, Any, Any],
+    num_sessions: int,
+    seed: int | None,
+    *,
+    deterministic: bool,
+    one_each: bool = False,
+) -> PlayedSessions:
+    """Play sessions, step by step, and return everything that the env told of them.
+
+    Args:
+        policy: chooses the slates.
+        env: a vector env in the ``NEXT_STEP`` autoreset mode.
+        num_sessions: S.
+        seed: of env and policy; None leaves their generators as they are.
+        deterministic: passed on to the policy.
+        one_each: whether every slot plays one session: the slots of sessions that have ended leave the batch, where the
+            env can ``branch`` and the policy can ``select``, and else play on without being kept. If not, slots begin
+            one session after the other; how many is fixed beforehand, so that slots with short sessions do not fill up
+            the sample.
+
+    Returns:
+        The sessions, in the order of the slots with ``one_each``, and else in the order in which they ended.
+
+    Raises:
+        ValueError: ``num_sessions`` below 1, another autoreset mode, or a policy that observes states in an env whose
+            users have none.
+    """
+    if num_sessions < 1:
+        raise ValueError(f"num_sessions must be at least 1, got {num_sessions}")
+    if env.metadata.get("autoreset_mode") != AutoresetMode.NEXT_STEP:
+        raise ValueError(f"the vector env must reset on the next step, got {env.metadata.get('autoreset_mode')}")
+    users_seed = None
+    if seed is not None:
+        users_seed, slates_seed = (int(word) for word in np.random.SeedSequence(seed).generate_state(2))
+        if hasattr(policy, "set_random_seed"):
+            policy.set_random_seed(slates_seed)
+    slots = env.num_envs
+    leaving = one_each and hasattr(env, "branch") and hasattr(policy, "select")
+    observes_states = getattr(policy, "observes", "click") == "state"
+    # Sessions that each slot has still to play, the current one included, and the number of that one.
+    remaining = (num_sessions + np.arange(slots)) // slots
+    session, begun = np.arange(slots), slots
+    steps: list[dict[str, NDArray[Any]]] = []
+    finished: list[NDArray[np.int64]] = []
+    observation, info = env.reset(seed=users_seed)
+    state = None
+    episode_start, ended = np.ones(slots, dtype=bool), np.zeros(slots, dtype=bool)
+    while True:
+        seen = _true_states(info) if observes_states else observation
+        slates, state = policy.predict(seen, state, episode_start, deterministic)
+        before = info
+        observation, rewards, terminated, truncated, info = env.step(slates)
+        # A slot whose session had ended was reset by this step: its action was ignored. Where every slot has one
+        # session, no other begins in it.
+        episode_start = np.zeros(len(ended), dtype=bool) if one_each else ended
+        counted = ~ended & (remaining > 0)
+        ended = terminated | truncated
+        columns = {"session": session, "reward": rewards, "cut": truncated & ~terminated}
+        columns |= {name: info[name] for name in ("slate", "click") if name in info}
+        if "state" in before:
+            columns["state"] = before["state"]
+        steps.append({name: column[counted] for name, column in columns.items()})
+        done = counted & ended
+        finished.append(session[done])
+        remaining[done] -= 1
+        if not remaining.any():
+            break
+        if leaving and ended.any():
+            going = np.flatnonzero(~ended)
+            observation, state = observation[going], policy.select(state, going)  # type: ignore[attr-defined]
+            info = {name: column[going] for name, column in info.items()}
+            session, remaining, ended = session[going], remaining[going], ended[going]
+            episode_start, env = episode_start[going], env.branch(going)  # type: ignore[attr-defined]
+        elif not one_each:
+            again = done & (remaining > 0)
+            session = np.where(again, begun + np.cumsum(again) - 1, session)
+            begun += int(again.sum())
+
+    column = {name: np.concatenate([step[name] for step in steps]) for name in steps[0]}
+    if not one_each:
+        number_of = np.empty(begun, dtype=np.int64)
+        number_of[np.concatenate(finished)] = np.arange(num_sessions)
+        column["session"] = number_of[column["session"]]
+    order = np.argsort(column["session"], kind="stable")
+    column = {name: values[order] for name, values in column.items()}
+    lengths = np.bincount(column["session"], minlength=num_sessions)
+    return PlayedSessions(
+        num_items=_num_items(env),
+        lengths=lengths,
+        rewards=column["reward"],
+        truncated=column["cut"][np.cumsum(lengths) - 1],
+        infos={name: column[name] for name in ("slate", "click") if name in column},
+        states=column.get("state"),
+    )
+
+
+def _num_items(env: VectorEnv[Any, Any, Any]) -> int | None:
+    """Size of the catalogue: the env's own word, or that of its action space."""
+    space = env.single_action_space
+    num_items = getattr(env.unwrapped, "num_items", space.nvec.flat[0] if isinstance(space, MultiDiscrete) else None)
+    return None if num_items is None else int(num_items)
+
+
+def _true_states(info: Mapping[str, Any]) -> NDArray[np.int64]:
+    if "state" not in info:
+        raise ValueError(f"the policy observes true states, but the env's info holds only {sorted(info)}")
+    states: NDArray[np.int64] = info["state"]
+    return states
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return False
+    return True

@@ -63,7 +63,7 @@ class LoggingPolicy(ABC):
         """Probability that the item of each rank (0 is the best) is in the slate, [n]."""
 
 
-class RandomPolicy(LoggingPolicy):
+class RandomLoggingPolicy(LoggingPolicy):
     """pi_random: every ordered list of k different items is as probable as any other."""
 
     def draw(self, states: States, rng: np.random.Generator) -> Slates:
@@ -78,7 +78,7 @@ class RandomPolicy(LoggingPolicy):
         return np.full(self.num_items, self.slate_size / self.num_items)
 
 
-class MaxPolicy(LoggingPolicy):
+class MaxLoggingPolicy(LoggingPolicy):
     """pi_max: the k items of highest reward in the true state, the best one first."""
 
     def draw(self, states: States, rng: np.random.Generator) -> Slates:
@@ -93,7 +93,7 @@ class MaxPolicy(LoggingPolicy):
         return (np.arange(self.num_items) < self.slate_size).astype(np.float64)
 
 
-class MixPolicy(LoggingPolicy):
+class MixLoggingPolicy(LoggingPolicy):
     """pi_mix: with probability 1/2 the top k, else k random items of the 20%-50% band of ranks.
 
     The band is made of the ranks from n // 5 up to and without n // 2, 0 being the best; with n = 50, ranks 10 to 24.
@@ -137,7 +137,11 @@ class MixPolicy(LoggingPolicy):
         return inclusion
 
 
-LOGGING_POLICIES: dict[str, type[LoggingPolicy]] = {"random": RandomPolicy, "max": MaxPolicy, "mix": MixPolicy}
+LOGGING_POLICIES: dict[str, type[LoggingPolicy]] = {
+    "random": RandomLoggingPolicy,
+    "max": MaxLoggingPolicy,
+    "mix": MixLoggingPolicy,
+}
 
 
 def make_logging_policy(name: str, mdp: RecommendationMDP, slate_size: int) -> LoggingPolicy:

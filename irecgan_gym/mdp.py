@@ -85,6 +85,26 @@ class RecommendationMDP:
         return f"RecommendationMDP(num_states={self.num_states}, num_items={self.num_items})"
 
 
+def as_mdp(tables: RecommendationMDP | tuple[ArrayLike, ArrayLike]) -> RecommendationMDP:
+    """Return tables in the one form that the suite works with, checked.
+
+    Args:
+        tables: an MDP, which is returned as it is, or the pair of its tables: rewards [m, n], transitions [m, n, m].
+
+    Raises:
+        ValueError: neither, or tables of a wrong shape or with an entry out of range, named with its place.
+    """
+    if isinstance(tables, RecommendationMDP):
+        return tables
+    if not isinstance(tables, (tuple, list)) or len(tables) != 2:
+        raise ValueError(
+            "mdp must be a RecommendationMDP or the pair (rewards [m, n], transitions [m, n, m]), got "
+            f"{type(tables).__name__}{f' of {len(tables)}' if isinstance(tables, (tuple, list)) else ''}"
+        )
+    rewards, transitions = tables
+    return RecommendationMDP(rewards, transitions)  # type: ignore[arg-type]
+
+
 def draw_mdp(
     num_states: int = 10,
     num_items: int = 50,

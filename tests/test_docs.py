@@ -1,6 +1,7 @@
 """The programs of the documentation run, and its generated parts say what the code says."""
 
 import importlib.util
+import os
 import re
 import sys
 from pathlib import Path
@@ -10,13 +11,14 @@ import pytest
 from irecgan_gym.agents import AGENT_NAMES, agent_class
 
 from irecgan_gym import __version__
-from tests.programs import programs
+from tests.programs import commands, files, programs
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 # Pages that are made of other files are tested with those.
 PAGES = sorted(page.relative_to(DOCS) for page in DOCS.rglob("*.md") if "generated" not in page.parts)
 WITH_PROGRAMS = [str(page) for page in PAGES if programs(DOCS / page)]
+WITH_COMMANDS = [str(page) for page in PAGES if page.parent.name == "tutorials" and commands(DOCS / page)]
 
 
 def extension(name):
@@ -27,14 +29,48 @@ def extension(name):
         sys.path.pop(0)
 
 
+def in_checkout(tmp_path, monkeypatch):
+    """Work in an empty folder that has the checkout's examples."""
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.mark.parametrize("page", WITH_PROGRAMS)
 def test_a_pages_programs_run_one_after_the_other(page, tmp_path, monkeypatch):
     if "bring-your-own" in page and importlib.util.find_spec("sb3_contrib") is None:
         pytest.skip("sb3-contrib is not installed")
-    monkeypatch.chdir(tmp_path)
+    in_checkout(tmp_path, monkeypatch)
     names: dict[str, object] = {"__name__": "program"}
     for number, program in enumerate(programs(DOCS / page), 1):
         exec(compile(program, f"{page}, program {number}", "exec"), names)
+
+
+@pytest.mark.parametrize("page", WITH_COMMANDS)
+def test_a_tutorials_commands_run_one_after_the_other(page, tmp_path, monkeypatch):
+    pytest.importorskip("tyro")
+    main = importlib.import_module("irecgan_gym.benchmarks.main").main
+    in_checkout(tmp_path, monkeypatch)
+    for name, text in files(DOCS / page).items():
+        Path(name).write_text(text, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for words in commands(DOCS / page):
+        assert main(words) == 0, words
+    for words in commands(DOCS / page):
+        assert Path(words[words.index("--out") + 1]).exists()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_own_code_of_a_tutorial_is_short(page):
+    for name, text in files(DOCS / page).items():
+        code = [line for line in text.splitlines() if line.strip()]
+        assert len(code) < 30, name
+
+
+def test_vector_envs_name_the_module_that_workers_import():
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(DOCS / page for page in PAGES)):
+        for env_id in re.findall(r'make_vec(?:_env)?\("([^"]+)"', page.read_text()):
+            assert env_id.startswith("irecgan_gym:"), (page.name, env_id)
 
 
 def test_every_agent_has_a_page_that_runs():

@@ -1,11 +1,13 @@
 import copy
 import pickle
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import irecgan_gym  # noqa: F401 (registers the envs)
 from irecgan_gym.mdp import TRANSITIONS, RecommendationMDP, draw_mdp
 
 
@@ -152,3 +154,30 @@ def test_wrong_entries_are_named(table, place, value, message):
 def test_wrong_shapes_are_named(rewards, transitions, message):
     with pytest.raises(ValueError, match=message):
         RecommendationMDP(rewards, transitions)
+
+
+def test_envs_take_tables_of_ones_own():
+    rewards = [[0.5, 0.25, 1.0], [0.1, 0.2, 0.3]]
+    transitions = np.full((2, 3, 2), 0.5)
+    env, vector = (make("RecSim-v0", mdp=(rewards, transitions), slate_size=2) for make in (gym.make, gym.make_vec))
+    for made in (env, vector):
+        np.testing.assert_array_equal(made.unwrapped.mdp.rewards, rewards)
+        np.testing.assert_array_equal(made.unwrapped.mdp.transitions, transitions)
+    assert env.action_space.nvec.tolist() == [3, 3]
+    assert env.unwrapped.collect(5, seed=0).num_items == 3
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        (([[0.5]],), r"the pair \(rewards \[m, n\], transitions \[m, n, m\]\), got tuple of 1"),
+        ({"rewards": [[0.5]]}, "got dict"),
+        (([[0.5]], [[1.0]]), r"transitions must have shape .* = \[1, 1, 1\]"),
+        (([[1.5]], [[[1.0]]]), r"rewards\[0, 0\] must be a number in \(0, 1\], got 1.5"),
+        (([[0.5]], [[[0.9]]]), r"transitions\[0, 0\] must add up to 1"),
+        (("a", [[[1.0]]]), "rewards must be an array of numbers"),
+    ],
+)
+def test_tables_of_ones_own_are_checked(tables, message):
+    with pytest.raises(ValueError, match=message):
+        gym.make("RecSim-v0", mdp=tables, slate_size=1)

@@ -269,3 +269,25 @@ def test_without_minari_the_extra_is_named(monkeypatch):
         write_minari(sessions_of(0), "tests/none-v0")
     with pytest.raises(ImportError, match=r"irecgan-gym\[minari\]"):
         read_minari("tests/none-v0")
+
+
+def test_missing_pillow_is_named_before_anything_is_written(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "PIL.Image", None)
+    with pytest.raises(ImportError, match=r'pip install "irecgan-gym\[minari\]"'):
+        write_minari(sessions_of(0), "tests/pictures-v0")
+    monkeypatch.undo()
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(folder))
+    assert not (folder / "tests").exists()
+
+
+def test_a_failure_of_minari_itself_is_not_in_the_way_of_the_next_try(folder, monkeypatch):
+    def failing(dataset_id, *_, **__):
+        (folder / dataset_id / "data").mkdir(parents=True)
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(minari, "create_dataset_from_buffers", failing)
+        with pytest.raises(OSError, match="no space"):
+            write_minari(sessions_of(0), "tests/again-v0")
+    write_minari(sessions_of(0), "tests/again-v0")
+    assert_same(read_minari("tests/again-v0"), sessions_of(0))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from irecgan_gym.agents.base import State
+from irecgan_gym.agents.base import Array, State
 from irecgan_gym.agents.references.mdp_policy import DeterministicMDPPolicy
 from numpy.typing import NDArray
 
@@ -27,6 +25,9 @@ class Belief(DeterministicMDPPolicy):
     what their clicks would tell, so it is no upper bound; where transitions depend on the item alone, up to noise,
     there is little that it could miss.
 
+    The state that :meth:`predict` carries is the beliefs [B, m] and the slates shown [B, k]. Every step of a session
+    must be observed: a click on an item that was not in the last slate is a ``ValueError``.
+
     Args:
         mdp: the true tables, e.g. ``env.unwrapped.mdp``.
         slate_size: items to show at a time, k.
@@ -46,32 +47,15 @@ class Belief(DeterministicMDPPolicy):
         values = optimal_slates(self.mdp, self.slate_size).values
         return BeliefSlates(self.mdp.rewards, item_values(self.mdp, values), self.slate_size)
 
-    def predict(
-        self,
-        observation: NDArray[Any] | int,
-        state: State | None = None,
-        episode_start: NDArray[np.bool_] | None = None,
-        deterministic: bool = False,
+    def _choose(
+        self, observed: Array, state: State | None, starts: NDArray[np.bool_], deterministic: bool
     ) -> tuple[NDArray[np.int64], State | None]:
-        """See :meth:`irecgan_gym.agents.base.Agent.predict`; ``deterministic`` makes no difference.
-
-        The state is the beliefs [B, m] and the slates shown [B, k]. Every step of a session must come by: a click on an
-        item that was not shown is an error.
-
-        Raises:
-            ValueError: a click that was not in the last slate.
-        """
-        clicks = np.atleast_1d(observation)
-        fresh = clicks == self.num_items
-        if state is None:
-            fresh = np.ones_like(fresh)
-        elif episode_start is not None:
-            fresh = fresh | episode_start
-        beliefs = self._filter.start(len(clicks))
+        fresh = starts | (observed == self.num_items) if state is not None else np.ones(len(observed), dtype=bool)
+        beliefs = self._filter.start(len(observed))
         going_on = np.flatnonzero(~fresh)
         if state is not None and len(going_on):
             before, shown = (part[going_on] for part in state)
-            clicked = clicks[going_on]
+            clicked = observed[going_on]
             strange = np.flatnonzero((shown != clicked[:, None]).all(axis=1))
             if len(strange):
                 raise ValueError(
@@ -80,7 +64,7 @@ class Belief(DeterministicMDPPolicy):
                 )
             beliefs[going_on] = self._filter.update(before, self._filter.slate_totals(shown), clicked)
         slates = self._slates.choose(beliefs)
-        return slates[0] if np.ndim(observation) == 0 else slates, (beliefs, slates)
+        return slates, (beliefs, slates)
 
     def _slates_in(self, sessions: Sessions) -> NDArray[np.int64]:
         entries = self.mdp.rewards[:, sessions.slate_items]

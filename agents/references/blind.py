@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from irecgan_gym.agents.base import State
+from irecgan_gym.agents.base import Array, State
 from irecgan_gym.agents.references.mdp_policy import DeterministicMDPPolicy
 from numpy.typing import NDArray
 
@@ -34,19 +32,11 @@ class Blind(DeterministicMDPPolicy):
         super().__init__(mdp, slate_size)
         self._first, self._later, self.value = blind_slates(mdp, slate_size)
 
-    def predict(
-        self,
-        observation: NDArray[Any] | int,
-        state: State | None = None,
-        episode_start: NDArray[np.bool_] | None = None,
-        deterministic: bool = False,
+    def _choose(
+        self, observed: Array, state: State | None, starts: NDArray[np.bool_], deterministic: bool
     ) -> tuple[NDArray[np.int64], State | None]:
-        """See :meth:`irecgan_gym.agents.base.Agent.predict`; ``deterministic`` makes no difference, no state.
-
-        Sessions begin where the observation is "no click yet".
-        """
-        starts = np.asarray(observation) == self.num_items
-        return np.where(starts[..., None], self._first, self._later), None
+        # Sessions begin where the observation is "no click yet".
+        return np.where((observed == self.num_items)[:, None], self._first, self._later), None
 
     def _slates_in(self, sessions: Sessions) -> NDArray[np.int64]:
         slates = np.tile(self._later, (sessions.num_steps, 1))

@@ -12,7 +12,7 @@ from irecgan_gym.agents.base import Agent
 from numpy.typing import NDArray
 
 from irecgan_gym.mdp import RecommendationMDP
-from irecgan_gym.recorder import Recorder, silent
+from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.storage.weights import load_weights, save_weights
 
@@ -33,11 +33,8 @@ class MDPPolicy(Agent):
         super().__init__(mdp.num_items, slate_size)
         self.mdp = mdp
 
-    def learn(
-        self: MDPPolicyT, sessions: Sessions, validation: Sessions | None = None, *, recorder: Recorder = silent
-    ) -> MDPPolicyT:
-        """Nothing is learnt: the tables say all."""
-        return self
+    def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
+        """Learn nothing: the tables are known."""
 
     def save(self, path: str | Path) -> None:
         """Write the tables to one safetensors file, atomically."""
@@ -56,10 +53,6 @@ class MDPPolicy(Agent):
         arguments, tensors = load_weights(path, cls.kind)
         mdp = RecommendationMDP(tensors["rewards"].numpy(), tensors["transitions"].numpy())
         return cls(mdp, **arguments)
-
-    def _check_catalogue(self, sessions: Sessions) -> None:
-        if sessions.num_items != self.num_items:
-            raise ValueError(f"the sessions have {sessions.num_items} items, the policy {self.num_items}")
 
 
 class DeterministicMDPPolicy(MDPPolicy):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from irecgan_gym.agents.base import State
+from irecgan_gym.agents.base import Array, State
 from irecgan_gym.agents.references.mdp_policy import MDPPolicy
 from numpy.typing import NDArray
 
@@ -64,26 +64,18 @@ class PGLimit(MDPPolicy):
             log_probabilities: NDArray[np.float64] = np.log(weights / weights.sum(axis=1, keepdims=True))
         return log_probabilities
 
-    def predict(
-        self,
-        observation: NDArray[Any] | int,
-        state: State | None = None,
-        episode_start: NDArray[np.bool_] | None = None,
-        deterministic: bool = False,
+    def _choose(
+        self, observed: Array, state: State | None, starts: NDArray[np.bool_], deterministic: bool
     ) -> tuple[NDArray[np.int64], State | None]:
-        """See :meth:`irecgan_gym.agents.base.Agent.predict`; the state is the beliefs [B, m]."""
-        clicks = np.atleast_1d(observation)
-        beliefs = self._filter.start(len(clicks))
+        beliefs = self._filter.start(len(observed))
         if state is not None:
-            going_on = clicks != self.num_items
-            if episode_start is not None:
-                going_on &= ~episode_start
-            beliefs[going_on] = self._filter.update(state[0][going_on], clicks[going_on])
+            going_on = (observed != self.num_items) & ~starts
+            beliefs[going_on] = self._filter.update(state[0][going_on], observed[going_on])
         scores = self.log_probabilities(beliefs)
         if not deterministic:
             scores += self._rng.gumbel(size=scores.shape)
         slates = np.argsort(-scores, axis=1, kind="stable")[:, : self.slate_size]
-        return slates[0] if np.ndim(observation) == 0 else slates, (beliefs,)
+        return slates, (beliefs,)
 
     def slate_scores(self, sessions: Sessions) -> NDArray[np.float32]:
         """See :meth:`irecgan_gym.agents.base.Agent.slate_scores`.

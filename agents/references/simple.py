@@ -7,11 +7,11 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
-from irecgan_gym.agents.base import Agent, State
+from irecgan_gym.agents.base import Agent, Array, State
 from numpy.typing import NDArray
 
 from irecgan_gym.logging_policies import random_slates
-from irecgan_gym.recorder import Recorder, silent
+from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.storage.weights import load_weights, save_weights
 
@@ -39,24 +39,17 @@ class ReferencePolicy(Agent):
         """See :meth:`irecgan_gym.agents.base.Agent.set_random_seed`."""
         self._rng = np.random.default_rng(seed)
 
-    def predict(
-        self,
-        observation: NDArray[Any] | int,
-        state: State | None = None,
-        episode_start: NDArray[np.bool_] | None = None,
-        deterministic: bool = False,
+    def _choose(
+        self, observed: Array, state: State | None, starts: NDArray[np.bool_], deterministic: bool
     ) -> tuple[NDArray[np.int64], State | None]:
-        """See :meth:`irecgan_gym.agents.base.Agent.predict`; there is no state to carry."""
-        slates = self._slates(np.size(observation), deterministic)
-        return slates[0] if np.ndim(observation) == 0 else slates, None
+        return self._slates(len(observed), deterministic), None
 
     def _slates(self, num_slates: int, deterministic: bool) -> NDArray[np.int64]:
         raise NotImplementedError
 
     def slate_scores(self, sessions: Sessions) -> NDArray[np.float32]:
         """See :meth:`irecgan_gym.agents.base.Agent.slate_scores`."""
-        if sessions.num_items != self.num_items:
-            raise ValueError(f"the sessions have {sessions.num_items} items, the policy {self.num_items}")
+        self._check_catalogue(sessions)
         return self._scores[sessions.slate_items]
 
     def _options(self) -> dict[str, Any]:
@@ -88,11 +81,8 @@ class RandomPolicy(ReferencePolicy):
 
     kind = "random"
 
-    def learn(
-        self, sessions: Sessions, validation: Sessions | None = None, *, recorder: Recorder = silent
-    ) -> RandomPolicy:
-        """Nothing is learnt."""
-        return self
+    def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
+        """Learn nothing."""
 
     def _slates(self, num_slates: int, deterministic: bool) -> NDArray[np.int64]:
         return random_slates(num_slates, self.slate_size, self.num_items, self._rng)
@@ -133,16 +123,8 @@ class PopularityPolicy(ReferencePolicy):
         # Apart from the stream of slates, so that the order does not depend on when it is first needed.
         self._order_of_equals = np.random.default_rng([seed, 1]).permutation(num_items)
 
-    def learn(
-        self, sessions: Sessions, validation: Sessions | None = None, *, recorder: Recorder = silent
-    ) -> PopularityPolicy:
-        """Count clicks, and impressions; ``validation`` is not used.
-
-        Raises:
-            ValueError: sessions over another catalogue.
-        """
-        if sessions.num_items != self.num_items:
-            raise ValueError(f"the sessions have {sessions.num_items} items, the policy {self.num_items}")
+    def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
+        """Count clicks, and impressions; ``validation`` is not used."""
         clicked = sessions.clicks[sessions.clicks < self.num_items]
         clicks = np.bincount(clicked, minlength=self.num_items)
         if self.per_impression:
@@ -152,7 +134,6 @@ class PopularityPolicy(ReferencePolicy):
         else:
             odds = clicks + self.smoothing
         self._scores = np.log(odds / odds.sum()).astype(np.float32)
-        return self
 
     def _slates(self, num_slates: int, deterministic: bool) -> NDArray[np.int64]:
         if deterministic:

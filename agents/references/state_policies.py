@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
 
 import numpy as np
-from irecgan_gym.agents.base import State
+from irecgan_gym.agents.base import Array, State
 from irecgan_gym.agents.references.mdp_policy import DeterministicMDPPolicy
 from numpy.typing import NDArray
 
@@ -51,32 +50,16 @@ class StatePolicy(DeterministicMDPPolicy):
         """Exact expected reward of a session."""
         return float(self.values[START_STATE])
 
-    def predict(
-        self,
-        observation: NDArray[Any] | int,
-        state: State | None = None,
-        episode_start: NDArray[np.bool_] | None = None,
-        deterministic: bool = False,
+    def _choose(
+        self, observed: Array, state: State | None, starts: NDArray[np.bool_], deterministic: bool
     ) -> tuple[NDArray[np.int64], State | None]:
-        """Slates of the true states.
-
-        Args:
-            observation: true state of each user, [B], or one number.
-            state: not used, there is none to carry.
-            episode_start: not used.
-            deterministic: makes no difference.
-
-        Raises:
-            ValueError: an observation that is no state.
-        """
-        states = np.asarray(observation)
-        wrong = (states < 0) | (states >= self.mdp.num_states)
-        if wrong.any():
+        wrong = observed[(observed < 0) | (observed >= self.mdp.num_states)]
+        if len(wrong):
             raise ValueError(
-                f"{type(self).__name__} observes states from 0 to {self.mdp.num_states - 1}, got {states[wrong][0]}: "
+                f"{type(self).__name__} observes states from 0 to {self.mdp.num_states - 1}, got {wrong[0]}: "
                 "make the env with observation='state'"
             )
-        return self.slates[states], None
+        return self.slates[observed], None
 
     def _slates_in(self, sessions: Sessions) -> NDArray[np.int64]:
         if sessions.states is None:

@@ -2,7 +2,8 @@
 
 import sys
 
-from irecgan_gym.benchmarks.throughput.command import main
+from irecgan_gym.benchmarks.engine.command import command_line
+from irecgan_gym.benchmarks.throughput.command import Throughput
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command_line(Throughput))

@@ -1,4 +1,4 @@
-"""How fast is all of it, and how far from what the machine allows?
+"""Speed of all of it, and its distance from what the machine allows.
 
 python -m benchmarks.throughput --out runs/throughput
 """
@@ -8,14 +8,13 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import tyro
-from irecgan_gym.benchmarks.command import SettingsError, check_positive, run_command
-from irecgan_gym.benchmarks.run_folder import versions
+from irecgan_gym.benchmarks.engine.command import STOPPED, SettingsError, check_distinct, check_positive
+from irecgan_gym.benchmarks.engine.experiment import check_device
+from irecgan_gym.benchmarks.engine.run_folder import versions
 from irecgan_gym.benchmarks.throughput.growth import FULL, SMOKE
 from irecgan_gym.benchmarks.throughput.growth_plots import draw_growth
 from irecgan_gym.benchmarks.throughput.machine import RateTask, available_cores, processor_name
@@ -70,7 +69,7 @@ class Throughput:
     threads: int | None = None
     """CPU threads; all cores when left out."""
     device: str = "auto"
-    """Where phases run: auto, cpu, cuda."""
+    """Device that phases run on: auto, cpu, cuda."""
     seconds: float = 0.6
     """Least time of each measurement."""
     scale: Literal["full", "smoke"] = "full"
@@ -90,22 +89,25 @@ class Throughput:
             threads=1 if self.threads is None else self.threads,
             batch_sizes=min(self.batch_sizes, default=0),
         )
-        for option, values in (("only", self.only), ("shapes", self.shapes), ("precisions", self.precisions)):
-            if not values or len(set(values)) < len(values):
-                raise SettingsError(f"--{option} takes one or more different values, got: {' '.join(values)}")
+        check_distinct(only=self.only, shapes=self.shapes, precisions=self.precisions)
+        check_device(self.device)
         if not self.seconds > 0:
             raise SettingsError(f"--seconds must be positive, got {self.seconds}")
 
     def shape(self, name: ShapeName) -> Shape:
-        """A shape by name, as large as the settings say."""
+        """Return a shape by name, as large as the settings say."""
         if self.scale == "smoke":
             return smoke_shape(name)
         return shape(name, cikm_sessions=self.sessions, max_sessions=self.max_sessions)
 
+    def execute(self, console: Console) -> None:
+        """Measure, and write what was measured after each part."""
+        self.check()
+        self.out.mkdir(parents=True, exist_ok=True)
+        _run(self, console)
 
-def run(settings: Throughput, console: Console) -> None:
-    """Measure, and write what was measured after each part."""
-    settings.check()
+
+def _run(settings: Throughput, console: Console) -> None:
     device, threads = resolve_device(settings.device), settings.threads or available_cores()
     started, load = time.perf_counter(), os.getloadavg()[0]
     if load > 0.25 * threads:
@@ -127,14 +129,14 @@ def run(settings: Throughput, console: Console) -> None:
         _measure(settings, measuring)
     except KeyboardInterrupt:
         console.print("stopped; what was measured so far is written")
-        raise SystemExit(130) from None
+        raise SystemExit(STOPPED) from None
     finally:
         machine["seconds_in_all"] = round(time.perf_counter() - started, 1)
         _write(settings, machine, measuring)
 
 
 def _measure(settings: Throughput, measuring: Measuring) -> None:
-    """The parts that the settings name, one after the other."""
+    """Measure the parts that the settings name, one after the other."""
     smoke = settings.scale == "smoke"
     if "env" in settings.only:
         measure_environments(measuring, (1, 4) if smoke else (1, 64, 1_024, 65_536))
@@ -153,7 +155,7 @@ def _measure(settings: Throughput, measuring: Measuring) -> None:
 
 
 def _write(settings: Throughput, machine: dict[str, Any], measuring: Measuring) -> None:
-    """All files of the run, and the tables on the console."""
+    """Write all files of the run, and print the tables."""
     console, out, rows = measuring.console, settings.out, measuring.with_limits()
     machine["gflops_per_second"] = {
         count: {name: rate / 1e9 for name, rate in rates.flops_per_second.items()}
@@ -178,17 +180,11 @@ def _write(settings: Throughput, machine: dict[str, Any], measuring: Measuring) 
         write_atomically(out / name, content.encode())
     console.print(machine_line(machine), highlight=False)
     for group in dict.fromkeys(row.group for row in rows if row.group != "growth"):
-        console.print(comparison_table([row for row in rows if row.group == group]).rich(group))
+        comparison_table([row for row in rows if row.group == group], group).print(console)
     if measuring.series:
-        console.print(growth_table(measuring.series).rich("growth"))
+        growth_table(measuring.series).print(console)
     for note in measuring.notes:
         console.print(note)
     written = [out / name for name in files] + draw_growth(measuring.series, out)
     for path in written:
         console.print("written:", path, soft_wrap=True)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; returns the exit status."""
-    settings = tyro.cli(Throughput, args=arguments)
-    return run_command(lambda console: run(settings, console))

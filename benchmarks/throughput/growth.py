@@ -64,7 +64,7 @@ class Series:
 
 
 _SOFTMAX = "softmax over the catalogue"
-_TABLE = "the optimiser goes over the whole embedding table once a batch"
+_TABLE = "the optimizer goes over the whole embedding table once a batch"
 _ITEMS = (50, 1_000, 10_000, 100_000, 1_000_000)
 _SESSIONS = (1_024, 4_096, 16_384, 65_284)
 _SLATES = (10, 50, 250, 1_000)

@@ -8,10 +8,27 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
-from irecgan_gym.benchmarks.plot_style import COLOURS, GREY, MARKERS, STYLE, save_figure
+from irecgan_gym.benchmarks.figures.style import COLORS, GREY, MARKERS, STYLE, legend_below, legend_entries, save_figure
 from irecgan_gym.benchmarks.throughput.growth import GrowthLaw, Series
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+_LOOKS = dict(
+    zip(
+        ("agent", "user model", "discriminator", "generation", "adversarial"),
+        zip(COLORS, MARKERS, strict=False),
+        strict=False,
+    )
+)
+"""Color and marker of each phase."""
+_UNITS = {
+    "items": "items in the catalogue",
+    "sessions": "logged sessions",
+    "session length": "steps of a session",
+    "slate size": "items of a slate",
+    "roll-outs": "roll-outs of a prefix",
+}
+"""Label of each axis."""
 
 
 @dataclass(frozen=True)
@@ -54,23 +71,22 @@ def growth_figure(parts: Sequence[MeasuredSeries]) -> Figure:
     """
     figure = Figure(figsize=(8, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for number, part in enumerate(parts):
-        colour, marker, sizes = COLOURS[number], MARKERS[number], part.series.sizes
+    for part in parts:
+        (color, marker), sizes = _LOOKS[part.series.phase], part.series.sizes
         label = f"{part.series.phase}: {part.series.law}"
-        left.plot(sizes, part.costs, color=colour, marker=marker, linestyle="", label=label)
+        left.plot(sizes, part.costs, color=color, marker=marker, linestyle="", label=label)
         dense = np.geomspace(sizes[0], sizes[-1], 100)
         fit = [part.law.fixed + part.law.factor * part.series.work(size) for size in dense]
-        left.plot(dense, fit, color=colour, linewidth=1)
-        right.plot(sizes, part.peak_memory_mb, color=colour, marker=marker, linewidth=1)
+        left.plot(dense, fit, color=color, linewidth=1)
+        right.plot(sizes, part.peak_memory_mb, color=color, marker=marker, linewidth=1)
     for exponent in sorted({part.series.exponent for part in parts}):
         _guide(left, [part for part in parts if part.series.exponent == exponent], exponent)
     axis = parts[0].series.axis
     units = sorted({part.series.per for part in parts})
-    left.set(xscale="log", yscale="log", xlabel=axis, ylabel=f"seconds per {' or '.join(units)}")
-    right.set(xscale="log", xlabel=axis, ylabel="peak memory, MB")
+    left.set(xscale="log", yscale="log", xlabel=_UNITS[axis], ylabel=f"seconds per {' or '.join(units)}")
+    right.set(xscale="log", xlabel=_UNITS[axis], ylabel="peak memory (MB)")
     right.set_ylim(bottom=0)
-    handles, labels = left.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    legend_below(figure, legend_entries([left]))
     figure.suptitle(f"cost against {axis} (lines on the left: the law, fitted)", fontsize=10)
     return figure
 

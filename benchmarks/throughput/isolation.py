@@ -17,12 +17,12 @@ TaskT = TypeVar("TaskT")
 ResultT = TypeVar("ResultT")
 
 # Imported once by the process from which the fresh ones are forked; it computes nothing itself. The last one is what
-# PyTorch imports when the first optimiser is made.
+# PyTorch imports when the first optimizer is made.
 _PRELOADED = [
-    "benchmarks.throughput.environments",
-    "benchmarks.throughput.growth",
-    "benchmarks.throughput.machine",
-    "benchmarks.throughput.plain_phases",
+    "irecgan_gym.benchmarks.throughput.environments",
+    "irecgan_gym.benchmarks.throughput.growth",
+    "irecgan_gym.benchmarks.throughput.machine",
+    "irecgan_gym.benchmarks.throughput.plain_phases",
     "torch._dynamo",
 ]
 

@@ -38,7 +38,7 @@ from irecgan_gym.benchmarks.throughput.phases import (
     measure_training,
 )
 from irecgan_gym.benchmarks.throughput.plain_phases import PlainTask, measure_plain
-from irecgan_gym.benchmarks.throughput.rows import Row, number
+from irecgan_gym.benchmarks.throughput.rows import SpeedRow, number
 from irecgan_gym.benchmarks.throughput.shapes import Shape
 from rich.console import Console
 
@@ -75,7 +75,7 @@ class Measuring:
     rate_task: RateTask
     console: Console
     rates: dict[int, Rates] = field(default_factory=dict)
-    rows: list[Row] = field(default_factory=list)
+    rows: list[SpeedRow] = field(default_factory=list)
     series: list[MeasuredSeries] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -95,7 +95,7 @@ class Measuring:
         now = self.isolated("rates of the machine", measure_rates, self.rate_task, threads).value
         self.rates[threads] = self.rates[threads].best(now) if threads in self.rates else now
 
-    def with_limits(self) -> list[Row]:
+    def with_limits(self) -> list[SpeedRow]:
         """The rows with their shares of the limit, by the rates known at last."""
         return [
             row
@@ -107,7 +107,7 @@ class Measuring:
             for row in self.rows
         ]
 
-    def add(self, row: Row) -> None:
+    def add(self, row: SpeedRow) -> None:
         """Keep a measurement and tell it."""
         self.rows.append(row)
         batch = "" if row.batch is None else f", {row.batch:,} at a time"
@@ -141,7 +141,7 @@ def measure_sb3_rollouts(measuring: Measuring, num_envs: int) -> None:
         for _ in range(_ENV_ROUNDS)
     ]
     measuring.add(
-        Row(
+        SpeedRow(
             group="environments",
             name=f"{RECSIM}, scores, roll-outs of SB3's PPO",
             shape="NativeVecEnv",
@@ -165,9 +165,9 @@ def _compare_environments(measuring: Measuring, num_envs: int | None, others: Se
     rounds = [{task: measuring.isolated(task.env_id, measure_env, task) for task in tasks} for _ in range(_ENV_ROUNDS)]
     mode = "single env" if num_envs is None else "vector env"
 
-    def row(task: EnvTask, name: str, baseline: EnvTask | None) -> Row:
+    def row(task: EnvTask, name: str, baseline: EnvTask | None) -> SpeedRow:
         ratios = [] if baseline is None else [results[task].value / results[baseline].value for results in rounds]
-        return Row(
+        return SpeedRow(
             group="environments",
             name=name,
             shape=mode,
@@ -233,7 +233,7 @@ def _plain(
     done = measuring.isolated(f"{phase} in plain PyTorch, {shape.name}", measure_plain, task, threads)
     group = "training" if phase in TRAINING_PHASES else "generation"
     measuring.add(
-        Row(
+        SpeedRow(
             group,
             f"{phase}, {PLAIN}",
             shape.name,
@@ -257,12 +257,12 @@ def _row(
     precision: Precision,
     done: Isolated[PhaseResult],
     plain: Isolated[float],
-) -> Row:
+) -> SpeedRow:
     speed, authors, threads = done.value.sessions_per_second, shape.authors.get(phase), measuring.threads_for(shape)
     computed = None
     if resolve_device(measuring.device).type == "cpu":
         computed = done.value.processor_seconds / (done.value.seconds * threads)
-    return Row(
+    return SpeedRow(
         group=group,
         name=phase,
         shape=shape.name,
@@ -293,7 +293,7 @@ def measure_growth_series(measuring: Measuring, all_series: Sequence[Series]) ->
             label = f"{series.phase}, {series.axis} {size:,}"
             done.append(measuring.isolated(label, measure_growth, task, threads=1))
             measuring.add(
-                Row(
+                SpeedRow(
                     "growth",
                     series.phase,
                     f"{series.axis} {size:,}",

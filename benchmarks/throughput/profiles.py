@@ -9,13 +9,13 @@ import os
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import tyro
-from irecgan_gym.benchmarks.command import SettingsError, check_positive, run_command
+from irecgan_gym.benchmarks.engine.command import SettingsError, check_positive, command_line
+from irecgan_gym.benchmarks.engine.text_table import text_table
 from irecgan_gym.benchmarks.throughput.isolation import run_isolated
 from irecgan_gym.benchmarks.throughput.machine import available_cores
 from irecgan_gym.benchmarks.throughput.phases import (
@@ -32,7 +32,6 @@ from irecgan_gym.benchmarks.throughput.plain_phases import PlainTask, measure_pl
 from irecgan_gym.benchmarks.throughput.shapes import Shape, ShapeName, shape, smoke_shape
 from irecgan_gym.benchmarks.throughput.timing import MEASURED
 from rich.console import Console
-from rich.table import Table
 from torch.profiler import ProfilerActivity, profile
 
 from irecgan_gym.kernels.low_precision import Precision
@@ -77,6 +76,11 @@ class Profiles:
         if not self.seconds > 0:
             raise SettingsError(f"--seconds must be positive, got {self.seconds}")
 
+    def execute(self, console: Console) -> None:
+        """Profile all phases, each in a process of its own, and print a table."""
+        self.check()
+        _run(self, console)
+
 
 @dataclass(frozen=True)
 class _Profiled:
@@ -101,14 +105,12 @@ def operator_shares(profiled: _Profiled) -> dict[str, float]:
     return {name: microseconds / total for name, microseconds in taken.most_common()}
 
 
-def run(settings: Profiles, console: Console) -> None:
-    """Profile all phases, each in a process of its own, and print a table."""
-    settings.check()
+def _run(settings: Profiles, console: Console) -> None:
     # What starts and stops the profiler would write a line for each, in processes that begin from here.
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     threads = settings.threads or available_cores()
     sizes = smoke_shape(settings.shape) if settings.scale == "smoke" else _full_shape(settings.shape)
-    table = Table("phase", "by", "operators by their share of the time", title=sizes.description())
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
         user_model = Path(folder) / "user_model.safetensors"
         run_isolated(fit_for_generation, UserModelTask(sizes, user_model, "cpu"), threads=threads)
@@ -120,8 +122,8 @@ def run(settings: Profiles, console: Console) -> None:
             ):
                 shares = run_isolated(operator_shares, profiled, threads=threads).value
                 named = [f"{name} {share:.0%}" for name, share in list(shares.items())[: settings.top]]
-                table.add_row(phase, who, ", ".join(named))
-    console.print(table)
+                rows.append((phase, who, ", ".join(named)))
+    text_table(sizes.description(), ("phase", "by", "operators by their share of the time"), rows).print(console)
 
 
 def _full_shape(name: ShapeName) -> Shape:
@@ -138,11 +140,5 @@ def _own(settings: Profiles, sizes: Shape, phase: Any, user_model: Path) -> _Pro
     return _Profiled(measure_generation, generation)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; returns the exit status."""
-    settings = tyro.cli(Profiles, args=arguments)
-    return run_command(lambda console: run(settings, console))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command_line(Profiles))

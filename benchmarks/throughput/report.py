@@ -1,14 +1,15 @@
-"""The run as Markdown: tables, what they mean, and what larger data would take."""
+"""The run as Markdown: tables, their meaning, and the needs of larger data."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from irecgan_gym.benchmarks.engine.text_table import TextTable, text_table
 from irecgan_gym.benchmarks.throughput.arithmetic import policy_cost, training_cost
 from irecgan_gym.benchmarks.throughput.growth_plots import MeasuredSeries
 from irecgan_gym.benchmarks.throughput.machine import Rates
-from irecgan_gym.benchmarks.throughput.rows import Row, TextTable, comparison_table, number
+from irecgan_gym.benchmarks.throughput.rows import SpeedRow, comparison_table, number
 from irecgan_gym.benchmarks.throughput.shapes import Shape
 from irecgan_gym.benchmarks.throughput.synthetic_logs import CIKM_SESSIONS
 
@@ -43,12 +44,12 @@ _GROWTH = (
 def markdown_report(
     machine: Mapping[str, Any],
     shapes: Sequence[Shape],
-    rows: Sequence[Row],
+    rows: Sequence[SpeedRow],
     series: Sequence[MeasuredSeries],
     notes: Sequence[str],
     rates: Mapping[int, Rates],
 ) -> str:
-    """The whole report.
+    """Return the whole report.
 
     Args:
         machine: what was found out about it.
@@ -75,7 +76,7 @@ def markdown_report(
 
 
 def machine_line(machine: Mapping[str, Any]) -> str:
-    """The machine, its rates and the versions of what ran on it."""
+    """Return the machine, its rates and the versions of what ran on it."""
     packages = machine["packages"]
     rates = "; ".join(
         f"{count} thread{'' if count == 1 else 's'}: matrix products "
@@ -91,7 +92,7 @@ def machine_line(machine: Mapping[str, Any]) -> str:
 
 
 def growth_table(series: Sequence[MeasuredSeries]) -> TextTable:
-    """How each cost should grow, how far the fit is off at worst, and how steep the last stretch is."""
+    """Return how each cost should grow, how far the fit is off at worst, and how steep the last stretch is."""
     lines = []
     for part in series:
         sizes, per, law = part.series.sizes, part.series.per, part.law
@@ -106,16 +107,17 @@ def growth_table(series: Sequence[MeasuredSeries]) -> TextTable:
                 f"{part.peak_memory_mb[-1]:,.0f}",
             ]
         )
-    return TextTable(["axis", "phase", "from", "to", "law", "off by", "last slope (law's)", "peak MB at last"], lines)
+    headings = ("axis", "phase", "from", "to", "law", "off by", "last slope (law's)", "peak MB at last")
+    return text_table("growth", headings, lines)
 
 
-def larger_data(shapes: Sequence[Shape], rows: Sequence[Row], rates: Mapping[int, Rates]) -> Iterable[str]:
-    """What a hundred million sessions and a million items would take, from this run's figures for the shape cikm."""
+def larger_data(shapes: Sequence[Shape], rows: Sequence[SpeedRow], rates: Mapping[int, Rates]) -> Iterable[str]:
+    """Yield what a hundred million sessions and a million items would take, by this run's figures for cikm."""
     cikm = next((shape for shape in shapes if shape.name == "cikm"), None)
     trained = [row for row in rows if row.group == "training" and row.shape == "cikm" and row.limit_fraction]
     if cikm is None or not trained:
         return
-    best: dict[str, Row] = {}
+    best: dict[str, SpeedRow] = {}
     for row in trained:
         if row.name not in best or row.value > best[row.name].value:
             best[row.name] = row
@@ -149,7 +151,7 @@ def larger_data(shapes: Sequence[Shape], rows: Sequence[Row], rates: Mapping[int
 
 
 def _duration(seconds: float) -> str:
-    """In the unit that reads best."""
+    """Return a duration in the unit that reads best."""
     for unit, length in (("days", 86_400.0), ("hours", 3_600.0), ("minutes", 60.0)):
         if seconds >= length:
             return f"{number(seconds / length)} {unit}"

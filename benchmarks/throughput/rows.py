@@ -1,18 +1,17 @@
-"""One row a measurement, as CSV and as tables."""
+"""Measurements of speed, as CSV and as tables."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 
-from rich.table import Table
+from irecgan_gym.benchmarks.engine.text_table import TextTable
+from pandas import DataFrame
 
 
 @dataclass(frozen=True)
-class Row:
-    """One measurement, and what it is read against.
+class SpeedRow:
+    """A measurement, and what it is read against.
 
     Attributes:
         group: ``"environments"``, ``"training"``, ``"generation"`` or ``"growth"``.
@@ -56,45 +55,15 @@ class Row:
     authors_ratio: float | None = None
 
 
-def to_csv(rows: Sequence[Row]) -> str:
-    """The rows with a header; empty cells where nothing is known."""
-    text = io.StringIO()
-    names = [field.name for field in fields(Row)]
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        cells = {name: getattr(row, name) for name in names}
-        writer.writerow({name: f"{cell:.6g}" if isinstance(cell, float) else cell for name, cell in cells.items()})
-    return text.getvalue()
-
-
-@dataclass(frozen=True)
-class TextTable:
-    """A table for people: titles and lines of as many cells."""
-
-    titles: list[str]
-    lines: list[list[str]]
-
-    def markdown(self) -> str:
-        """For a README."""
-        lines = [self.titles, ["---"] * len(self.titles), *self.lines]
-        return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
-
-    def rich(self, title: str) -> Table:
-        """For the console."""
-        table = Table(title=title, title_justify="left")
-        for name in self.titles:
-            table.add_column(name, justify="left" if name in _WORDS else "right")
-        for cells in self.lines:
-            table.add_row(*cells)
-        return table
-
-
-_WORDS = ("what", "shape", "mode", "axis", "phase", "law")
+def to_csv(rows: Sequence[SpeedRow]) -> str:
+    """Return the rows as CSV with a header; empty cells where nothing is known."""
+    columns = [field.name for field in fields(SpeedRow)]
+    text: str = DataFrame(map(asdict, rows), columns=columns).convert_dtypes().to_csv(index=False, float_format="%.6g")
+    return text
 
 
 def number(value: float | None) -> str:
-    """Three figures, thousands apart; a dash for nothing."""
+    """Return three figures, thousands apart; a dash for nothing."""
     if value is None:
         return "-"
     if abs(value) >= 100:
@@ -110,10 +79,10 @@ def _share(value: float | None) -> str:
     return "-" if value is None else f"{number(100 * value)}%"
 
 
-def comparison_table(rows: Sequence[Row]) -> TextTable:
-    """The rows that are compared with something; columns that say nothing, or the same everywhere, are left out."""
+def comparison_table(rows: Sequence[SpeedRow], caption: str = "") -> TextTable:
+    """Return the rows that are compared with something; columns that say nothing are left out."""
     compared = [row for row in rows if row.compared_with]
-    columns: dict[str, Callable[[Row], str]] = {
+    columns: dict[str, Callable[[SpeedRow], str]] = {
         "what": lambda row: row.name,
         "shape": lambda row: row.shape,
         "batch": lambda row: "-" if row.batch is None else f"{row.batch:,}",
@@ -136,4 +105,4 @@ def comparison_table(rows: Sequence[Row]) -> TextTable:
         del columns["precision"]
     shown = {title: [cell(row) for row in compared] for title, cell in columns.items()}
     shown = {title: cells for title, cells in shown.items() if any(cell not in ("-", "") for cell in cells)}
-    return TextTable(list(shown), [list(cells) for cells in zip(*shown.values(), strict=True)])
+    return TextTable(caption, DataFrame(shown, dtype=object))

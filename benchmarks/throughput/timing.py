@@ -35,7 +35,7 @@ class Timing:
         return self.seconds / self.calls
 
 
-def synchronise(device: torch.device) -> None:
+def synchronize(device: torch.device) -> None:
     """Wait until the device has done all that it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -49,13 +49,13 @@ def time_calls(function: Callable[[], object], at_least: float, device: torch.de
         at_least: seconds.
         device: where the function computes.
     """
-    synchronise(device)
+    synchronize(device)
     calls, seconds, computed, best = 0, 0.0, 0.0, float("inf")
     with record_function(MEASURED):
         while calls == 0 or seconds < at_least:
             start, computed_before = time.perf_counter(), time.process_time()
             function()
-            synchronise(device)
+            synchronize(device)
             call = time.perf_counter() - start
             computed += time.process_time() - computed_before
             calls, seconds, best = calls + 1, seconds + call, min(best, call)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.error import ResetNeeded
 from gymnasium.spaces import Discrete, MultiDiscrete
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from irecgan_gym._version import __version__
+from irecgan_gym.collection import SlatePredictor, collect
 from irecgan_gym.envs.recsim_collect import collect_sessions
 from irecgan_gym.envs.recsim_dynamics import DRAWS_PER_STEP, UserDynamics
 from irecgan_gym.envs.rendered_env import RenderedEnv
 from irecgan_gym.logging_policies import make_logging_policy
-from irecgan_gym.mdp import START_STATE, RecommendationMDP, check_count, draw_mdp
+from irecgan_gym.mdp import START_STATE, RecommendationMDP, as_mdp, check_count, draw_mdp
 from irecgan_gym.rendering.session_view import SlateView
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.slates import check_slates, fill_repeats, raise_repeated
@@ -91,11 +93,13 @@ class RecSimEnv(RenderedEnv[np.int64, NDArray[np.int64]]):
     | `reward_scale`   | float | `1.0`       | factor of the rewards in the worst state, see there                 |
     | `observation`    | str   | `"click"`   | or `"state"`                                                        |
     | `duplicates`     | str   | `"replace"` | or `"error"`: a repeated item is refused                            |
-    | `mdp`            | tables | `None`     | a `RecommendationMDP` of your own, see below                        |
+    | `mdp`            | tables | `None`     | your own, `(rewards, transitions)` or a `RecommendationMDP`         |
     | `render_mode`    | str   | `None`      | `"ansi"`, `"rgb_array"` or `"human"`, see Rendering                 |
 
     With `mdp`, the arguments that draw tables have no effect: `num_states`, `num_items`, `mdp_seed`, `transitions`,
-    `concentration`, `epsilon` and `reward_scale`.
+    `concentration`, `epsilon` and `reward_scale`. Tables are rewards r(s, a) in (0, 1], [m, n], and transitions
+    P(s' | s, a), [m, n, m], whose rows add up to 1. Other sizes need no tables: `gym.make("RecSim-v0",
+    num_states=20, num_items=500, slate_size=5)`.
 
     ```python
     >>> import gymnasium as gym
@@ -122,8 +126,8 @@ class RecSimEnv(RenderedEnv[np.int64, NDArray[np.int64]]):
 
     ## Vectorized environment
     `gym.make_vec("RecSim-v0", num_envs=B)` gives :class:`~irecgan_gym.envs.recsim_vector.RecSimVectorEnv`, which steps
-    B users in one call by the same law. With numba (`pip install "irecgan-gym[speed]"`) its steps are machine code;
-    without it they are NumPy's, slower and the same to the last bit.
+    B users in one call by the same dynamics. With numba (`pip install "irecgan-gym[speed]"`) its steps are machine
+    code; without it they are NumPy's, slower and the same to the last bit.
 
     ## References
     X. Bai, J. Guan, H. Wang: A Model-Based Reinforcement Learning with Adversarial Training for Online Recommendation.
@@ -147,7 +151,7 @@ class RecSimEnv(RenderedEnv[np.int64, NDArray[np.int64]]):
         reward_scale: float = 1.0,
         observation: str = "click",
         duplicates: str = "replace",
-        mdp: RecommendationMDP | None = None,
+        mdp: RecommendationMDP | tuple[ArrayLike, ArrayLike] | None = None,
         render_mode: str | None = None,
     ) -> None:
         super().__init__(render_mode)
@@ -165,6 +169,7 @@ class RecSimEnv(RenderedEnv[np.int64, NDArray[np.int64]]):
             mdp = draw_mdp(**drawing)
             # Plain numbers: they are written down with the sessions, as JSON.
             self._drawing = {name: np.asarray(value).item() for name, value in drawing.items()}
+        mdp = as_mdp(mdp)
         if observation not in ("click", "state"):
             raise ValueError(f"observation must be 'click' or 'state', got {observation!r}")
         if duplicates not in ("replace", "error"):
@@ -175,7 +180,7 @@ class RecSimEnv(RenderedEnv[np.int64, NDArray[np.int64]]):
         self.logging_policy = logging_policy
         self.duplicates = duplicates
         self.observation = observation
-        self.law = UserDynamics(mdp)
+        self.dynamics = UserDynamics(mdp)
         self._policy = make_logging_policy(logging_policy, mdp, self.slate_size)
         self.observation_space = Discrete(mdp.num_states if observation == "state" else mdp.num_items + 1)
         self.action_space = MultiDiscrete([mdp.num_items] * self.slate_size)
@@ -228,7 +233,7 @@ class RecSimEnv(RenderedEnv[np.int64, NDArray[np.int64]]):
             for slot in fill_repeats(slate, distinct, draws[DRAWS_PER_STEP:], self.num_items):
                 shown[slot] = slate[slot]
         shown_in_state = self._state
-        click, success, self._state = self.law.respond_one(shown_in_state, slate, draws)
+        click, success, self._state = self.dynamics.respond_one(shown_in_state, slate, draws)
         self._in_session = success
         if self.screen is not None:
             view = self._slate_view(shown_in_state, slate, click, success)
@@ -237,24 +242,40 @@ class RecSimEnv(RenderedEnv[np.int64, NDArray[np.int64]]):
         # Time limits are Gymnasium's own (``max_episode_steps``), so nothing is truncated here.
         return observation, float(success), not success, False, info
 
-    def collect(self, num_sessions: int, seed: int, *, max_session_steps: int | None = 40) -> Sessions:
+    def collect(
+        self,
+        num_sessions: int,
+        seed: int,
+        *,
+        max_session_steps: int | None = 40,
+        policy: SlatePredictor | None = None,
+        deterministic: bool = False,
+    ) -> Sessions:
         """Log new sessions under the env's logging policy; the session of ``reset`` and ``step`` goes on untouched.
 
         Every step is logged, the failing one (reward 0) included. Propensities are the probabilities that the clicked
-        item is in the slate.
+        item is in the slate; of a policy of your own they are not known.
 
         Args:
             num_sessions: number of sessions.
             seed: of everything that happens in them.
             max_session_steps: sessions are cut after so many steps, and then ``truncated``; None cuts none.
+            policy: shows the slates in place of the logging policy (see :func:`irecgan_gym.collection.collect`).
+            deterministic: passed on to ``policy``: True shows its best slates, False slates that it draws.
 
         Raises:
             ValueError: an argument out of its range, or sessions that need not end.
         """
-        return self.collect_as(self.spec, num_sessions, seed, max_session_steps)
+        return self.collect_as(self.spec, num_sessions, seed, max_session_steps, policy, deterministic)
 
     def collect_as(
-        self, spec: gym.envs.registration.EnvSpec | None, num_sessions: int, seed: int, max_session_steps: int | None
+        self,
+        spec: gym.envs.registration.EnvSpec | None,
+        num_sessions: int,
+        seed: int,
+        max_session_steps: int | None,
+        policy: SlatePredictor | None = None,
+        deterministic: bool = False,
     ) -> Sessions:
         """What :meth:`collect` does, with the id of ``spec`` (a vector env's, for one) in the provenance."""
         num_sessions = check_count("num_sessions", num_sessions, 1)
@@ -263,23 +284,40 @@ class RecSimEnv(RenderedEnv[np.int64, NDArray[np.int64]]):
             max_session_steps = check_count("max_session_steps", max_session_steps, 1)
         elif ((self.mdp.rewards == 1).sum(axis=1) >= self.slate_size).any():
             raise ValueError("max_session_steps=None: where a whole slate has rewards of 1, sessions need not end")
+        provenance = {
+            "source": "RecSim",
+            "env_id": None if spec is None else spec.id,
+            "slate_size": self.slate_size,
+            "mdp": self._drawing,
+            "mdp_sha256": self.mdp.digest(),
+            "logging_policy": self.logging_policy if policy is None else type(policy).__name__,
+            "seed": seed,
+            "max_session_steps": max_session_steps,
+            "irecgan_gym_version": __version__,
+        }
+        if policy is not None:
+            sessions = collect(
+                policy,
+                "RecSim-v0",
+                num_sessions,
+                seed,
+                deterministic=deterministic,
+                max_session_steps=max_session_steps,
+                env_kwargs={
+                    "mdp": self.mdp,
+                    "slate_size": self.slate_size,
+                    "observation": self.observation,
+                    "duplicates": self.duplicates,
+                },
+            )
+            return replace(sessions, provenance=provenance)
         return collect_sessions(
-            self.law,
+            self.dynamics,
             self._policy,
             num_sessions,
             np.random.default_rng(seed),
             max_session_steps=max_session_steps,
-            provenance={
-                "source": "RecSim",
-                "env_id": None if spec is None else spec.id,
-                "slate_size": self.slate_size,
-                "mdp": self._drawing,
-                "mdp_sha256": self.mdp.digest(),
-                "logging_policy": self.logging_policy,
-                "seed": seed,
-                "max_session_steps": max_session_steps,
-                "irecgan_gym_version": __version__,
-            },
+            provenance=provenance,
         )
 
     def _checked(self, action: NDArray[np.int64]) -> NDArray[np.int64]:

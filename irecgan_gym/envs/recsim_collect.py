@@ -17,7 +17,7 @@ _SIDE_BY_SIDE = 16_384
 
 
 def collect_sessions(
-    law: UserDynamics,
+    dynamics: UserDynamics,
     policy: LoggingPolicy,
     num_sessions: int,
     rng: np.random.Generator,
@@ -28,7 +28,7 @@ def collect_sessions(
     """Play sessions side by side and log every step, the failing one (reward 0) included.
 
     Args:
-        law: how users answer.
+        dynamics: how users answer.
         policy: chooses the slates, seeing the true state.
         num_sessions: S.
         rng: the source of all randomness; every group of sessions that are played together has a child of its own.
@@ -39,7 +39,7 @@ def collect_sessions(
     sizes = [min(_SIDE_BY_SIDE, num_sessions - first) for first in range(0, num_sessions, _SIDE_BY_SIDE)]
     lengths, truncated = zip(
         *(
-            _play(law, policy, size, child, max_session_steps, columns)
+            _play(dynamics, policy, size, child, max_session_steps, columns)
             for size, child in zip(sizes, rng.spawn(len(sizes)), strict=True)
         ),
         strict=True,
@@ -95,7 +95,7 @@ class _Columns(NamedTuple):
 
 
 def _play(
-    law: UserDynamics,
+    dynamics: UserDynamics,
     policy: LoggingPolicy,
     num_sessions: int,
     rng: np.random.Generator,
@@ -117,7 +117,7 @@ def _play(
             truncated[running] = True
             break
         slates = policy.draw(states, rng)
-        response = law.respond(states, slates, rng.random((len(running), DRAWS_PER_STEP)))
+        response = dynamics.respond(states, slates, rng.random((len(running), DRAWS_PER_STEP)))
         steps.append((running, states, slates, response.clicks, response.successes))
         lengths[running] += 1
         running = running[response.successes]

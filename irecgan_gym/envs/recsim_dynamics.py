@@ -1,4 +1,4 @@
-"""The law of RecSim (§7.1): what users click, whether it succeeds, where they go."""
+"""Dynamics of RecSim's users (§7.1): what they click, whether it succeeds, where they go."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ A click succeeds where the second number u is below r. Given that, u / r is unif
 """
 
 
-class Response(NamedTuple):
+class RecSimResponse(NamedTuple):
     """What B users did with their slates.
 
     Attributes:
@@ -41,7 +41,7 @@ class UserDynamics:
     moves the user by P(. | s, a). Each choice is the first entry of a list of cumulative sums that is above a uniform
     number, the last entry if none of the others is.
 
-    The law is written down thrice: here for one user and, with NumPy, for many, and in
+    The dynamics are written three times: here for one user and, with NumPy, for many, and in
     :mod:`irecgan_gym.kernels.user_loops` for many at the speed of machine code. All three add in the same order and so
     answer the same draws alike, to the last bit.
 
@@ -63,7 +63,9 @@ class UserDynamics:
         self._reward_lists: list[list[float]] = mdp.rewards.tolist()
         self._transition_lists: dict[int, list[float]] = {}
 
-    def respond(self, states: NDArray[np.int64], slates: NDArray[np.int64], draws: NDArray[np.float64]) -> Response:
+    def respond(
+        self, states: NDArray[np.int64], slates: NDArray[np.int64], draws: NDArray[np.float64]
+    ) -> RecSimResponse:
         """Answers of B users.
 
         Args:
@@ -75,14 +77,14 @@ class UserDynamics:
         if kernels is None:
             return self.respond_with_numpy(states, slates, draws)
         number = len(states)
-        response = Response(np.empty(number, np.int64), np.empty(number, np.bool_), np.empty(number, np.int64))
+        response = RecSimResponse(np.empty(number, np.int64), np.empty(number, np.bool_), np.empty(number, np.int64))
         columns = (np.ascontiguousarray(column) for column in (states, slates, draws))
         kernels.respond(*columns, self.rewards, self.cumulative_transitions, *response)
         return response
 
     def respond_with_numpy(
         self, states: NDArray[np.int64], slates: NDArray[np.int64], draws: NDArray[np.float64]
-    ) -> Response:
+    ) -> RecSimResponse:
         """What :meth:`respond` does, without compiled kernels."""
         number = len(states)
         first_entries = states * self._num_items
@@ -100,10 +102,10 @@ class UserDynamics:
         again = np.divide(draws[:, 1], chances, out=np.zeros(number), where=successes)
         above = self.cumulative_transitions.take(clicked, axis=0) > again[:, None]
         above[:, -1] = True
-        return Response(clicked - first_entries, successes, np.where(successes, above.argmax(axis=1), states))
+        return RecSimResponse(clicked - first_entries, successes, np.where(successes, above.argmax(axis=1), states))
 
     def respond_one(self, state: int, slate: list[int], draws: Sequence[float]) -> tuple[int, bool, int]:
-        """Click, success and next state of one user, by the same law.
+        """Click, success and next state of one user, by the same rules.
 
         Args:
             state: the true state.

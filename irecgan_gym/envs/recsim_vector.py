@@ -9,6 +9,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from irecgan_gym.collection import SlatePredictor
 from irecgan_gym.envs.recsim import RecSimEnv
 from irecgan_gym.envs.recsim_dynamics import DRAWS_PER_STEP
 from irecgan_gym.envs.session_vector_env import Columns, Rows, SessionVectorEnv
@@ -47,7 +48,7 @@ class RecSimVectorEnv(SessionVectorEnv):
         # What the world is, and what its arguments mean, is said once: in the single env.
         self._single = RecSimEnv(**arguments)
         self.mdp: RecommendationMDP = self._single.mdp
-        self.law = self._single.law
+        self.dynamics = self._single.dynamics
         self.num_items = self._single.num_items
         self.slate_size = self._single.slate_size
         self.logging_policy = self._single.logging_policy
@@ -62,9 +63,17 @@ class RecSimVectorEnv(SessionVectorEnv):
         self._draws = np.empty(num_envs * DRAWS_PER_STEP)
         self._put_off = np.empty(2 * num_envs, dtype=np.int64)
 
-    def collect(self, num_sessions: int, seed: int, *, max_session_steps: int | None = 40) -> Sessions:
+    def collect(
+        self,
+        num_sessions: int,
+        seed: int,
+        *,
+        max_session_steps: int | None = 40,
+        policy: SlatePredictor | None = None,
+        deterministic: bool = False,
+    ) -> Sessions:
         """The same as :meth:`irecgan_gym.envs.recsim.RecSimEnv.collect`: equal seeds, equal sessions."""
-        return self._single.collect_as(self.spec, num_sessions, seed, max_session_steps)
+        return self._single.collect_as(self.spec, num_sessions, seed, max_session_steps, policy, deterministic)
 
     def _begin(self, rows: Rows) -> None:
         self._states[rows] = START_STATE
@@ -87,7 +96,7 @@ class RecSimVectorEnv(SessionVectorEnv):
         self.np_random.random(out=draws)
         rewards, terminated = np.empty(self.num_envs), np.empty(self.num_envs, dtype=np.bool_)
         self._shown_in_states, self._slates = np.empty(self.num_envs, dtype=np.int64), np.empty_like(actions)
-        tables = (self.law.rewards, self.law.cumulative_transitions)
+        tables = (self.dynamics.rewards, self.dynamics.cumulative_transitions)
         rows, repeats = kernels.play(
             actions,
             waiting,
@@ -120,7 +129,7 @@ class RecSimVectorEnv(SessionVectorEnv):
         if self._single.duplicates == "replace":
             slates = distinct_slates(actions, "replace", self.num_items, self.np_random)
         states = self._states[rows]
-        response = self.law.respond(states, slates, draws)
+        response = self.dynamics.respond(states, slates, draws)
         self._states[rows] = response.states
         self._shown_in_states, self._slates = self._shown_in_states.copy(), self._slates.copy()
         self._shown_in_states[rows] = states

@@ -99,7 +99,7 @@ class SessionVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
         """The actions of all rows as an array, or a ValueError that names what is wrong."""
 
     def _reseed(self) -> None:
-        """Take note that ``np_random`` has started afresh, for envs with another generator besides."""
+        """Seed generators other than ``np_random``, which has just been seeded."""
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -38,14 +38,14 @@ class Examination:
 
     @classmethod
     def fit(cls, scores: NDArray[np.floating], sessions: Sessions, *, smoothness: float | None = None) -> Examination:
-        """By maximum likelihood on held-out lists (a convex problem), neighbouring places being alike.
+        """By maximum likelihood on held-out lists (a convex problem), neighboring places being alike.
 
         The lists must be others than those that the scorer has learnt from, on which its scores are too sharp.
 
         Args:
             scores: of the items of all lists, [L].
             sessions: the lists and the clicks.
-            smoothness: weight of half the squared differences of neighbouring places, without which a few hundred
+            smoothness: weight of half the squared differences of neighboring places, without which a few hundred
                 clicks decide too little about late places; chosen by cross-validation over sessions when None.
 
         Raises:
@@ -86,7 +86,7 @@ class ExaminedScorer:
         return cls(scorer, Examination.fit(scorer.slate_scores(held_out), held_out))
 
     def slate_scores(self, sessions: Sessions) -> NDArray[np.float32]:
-        """See :meth:`irecgan_gym.agents.base.Agent.slate_scores`."""
+        """See :meth:`irecgan_gym.evaluation.reranking.SlateScorer.slate_scores`."""
         return self.examination.logits(self.scorer.slate_scores(sessions), sessions)
 
 

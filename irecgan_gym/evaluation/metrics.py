@@ -1,7 +1,10 @@
-"""Measures of recommendation: coverage of the best items, rank of the clicked item, and intervals of means."""
+"""Measures of recommendation: what is in lists and where the click is, with intervals of means; and metrics by name."""
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -161,3 +164,223 @@ def _users(sessions: Sessions) -> NDArray[np.integer[Any]]:
     """The user of each step, [T]; every session a user of its own where they are not known."""
     of_session = sessions.session_of_step
     return of_session if sessions.users is None else sessions.users[of_session]
+
+
+@dataclass(frozen=True)
+class RankedLists:
+    """Lists of items in the order that a policy gives them, and what users clicked: what a :data:`Metric` is given.
+
+    Attributes:
+        sessions: the sessions of the lists; T lists, L entries in all.
+        click_ranks: rank of the clicked item in its list, 0 for the first, -1 where nothing was clicked; int64 [T].
+        entry_ranks: rank of each entry of ``sessions.slate_items`` in its list; int64 [L].
+        counted: which lists count; bool [T].
+    """
+
+    sessions: Sessions
+    click_ranks: NDArray[np.int64]
+    entry_ranks: NDArray[np.int64]
+    counted: NDArray[np.bool_]
+
+    @classmethod
+    def reranked(
+        cls, sessions: Sessions, scores: ArrayLike, rng: np.random.Generator, *, min_list_length: int = 11
+    ) -> RankedLists:
+        """Sort logged lists by score.
+
+        Args:
+            sessions: logged sessions.
+            scores: a number for each entry of ``sessions.slate_items``, [L].
+            rng: breaks ties.
+            min_list_length: shorter lists do not count, and neither do lists without a click.
+        """
+        ranks = click_ranks(sessions, scores, rng)
+        step = sessions.step_of_entry
+        is_click = sessions.slate_items == sessions.clicks[step]
+        # A child of the generator: the ranks of clicks do not depend on whether those of other items are asked for.
+        ties = rng.spawn(1)[0].random(len(step))
+        order = np.lexsort((ties, -np.asarray(scores, dtype=np.float64), is_click, step))
+        places = np.empty(len(step), dtype=np.int64)
+        places[order] = np.arange(len(step)) - sessions.slate_offsets[step[order]]
+        of_click = ranks[step]
+        places += (of_click >= 0) & (places >= of_click)
+        places[is_click] = of_click[is_click]
+        return cls(sessions, ranks, places, (ranks >= 0) & (sessions.slate_lengths >= min_list_length))
+
+    @classmethod
+    def as_shown(cls, sessions: Sessions) -> RankedLists:
+        """Take the lists in the order in which users saw them, all of which count."""
+        step = sessions.step_of_entry
+        places = np.arange(len(step)) - sessions.slate_offsets[step]
+        ranks = np.full(sessions.num_steps, -1, dtype=np.int64)
+        is_click = sessions.slate_items == sessions.clicks[step]
+        ranks[step[is_click]] = places[is_click]
+        return cls(sessions, ranks, places, np.ones(sessions.num_steps, dtype=bool))
+
+    def in_first(self, k: int) -> NDArray[np.bool_]:
+        """Which entries are among the first k of a list that counts; bool [L]."""
+        return (self.entry_ranks < k) & self.counted[self.sessions.step_of_entry]
+
+
+Metric = Callable[[RankedLists], ArrayLike]
+"""A measure of ranked lists: a number for each list [T], for each session [S], or one for all of them.
+
+Values of lists and sessions may be NaN where a list does not count; their mean comes with an interval clustered by
+user. The same measure serves re-ranked logs (``evaluate_reranking``) and sessions played online
+(``evaluate_online``), where the lists are the slates shown.
+"""
+
+
+def measure(metrics: Mapping[str, Metric], lists: RankedLists) -> dict[str, Interval]:
+    """Apply metrics to ranked lists.
+
+    Args:
+        metrics: the metrics, by name.
+        lists: what they measure.
+
+    Returns:
+        Means by name, with intervals clustered by user, or by session where users are not known; the ends of a metric's
+        interval are NaN where it gives one number for all lists.
+
+    Raises:
+        ValueError: a metric that returns another shape, or no value.
+    """
+    sessions = lists.sessions
+    of_session = np.arange(len(sessions)) if sessions.users is None else sessions.users
+    results = {}
+    for name, metric in metrics.items():
+        values = np.asarray(metric(lists), dtype=np.float64)
+        if values.ndim == 0:
+            results[name] = Interval(float(values), float("nan"), float("nan"))
+            continue
+        if values.shape == (sessions.num_steps,):
+            valid, clusters = lists.counted & ~np.isnan(values), of_session[sessions.session_of_step]
+        elif values.shape == (len(sessions),):
+            valid, clusters = ~np.isnan(values), of_session
+        else:
+            raise ValueError(
+                f"metric {name!r} must return one number, {sessions.num_steps} (one a list) or {len(sessions)} (one a "
+                f"session), got shape {values.shape}"
+            )
+        if not valid.any():
+            raise ValueError(f"metric {name!r} has no value: no list counts")
+        results[name] = mean_interval(values[valid], clusters=clusters[valid])
+    return results
+
+
+def ndcg(k: int) -> Metric:
+    """Return NDCG@k: 1 / log2(2 + rank) for a click among the first k, else 0; nothing but the click is relevant."""
+    _check_k(k)
+
+    def metric(lists: RankedLists) -> NDArray[np.float64]:
+        found = (lists.click_ranks >= 0) & (lists.click_ranks < k)
+        gains = np.where(found, 1 / np.log2(2.0 + np.maximum(lists.click_ranks, 0)), 0.0)
+        return np.where(lists.click_ranks >= 0, gains, np.nan)
+
+    return metric
+
+
+def recall(k: int) -> Metric:
+    """Return recall@k: whether the click is among the first k; with one click a list, the same as p@k of §7.2."""
+    _check_k(k)
+
+    def metric(lists: RankedLists) -> NDArray[np.float64]:
+        return np.where(lists.click_ranks >= 0, (lists.click_ranks < k).astype(np.float64), np.nan)
+
+    return metric
+
+
+def catalogue_coverage(k: int) -> Metric:
+    """Return the share of the catalogue that is among the first k of any list: one number, without an interval."""
+    _check_k(k)
+
+    def metric(lists: RankedLists) -> float:
+        first = lists.sessions.slate_items[lists.in_first(k)]
+        return len(np.unique(first)) / lists.sessions.num_items
+
+    return metric
+
+
+def diversity(items: ArrayLike, k: int) -> Metric:
+    """Return the intra-list diversity: how different the first k items of a list are from each other, on average.
+
+    Args:
+        items: a vector for each item, [n, d], whose difference is 1 - cosine; or a category for each item, integers
+            [n], whose difference is 0 for equal and 1 for different categories.
+        k: how many places count; lists with fewer than two items have no value.
+
+    Raises:
+        ValueError: other shapes, or a vector of length 0.
+    """
+    _check_k(k)
+    table = np.asarray(items)
+    if table.ndim == 1 and table.dtype.kind in "iu":
+        categories = np.unique(table, return_inverse=True)[1]
+    elif table.ndim == 2:
+        lengths = np.linalg.norm(table, axis=1, keepdims=True)
+        if not (lengths > 0).all():
+            raise ValueError(f"items[{int(np.flatnonzero(~(lengths[:, 0] > 0))[0])}] is a vector of length 0")
+        vectors, categories = table / lengths, None
+    else:
+        raise ValueError(f"items must be vectors [n, d] or categories, integers [n], got {table.dtype} {table.shape}")
+
+    def metric(lists: RankedLists) -> NDArray[np.float64]:
+        sessions = lists.sessions
+        if len(table) != sessions.num_items:
+            raise ValueError(f"items describes {len(table)} items, the sessions have {sessions.num_items}")
+        first = lists.in_first(k)
+        step, shown = sessions.step_of_entry[first], sessions.slate_items[first]
+        count = np.bincount(step, minlength=sessions.num_steps).astype(np.float64)
+        # Twice the sum over pairs is the square of the sum, less the squares: of vectors, or of counts of a category.
+        if categories is None:
+            sums = np.zeros((sessions.num_steps, vectors.shape[1]))
+            np.add.at(sums, step, vectors[shown])
+            alike = (sums**2).sum(axis=1) - count
+        else:
+            kinds = int(categories.max()) + 1
+            pairs, times = np.unique(step * kinds + categories[shown], return_counts=True)
+            alike = np.bincount(pairs // kinds, weights=times * (times - 1.0), minlength=sessions.num_steps)
+        ordered_pairs = count * (count - 1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(ordered_pairs > 0, 1 - alike / ordered_pairs, np.nan)
+
+    return metric
+
+
+def _check_k(k: int) -> None:
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
+        raise ValueError(f"k must be an integer of at least 1, got {k!r}")
+
+
+_NAMED: dict[str, Callable[[int], Metric]] = {
+    "ndcg": ndcg,
+    "recall": recall,
+    "catalogue_coverage": catalogue_coverage,
+}
+
+
+def load_metric(name: str) -> Metric:
+    """Return a metric by name.
+
+    Args:
+        name: ``"ndcg@10"``, ``"recall@5"``, ``"catalogue_coverage@10"`` (with any k); or ``"module:function"``, a
+            :data:`Metric` of your own in a module that can be imported.
+
+    Raises:
+        ValueError: neither, or a module or function that is not there.
+    """
+    if ":" in name:
+        module, _, function = name.partition(":")
+        try:
+            metric = getattr(importlib.import_module(module), function)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise ValueError(f"metric {name!r} cannot be imported: {error}") from error
+        if not callable(metric):
+            raise ValueError(f"metric {name!r} must be a function of RankedLists, got {type(metric).__name__}")
+        return metric  # type: ignore[no-any-return]
+    kind, _, k = name.partition("@")
+    if kind not in _NAMED or not k.isdecimal():
+        raise ValueError(
+            f"metric must be {', '.join(f'{known}@K' for known in _NAMED)} or module:function, got {name!r}"
+        )
+    return _NAMED[kind](int(k))

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
-from irecgan_gym.collection import SlatePredictor
+from irecgan_gym.collection import SlatePredictor, play
 from irecgan_gym.evaluation.metrics import (
     Interval,
+    Metric,
+    RankedLists,
     coverage_at_r,
     mean_interval,
+    measure,
 )
 
 # More slots waste work on users who wait for the longest session, fewer make more and smaller steps.
@@ -32,6 +35,7 @@ class OnlineResult:
         coverage: coverage@r for r = 1..k over all visited steps, [k]; None where the env has no true rewards.
         reward: mean of ``rewards`` with its 95% interval.
         length: mean of ``lengths`` with its 95% interval.
+        metrics: further metrics that were asked for, by name.
     """
 
     rewards: NDArray[np.float64]
@@ -39,6 +43,7 @@ class OnlineResult:
     coverage: NDArray[np.float64] | None
     reward: Interval
     length: Interval
+    metrics: Mapping[str, Interval] = field(default_factory=dict)
 
     def as_metrics(self, deployment: str) -> dict[str, float]:
         """The numbers under names such as ``reward/top-k``, ``reward_low/top-k`` and ``coverage@1/top-k``."""
@@ -50,6 +55,8 @@ class OnlineResult:
         }
         if self.coverage is not None:
             metrics |= {f"coverage@{r}": float(share) for r, share in enumerate(self.coverage, start=1)}
+        for name, interval in self.metrics.items():
+            metrics |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
         return {f"{name}/{deployment}": value for name, value in metrics.items()}
 
 
@@ -63,12 +70,13 @@ def evaluate_online(
     num_envs: int = DEFAULT_NUM_ENVS,
     max_session_steps: int | None = None,
     env_kwargs: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Metric] | None = None,
 ) -> OnlineResult:
     """Deploy a policy in the true environment.
 
     Every session counts, those without any reward too (the authors leave them out). Each of the B slots plays a
     number of sessions that is fixed beforehand, so that slots with short sessions do not fill up the sample. The
-    policy's state is carried from step to step and started afresh with each session.
+    policy's state is carried from step to step and starts over with each session.
 
     Args:
         policy: chooses the slates; an agent of ours, or of SB3, is seeded by ``set_random_seed`` first. One with an
@@ -81,6 +89,7 @@ def evaluate_online(
         num_envs: slots of an env made from its id; no more than there are sessions.
         max_session_steps: length at which sessions of an env made from its id are cut; None never cuts.
         env_kwargs: arguments of an env made from its id.
+        metrics: further metrics of the slates shown, by name, such as ``{"ndcg@10": ndcg(10)}``.
 
     Raises:
         ValueError: ``num_sessions`` below 1, another autoreset mode, an option of a made env with a given env, or a
@@ -94,71 +103,22 @@ def evaluate_online(
             options["max_episode_steps"] = max_session_steps
         made: VectorEnv[Any, Any, Any] = gym.make_vec(env, num_envs=min(num_envs, num_sessions), **options)
         try:
-            return evaluate_online(policy, made, num_sessions, deterministic=deterministic, seed=seed)
+            return evaluate_online(policy, made, num_sessions, deterministic=deterministic, seed=seed, metrics=metrics)
         finally:
             made.close()
     if env_kwargs is not None or max_session_steps is not None:
         raise ValueError("env_kwargs and max_session_steps are for an env made from its id, not for a given one")
-    if env.metadata.get("autoreset_mode") != AutoresetMode.NEXT_STEP:
-        raise ValueError(f"the vector env must reset on the next step, got {env.metadata.get('autoreset_mode')}")
-    users_seed, slates_seed = (int(word) for word in np.random.SeedSequence(seed).generate_state(2))
-    if hasattr(policy, "set_random_seed"):
-        policy.set_random_seed(slates_seed)
-    return _play(policy, env, num_sessions, deterministic, users_seed)
-
-
-def _play(
-    policy: SlatePredictor, env: VectorEnv[Any, Any, Any], num_sessions: int, deterministic: bool, seed: int
-) -> OnlineResult:
-    slots = env.num_envs
-    # Sessions that each slot has still to play, the current one included.
-    remaining = (num_sessions + np.arange(slots)) // slots
-    reward, length = np.zeros(slots), np.zeros(slots, dtype=np.int64)
-    rewards: list[NDArray[np.float64]] = []
-    lengths: list[NDArray[np.int64]] = []
-    shown: list[NDArray[Any]] = []
-    states: list[NDArray[Any]] = []
-
+    played = play(policy, env, num_sessions, seed, deterministic=deterministic)
     mdp = getattr(env.unwrapped, "mdp", None)
-    observes_states = getattr(policy, "observes", "click") == "state"
-    observation, info = env.reset(seed=seed)
-    policy_state = None
-    episode_start = np.ones(slots, dtype=bool)
-    ended = np.zeros(slots, dtype=bool)
-    while remaining.any():
-        seen = _true_states(info) if observes_states else observation
-        action, policy_state = policy.predict(seen, policy_state, episode_start, deterministic)
-        before = info
-        observation, step_reward, terminated, truncated, info = env.step(action)
-        # A slot whose session had ended was reset by this step: its action was ignored.
-        episode_start = ended
-        counted = ~ended & (remaining > 0)
-        ended = terminated | truncated
-        reward[counted] += step_reward[counted]
-        length[counted] += 1
-        if mdp is not None:
-            states.append(before["state"][counted])
-            shown.append(info["slate"][counted])
-        finished = counted & ended
-        rewards.append(reward[finished])
-        lengths.append(length[finished])
-        reward[finished], length[finished] = 0.0, 0
-        remaining[finished] -= 1
-    all_rewards, all_lengths = np.concatenate(rewards), np.concatenate(lengths)
     coverage = None
-    if mdp is not None:
-        coverage = coverage_at_r(np.concatenate(shown), np.concatenate(states), mdp.rewards)
+    if mdp is not None and played.states is not None:
+        coverage = coverage_at_r(played.infos["slate"], played.states, mdp.rewards)
+    rewards = played.session_rewards
     return OnlineResult(
-        rewards=all_rewards,
-        lengths=all_lengths,
+        rewards=rewards,
+        lengths=played.lengths,
         coverage=coverage,
-        reward=mean_interval(all_rewards),
-        length=mean_interval(all_lengths),
+        reward=mean_interval(rewards),
+        length=mean_interval(played.lengths),
+        metrics=measure(metrics, RankedLists.as_shown(played.sessions({}))) if metrics else {},
     )
-
-
-def _true_states(info: Mapping[str, Any]) -> NDArray[np.int64]:
-    if "state" not in info:
-        raise ValueError(f"the policy observes true states, but the env's info holds only {sorted(info)}")
-    states: NDArray[np.int64] = info["state"]
-    return states

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from irecgan_gym.evaluation.metrics import (
     Interval,
-    click_ranks,
+    Metric,
+    RankedLists,
     counted_lists,
     mean_reciprocal_rank,
+    measure,
     precision_at_k,
 )
 from irecgan_gym.sessions import Sessions
@@ -23,7 +25,7 @@ class SlateScorer(Protocol):
     """Anything that scores the items of logged slates."""
 
     def slate_scores(self, sessions: Sessions) -> NDArray[np.float32]:
-        """See :meth:`irecgan_gym.agents.base.Agent.slate_scores`."""
+        """Return a score for each item of every logged slate, given the clicks before it; [L], higher is better."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,13 @@ class RerankResult:
         precision: p@k (see :func:`irecgan_gym.evaluation.metrics.precision_at_k`) by k, with its 95% interval.
         reciprocal_rank: mean reciprocal rank of the click, with its 95% interval.
         num_lists: how many lists counted.
+        metrics: further metrics that were asked for, by name.
     """
 
     precision: Mapping[int, Interval]
     reciprocal_rank: Interval
     num_lists: int
+    metrics: Mapping[str, Interval] = field(default_factory=dict)
 
     def as_metrics(self, deployment: str) -> dict[str, float]:
         """The numbers under names such as ``p@1/top-k``, ``p@1_low/top-k`` and ``mrr/top-k``; shares, not percent."""
@@ -46,6 +50,7 @@ class RerankResult:
         for name, interval in (
             *((f"p@{k}", share) for k, share in self.precision.items()),
             ("mrr", self.reciprocal_rank),
+            *self.metrics.items(),
         ):
             metrics |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
         return {f"{name}/{deployment}": value for name, value in metrics.items()}
@@ -59,6 +64,7 @@ def evaluate_reranking(
     seed: int,
     at: Sequence[int] = (1, 10),
     min_list_length: int = 11,
+    metrics: Mapping[str, Metric] | None = None,
 ) -> RerankResult:
     """Re-rank the logged list of every step and look for the item that was clicked (§7.2).
 
@@ -73,6 +79,7 @@ def evaluate_reranking(
         seed: of the order of items with equal scores and of the noise.
         at: numbers of places k for p@k.
         min_list_length: shorter lists do not count; the authors count lists longer than 10, and so does the default.
+        metrics: further metrics by name, such as ``{"ndcg@10": ndcg(10)}``.
 
     Raises:
         ValueError: no list counts, or scores that are NaN.
@@ -81,9 +88,11 @@ def evaluate_reranking(
     scores = np.asarray(scorer.slate_scores(sessions), dtype=np.float64)
     if not deterministic:
         scores = scores + rng.gumbel(size=scores.shape)
-    ranks = click_ranks(sessions, scores, rng)
+    lists = RankedLists.reranked(sessions, scores, rng, min_list_length=min_list_length)
+    ranks = lists.click_ranks
     return RerankResult(
         precision={k: precision_at_k(sessions, ranks, k, min_list_length=min_list_length) for k in at},
         reciprocal_rank=mean_reciprocal_rank(sessions, ranks, min_list_length=min_list_length),
         num_lists=int(counted_lists(sessions, ranks, min_list_length).sum()),
+        metrics=measure(metrics or {}, lists),
     )

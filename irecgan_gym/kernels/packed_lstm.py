@@ -14,7 +14,7 @@ def packed_lstm(network: nn.LSTM, inputs: Tensor, batch_sizes: Tensor) -> Tensor
     """Outputs of an LSTM for whole sessions, with zero initial states.
 
     PyTorch's own LSTM leaves its backward pass over packed sequences to autograd, which takes the gradient of every
-    weight matrix anew at each step. Here a step of the backward pass is one matrix product and a few element-wise
+    weight matrix again at each step. Here a step of the backward pass is one matrix product and a few element-wise
     operations; the weights' gradients are one product over all steps at the end.
 
     Args:

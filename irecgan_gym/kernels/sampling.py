@@ -15,9 +15,10 @@ _CACHED_WEIGHTS = 2**19
 def sample_without_replacement(logits: Tensor, k: int, generator: torch.Generator, *, draws: int = 1) -> Tensor:
     """Draw k different categories, in the order drawn: one from the softmax, the next from what is left, and so on.
 
-    This is the law of the Gumbel top-k trick, which needs noise for every category. Here categories are drawn with
-    replacement by inversion of the cumulative weights, and the first k different ones are kept: an item that was drawn
-    before says nothing about the next. Where a few items hold most of the weight, the draws go on without those taken.
+    This is the distribution of the Gumbel top-k trick, which needs noise for every category. Here categories are drawn
+    with replacement by inversion of the cumulative weights, and the first k different ones are kept: an item that was
+    drawn before says nothing about the next. Where a few items hold most of the weight, the draws go on without those
+    taken.
 
     Args:
         logits: unnormalised log-probabilities; -inf for what must not be drawn; [B, n]. Weights are taken in float32

@@ -25,7 +25,7 @@ Flags = NDArray[np.bool_]
 _BLOCK = 8
 # Catalogues of so many items fit into the bits of a number, which finds repeats soonest.
 _BITS = 64
-# Uniform numbers that a user takes at each step: DRAWS_PER_STEP of the law.
+# Uniform numbers that a user takes at each step: DRAWS_PER_STEP of the dynamics.
 _DRAWS = np.uint64(2)
 
 

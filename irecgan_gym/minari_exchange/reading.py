@@ -23,11 +23,13 @@ def load_minari() -> Any:
     """The module ``minari``.
 
     Raises:
-        ImportError: Minari, or the library of its HDF5 files, is not installed.
+        ImportError: Minari, or a library that its HDF5 files need (h5py, pillow), is not installed.
     """
     try:
-        import h5py  # noqa: F401 (Minari itself imports it late, when a folder has been made already)
+        # Minari itself imports these two late, when a folder has been made already.
+        import h5py  # noqa: F401
         import minari
+        import PIL.Image  # noqa: F401
     except ImportError as error:
         raise ImportError(f'{error}; Minari datasets need: pip install "irecgan-gym[minari]"') from error
     return minari
@@ -58,7 +60,7 @@ def read_minari(dataset: Any) -> Sessions:
     if isinstance(dataset, str):
         dataset = minari.load_dataset(dataset)
     header = _header(dataset)
-    log = _Log(dataset)
+    log = _EpisodeLog(dataset)
     space = dataset.action_space
     if not isinstance(space, MultiDiscrete) or space.nvec.ndim != 1 or len(np.unique(space.nvec)) != 1:
         raise SessionsError(f"{dataset.id}: actions must be slates, MultiDiscrete([n] * k), got {space}")
@@ -92,7 +94,7 @@ def read_minari(dataset: Any) -> Sessions:
         raise SessionsError(f"{dataset.id}: {error}{hint}") from error
 
 
-class _Log:
+class _EpisodeLog:
     """The episodes of a dataset, one behind the other.
 
     Attributes:

@@ -6,6 +6,7 @@ import copy
 import shutil
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -73,32 +74,48 @@ def write_minari(
         "has_users": sessions.users is not None,
     }
     policy = sessions.provenance.get("logging_policy")
-    dataset = minari.create_dataset_from_buffers(
-        dataset_id,
-        [],
-        env=_logged_env(sessions.provenance),
-        observation_space=Discrete(sessions.num_items + 1),
-        # Where some slates are short, empty slots hold one id more.
-        action_space=MultiDiscrete([sessions.num_items + _is_ragged(sessions)] * sessions.slate_size),
-        algorithm_name=policy if isinstance(policy, str) else None,
-        author=author,
-        author_email=author_email,
-        code_permalink=code_permalink,
-        description=description
-        or f"{len(sessions)} sessions of slates from a catalogue of {sessions.num_items} items, "
-        f"written by irecgan-gym {__version__}.",
-    )
-    storage = dataset.storage
+    folder = _new_folder(dataset_id)
     try:
+        dataset = minari.create_dataset_from_buffers(
+            dataset_id,
+            [],
+            env=_logged_env(sessions.provenance),
+            observation_space=Discrete(sessions.num_items + 1),
+            # Where some slates are short, empty slots hold one id more.
+            action_space=MultiDiscrete([sessions.num_items + _is_ragged(sessions)] * sessions.slate_size),
+            algorithm_name=policy if isinstance(policy, str) else None,
+            author=author,
+            author_email=author_email,
+            code_permalink=code_permalink,
+            description=description
+            or f"{len(sessions)} sessions of slates from a catalogue of {sessions.num_items} items, "
+            f"written by irecgan-gym {__version__}.",
+        )
+        storage = dataset.storage
         # The header comes first: a dataset with fewer episodes than it promises was never finished.
         storage.update_metadata({HEADER: header})
         storage.update_episodes(_episodes(sessions))
         if sessions.users is not None:
             storage.update_episode_metadata({USER: user} for user in sessions.users)
     except BaseException:
-        shutil.rmtree(storage.data_path.parent)
+        # What is left of a failure would be in the way of the next try.
+        shutil.rmtree(folder, ignore_errors=True)
         raise
     return minari.load_dataset(dataset_id)
+
+
+def _new_folder(dataset_id: str) -> Path:
+    """Where Minari will put the dataset.
+
+    Raises:
+        ValueError: there is a dataset of this name.
+    """
+    from minari.storage.datasets_root_dir import get_dataset_path
+
+    folder = Path(get_dataset_path(dataset_id))
+    if folder.exists():
+        raise ValueError(f"a dataset {dataset_id} already exists: {folder}")
+    return folder
 
 
 def _check_id(dataset_id: str) -> None:

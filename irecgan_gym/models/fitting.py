@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -20,15 +21,15 @@ from irecgan_gym.sessions.leaving import with_leaving_step
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How a model is trained on logged sessions.
+    """Settings of the training of one network on logged sessions.
 
     Attributes:
-        learning_rate: of Adam.
+        learning_rate: step size of AdamW.
         batch_size: sessions a batch.
-        max_epochs: passes over the training sessions at most.
+        max_epochs: most passes over the training sessions.
         patience: epochs without a better validation loss after which training stops; None never stops early.
-        max_grad_norm: gradients are scaled down to this norm.
-        weight_decay: of AdamW (decoupled).
+        max_grad_norm: L2 norm to which longer gradients are scaled down.
+        weight_decay: decoupled weight decay of AdamW.
         lambda_p: weight of the reward term against the click term in Eq 3.
         precision: of matrix products. ``"bfloat16"`` pays where the processor multiplies it faster than float32 (GPUs,
             CPUs with AMX); parameters, recurrent cells, softmaxes and losses stay float32.
@@ -51,16 +52,26 @@ class FitConfig:
 
 
 class EarlyStopping:
-    """Remembers a module's parameters at their best validation loss."""
+    """The parameters of a module at their best validation loss, and whether waiting for a better one is over.
 
-    def __init__(self, module: nn.Module) -> None:
+    Args:
+        module: its parameters are remembered.
+        patience: validation losses in a row without a better one after which training should stop; None never stops.
+
+    Attributes:
+        loss: the best so far.
+        epochs_since: validation losses since the best.
+    """
+
+    def __init__(self, module: nn.Module, patience: int | None = None) -> None:
         self._module = module
+        self._patience = patience
         self._state: dict[str, Tensor] = {}
         self.loss = float("inf")
         self.epochs_since = 0
 
     def update(self, loss: float) -> bool:
-        """Take note of a validation loss; whether it is the best so far."""
+        """Take note of a validation loss, and return whether it is the best so far."""
         better = loss < self.loss
         if better:
             self.loss, self.epochs_since = loss, 0
@@ -69,8 +80,19 @@ class EarlyStopping:
             self.epochs_since += 1
         return better
 
+    @property
+    def should_stop(self) -> bool:
+        """Whether as many losses as the patience allows have not been better."""
+        return self._patience is not None and 0 < self.epochs_since >= self._patience
+
     def restore(self) -> None:
-        """Put the best parameters back."""
+        """Put the best parameters back.
+
+        Raises:
+            RuntimeError: no validation loss was a number.
+        """
+        if not self._state:
+            raise RuntimeError("training diverged: none of its validation losses was a finite number")
         self._module.load_state_dict(self._state)
 
 
@@ -101,7 +123,7 @@ class ClippedAdamW:
 
 
 def user_sessions(sessions: Sessions, config: UserModelConfig) -> Sessions:
-    """Sessions as the user model sees them: with the leaving step where users leave, checked against the model.
+    """Return sessions as the user model sees them: with the leaving step where users leave, checked against the model.
 
     Raises:
         ValueError: rewards other than 0 and 1, another catalogue, or a user who left in a model without leaving.
@@ -123,13 +145,13 @@ def user_sessions(sessions: Sessions, config: UserModelConfig) -> Sessions:
 def user_model_loss(
     likelihood: LogLikelihood, lambda_p: float, mean_steps: float, weights: Tensor | None = None
 ) -> Tensor:
-    """Negative of Eq 3, or with ``weights`` q_D(tau_0:t) a loss whose gradient is minus Eq 7.
+    """Return the negative of Eq 3, or with ``weights`` q_D(tau_0:t) a loss whose gradient is minus Eq 7.
 
     Args:
         likelihood: of every step, [M].
         lambda_p: weight of the reward term.
-        mean_steps: what the sum over steps is divided by (see :meth:`SessionTensors.mean_steps`).
-        weights: of every step, [M]; 1 when left out.
+        mean_steps: divisor of the sum over steps (see :meth:`SessionTensors.mean_steps`).
+        weights: weight of every step, [M]; 1 when left out.
     """
     terms = likelihood.click + lambda_p * likelihood.reward
     return -(terms if weights is None else weights * terms).sum() / mean_steps
@@ -137,7 +159,7 @@ def user_model_loss(
 
 @torch.no_grad()
 def mean_log_likelihood(model: UserModel, batches: Iterable[StepBatch]) -> tuple[float, float]:
-    """Click and reward log-likelihood per step, in nats."""
+    """Return the mean log-likelihood a step of clicks and of rewards, in nats."""
     click = reward = steps = 0.0
     for batch in batches:
         likelihood = model.log_likelihood(batch)
@@ -155,7 +177,16 @@ def user_model_epoch(
     generator: np.random.Generator,
     weights: NDArray[np.float32] | None = None,
 ) -> float:
-    """One pass over the data by Eq 3, or by Eq 7 with ``weights`` q_D [T]; the mean loss a step."""
+    """Train a user model in one pass over the data and return the mean loss a step.
+
+    Args:
+        model: trained in place.
+        data: real sessions, and generated ones for Eq 7.
+        optimizer: updates the model.
+        config: batch size, weight of the rewards and precision.
+        generator: of the order of batches.
+        weights: q_D of Eq 7 for every step of the data, float32 [T]; None for Eq 3.
+    """
     mean_steps = data.mean_steps(config.batch_size)
     weight_column = None if weights is None else torch.from_numpy(weights).to(model.device)
     # Added up on the device: a number would have to be waited for after every batch.
@@ -169,38 +200,86 @@ def user_model_epoch(
     return float(total) / data.sessions.num_steps
 
 
+def split_validation(
+    sessions: Sessions, validation: Sessions | None, fraction: float, seed: int
+) -> tuple[Sessions, Sessions]:
+    """Return the sessions to learn from and those held out: a given validation set, or a part of the sessions.
+
+    Args:
+        sessions: logged sessions.
+        validation: held-out sessions, or None to hold out a part of ``sessions``.
+        fraction: share of the sessions that is held out then.
+        seed: of the choice of held-out sessions.
+
+    Raises:
+        ValueError: too few sessions for both parts to hold one.
+    """
+    if validation is None:
+        sessions, validation = sessions.split((1 - fraction, fraction), seed=seed)
+    for name, part in (("training", sessions), ("validation", validation)):
+        if len(part) == 0:
+            raise ValueError(f"no {name} sessions: give more sessions, or a validation set of your own")
+    return sessions, validation
+
+
+def ending_of(sessions: Sessions) -> Literal["reward", "leave"]:
+    """Return how sessions end, by what they show.
+
+    ``"reward"`` where every step but the last has a reward, the last of a finished session has none, and nobody leaves
+    without a click, as in ``RecSim-v0``; ``"leave"`` for everything else, as in click logs.
+    """
+    last = np.zeros(sessions.num_steps, dtype=bool)
+    last[sessions.offsets[1:][~sessions.truncated] - 1] = True
+    by_reward = (sessions.rewards == np.where(last, 0, 1)).all() and (sessions.clicks < sessions.num_items).all()
+    return "reward" if by_reward else "leave"
+
+
 def fit_user_model(
     training: Sessions,
-    validation: Sessions,
-    model: UserModel,
-    config: FitConfig,
+    validation: Sessions | None = None,
+    model: UserModel | UserModelConfig | None = None,
+    fit: FitConfig | None = None,
     *,
-    seed: int,
+    seed: int = 0,
+    device: str = "auto",
+    validation_fraction: float = 0.1,
     recorder: Recorder = silent,
 ) -> UserModel:
-    """Train a user model by Eq 3 and leave it at its best validation likelihood.
+    """Fit a user model to logged sessions by Eq 3 and leave it at its best validation likelihood.
 
     Args:
         training: sessions to learn from.
-        validation: held-out sessions that choose the epoch.
-        model: trained in place.
-        config: how.
-        seed: of the order of batches.
+        validation: held-out sessions that choose the epoch; a part of ``training`` when None.
+        model: a model, which is trained in place; the settings of a new one; or None for a new one of the default
+            shape whose sessions end as those of the log do (:func:`ending_of`).
+        fit: how the model is trained; the defaults of :class:`FitConfig` when None.
+        seed: of the parameters of a new model, the choice of held-out sessions and the order of batches.
+        device: where a new model goes, ``"auto"``, ``"cpu"``, ``"cuda"``...
+        validation_fraction: share of ``training`` that is held out when no validation is given.
         recorder: receives ``user_model/*`` once an epoch.
 
     Returns:
-        The same model.
+        The fitted model, the same object where one was given.
+
+    Raises:
+        ValueError: sessions that the model cannot learn from (see :func:`user_sessions`), or too few to hold some out.
     """
+    fit = FitConfig() if fit is None else fit
+    if model is None:
+        model = UserModelConfig(training.num_items, training.slate_size, ending_of(training))
+    if isinstance(model, UserModelConfig):
+        model = UserModel.create(model, seed=seed, device=device)
+    training, validation = split_validation(training, validation, validation_fraction, seed)
     data, held_out = (
         SessionTensors(user_sessions(part, model.config), leave_option=model.leave_option, device=model.device)
         for part in (training, validation)
     )
     generator = np.random.default_rng(seed)
-    optimizer, best = ClippedAdamW(model, config), EarlyStopping(model)
-    for epoch in range(config.max_epochs):
-        train_loss = user_model_epoch(model, data, optimizer, config, generator)
-        click, reward = mean_log_likelihood(model, held_out.all(config.batch_size * 4))
-        better = best.update(-(click + config.lambda_p * reward))
+    optimizer, best = ClippedAdamW(model, fit), EarlyStopping(model, fit.patience)
+    for epoch in range(fit.max_epochs):
+        train_loss = user_model_epoch(model, data, optimizer, fit, generator)
+        click, reward = mean_log_likelihood(model, held_out.all(fit.batch_size * 4))
+        best.update(-(click + fit.lambda_p * reward))
         recorder.record(
             {
                 "user_model/train_loss": train_loss,
@@ -209,7 +288,7 @@ def fit_user_model(
             },
             epoch,
         )
-        if not better and config.patience is not None and best.epochs_since >= config.patience:
+        if best.should_stop:
             break
     best.restore()
     return model

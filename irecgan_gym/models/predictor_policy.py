@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from irecgan_gym.collection import SlatePredictor
+from irecgan_gym.models.slate_policy import CataloguePolicy
 from irecgan_gym.slates import check_slates, distinct_slates
 
 
@@ -127,7 +128,7 @@ class PredictorPolicy:
     def _predict(self, state: Tensor, deterministic: bool) -> tuple[NDArray[Any], Any]:
         columns = state.cpu().numpy()
         begins = columns[:, 0] > 0
-        # Where every session begins, there is no state yet; where some do, the predictor starts those afresh itself.
+        # Where every session begins, there is no state yet; where some do, the predictor starts those over itself.
         recurrent = None if begins.all() else self._known_layout.restore(columns[:, _OWN_COLUMNS:])
         return self.predictor.predict(columns[:, 1].astype(np.int64), recurrent, begins, deterministic)
 
@@ -142,6 +143,55 @@ class PredictorPolicy:
 
 _OWN_COLUMNS = 2
 """Columns of a state before the predictor's own: whether the session begins, and the last click."""
+
+
+class PolicyPredictor:
+    """A policy over the catalogue as a :class:`~irecgan_gym.collection.SlatePredictor` for many sessions at once.
+
+    Its recurrent states stay on the policy's device, the first slates of all sessions are drawn from one state, and
+    sessions that end leave the batch.
+
+    Args:
+        policy: chooses the slates (Eq 4).
+        seed: of the slates, until :meth:`set_random_seed` gives another.
+    """
+
+    def __init__(self, policy: CataloguePolicy, *, seed: int = 0) -> None:
+        self.policy = policy
+        self._device = policy.encoder.embedding.weight.device
+        self._generator = torch.Generator(self._device).manual_seed(seed)
+
+    def set_random_seed(self, seed: int) -> None:
+        """Start the random numbers of the slates over."""
+        self._generator.manual_seed(seed)
+
+    @torch.no_grad()
+    def predict(
+        self,
+        observation: NDArray[np.int64],
+        state: Tensor | None = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = False,
+    ) -> tuple[NDArray[np.int64], Tensor]:
+        """See :class:`~irecgan_gym.collection.SlatePredictor`; the state is a tensor [B, S]."""
+        number = len(observation)
+        if state is None:
+            state = self.policy.start(number)
+            # All sessions begin in the same state.
+            if deterministic:
+                slates = self.policy.top(state[:1]).expand(number, -1)
+            else:
+                slates = self.policy.sample(state[:1], self._generator, draws=number)
+            return slates.cpu().numpy(), state
+        state = self.policy.observe(torch.from_numpy(observation).to(self._device), state)
+        if episode_start is not None and episode_start.any():
+            state[torch.from_numpy(episode_start).to(self._device)] = self.policy.start(int(episode_start.sum()))
+        slates = self.policy.top(state) if deterministic else self.policy.sample(state, self._generator)
+        return slates.cpu().numpy(), state
+
+    def select(self, state: Tensor, rows: NDArray[np.int64]) -> Tensor:
+        """States of some sessions, [B', S]."""
+        return state[torch.from_numpy(rows).to(self._device)]
 
 
 @dataclass(frozen=True)

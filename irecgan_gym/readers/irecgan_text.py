@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from irecgan_gym.readers.assembly import Numbering, StepColumns, assemble, keep_lengths
-from irecgan_gym.readers.lines import Row, read_rows, whole_number
+from irecgan_gym.readers.lines import TextRow, read_rows, whole_number
 from irecgan_gym.readers.report import OnError, ReadReport, ReadResult
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.storage.files import write_atomically
@@ -102,7 +102,7 @@ class _Step(NamedTuple):
     purchase: float
 
 
-def _parse(row: Row, num_items: int | None, report: ReadReport) -> _Step | None:
+def _parse(row: TextRow, num_items: int | None, report: ReadReport) -> _Step | None:
     """The cells of a row, or None where they are malformed."""
     if len(row.cells) != 5:
         report.malformed(row.place, "wrong number of cells", f"got {len(row.cells)}, expected 5 separated by ';'")

@@ -15,7 +15,7 @@ from irecgan_gym.readers.report import Place, ReaderError, ReadReport
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
-class Row(NamedTuple):
+class TextRow(NamedTuple):
     """One row of a separated file.
 
     Attributes:
@@ -34,7 +34,7 @@ def whole_number(text: str) -> int | None:
 
 def read_rows(
     path: Path, delimiter: str, report: ReadReport, *, header: bool = False, quotes: bool = True
-) -> Iterator[Row]:
+) -> Iterator[TextRow]:
     """All rows of a separated file, blank lines left out.
 
     Lines that are not UTF-8, rows whose quotes do not close, and the unfinished end of a truncated gzip file are
@@ -73,12 +73,12 @@ def read_rows(
                 continue
             report.rows_read += not lines.in_header
             lines.in_header = empty = False
-            yield Row(lines.place, cells)
+            yield TextRow(lines.place, cells)
     if empty and report.rows_read == rows_before:
         raise ReaderError(f"{path.name} is empty")
 
 
-def read_table(path: Path, delimiter: str, columns: tuple[str, ...], report: ReadReport) -> Iterator[Row]:
+def read_table(path: Path, delimiter: str, columns: tuple[str, ...], report: ReadReport) -> Iterator[TextRow]:
     """Rows of a CSV file with a header, cut down to some columns.
 
     Rows with another number of cells than the header are malformed.
@@ -87,7 +87,7 @@ def read_table(path: Path, delimiter: str, columns: tuple[str, ...], report: Rea
         path: the file.
         delimiter: between cells.
         columns: names, in the order in which the cells of each row are given.
-        report: counts every row.
+        report: counts every row, and takes note of the columns that are not wanted.
 
     Raises:
         ReaderError: as :func:`read_rows`, or a column is missing or there twice.
@@ -99,12 +99,13 @@ def read_table(path: Path, delimiter: str, columns: tuple[str, ...], report: Rea
         if names.count(name) != 1:
             state = "missing" if name not in names else "there more than once"
             raise ReaderError(f"{header.place}: column {name!r} is {state}, the header has {names}")
+    report.columns_not_used = tuple(name for name in names if name not in columns)
     places = [names.index(name) for name in columns]
     for row in rows:
         if len(row.cells) != len(names):
             report.malformed(row.place, "wrong number of cells", f"got {len(row.cells)}, the header has {len(names)}")
             continue
-        yield Row(row.place, [row.cells[place] for place in places])
+        yield TextRow(row.place, [row.cells[place] for place in places])
 
 
 def _open(path: Path) -> gzip.GzipFile | IO[bytes]:

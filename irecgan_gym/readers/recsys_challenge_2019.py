@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irecgan_gym.readers.assembly import Numbering, StepColumns, assemble, keep_lengths
-from irecgan_gym.readers.lines import Row, read_table, whole_number
+from irecgan_gym.readers.lines import TextRow, read_table, whole_number
 from irecgan_gym.readers.report import OnError, Place, ReadReport, ReadResult
 from irecgan_gym.sessions.checks import check_offsets
 from irecgan_gym.sessions.ragged import gather
@@ -72,7 +72,7 @@ def read_recsys_challenge_2019(
     if reward not in ("last", "every"):
         raise ValueError(f"reward must be 'last' or 'every', got {reward!r}")
     report = ReadReport(on_error)
-    log = _Log(Path(path).name, report)
+    log = _ClickOutLog(Path(path).name, report)
     for row in read_table(Path(path), ",", _COLUMNS, report):
         log.add(row)
     order = log.steps.in_order()
@@ -95,7 +95,7 @@ def read_recsys_challenge_2019(
     return ReadResult(result.with_rewards(rewards), report)
 
 
-class _Log:
+class _ClickOutLog:
     """The rows so far."""
 
     def __init__(self, file: str, report: ReadReport) -> None:
@@ -109,7 +109,7 @@ class _Log:
         self._last: list[_Last] = []
         self._user_numbers = Numbering()
 
-    def add(self, row: Row) -> None:
+    def add(self, row: TextRow) -> None:
         """Take in one row."""
         user, session_id, timestamp, step, action, reference, impressions = row.cells
         now = self._now(row, timestamp, step)
@@ -130,7 +130,7 @@ class _Log:
         else:
             self._open_events.setdefault(session, []).append((self.items(reference), row.place.number))
 
-    def _now(self, row: Row, timestamp: str, step: str) -> _Last | None:
+    def _now(self, row: TextRow, timestamp: str, step: str) -> _Last | None:
         numbers = whole_number(timestamp), whole_number(step)
         if numbers[0] is None or numbers[1] is None:
             self._report.malformed(
@@ -139,7 +139,7 @@ class _Log:
             return None
         return _Last(numbers[0], numbers[1])
 
-    def _session(self, row: Row, session_id: str, user: str, now: _Last) -> int | None:
+    def _session(self, row: TextRow, session_id: str, user: str, now: _Last) -> int | None:
         """Number of the row's session, or None where the row does not fit into it."""
         known = len(self.sessions)
         session = self.sessions(session_id)
@@ -164,7 +164,7 @@ class _Log:
             return session
         return None
 
-    def _click(self, row: Row, session: int, reference: str, impressions: str) -> None:
+    def _click(self, row: TextRow, session: int, reference: str, impressions: str) -> None:
         shown = impressions.split("|")
         # Until another click-out follows, this is the session's last.
         self.end_skipped.add(session)

@@ -68,6 +68,7 @@ class ReadReport:
         self._malformed: dict[str, _Count] = {}
         self._left_out: dict[str, _Count] = {}
         self.sessions_left_out: dict[str, int] = {}
+        self.columns_not_used: tuple[str, ...] = ()
         self.notes: list[str] = []
 
     def malformed(self, place: Place, reason: str, detail: str) -> None:

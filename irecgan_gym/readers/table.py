@@ -82,16 +82,22 @@ def read_table_log(
     report = ReadReport(on_error)
     names = columns.used()
     if path.suffix == ".parquet":
-        log = _Log(StepColumns(path.name, "row"), sort, report)
+        log = _TableLog(StepColumns(path.name, "row"), sort, report)
         rows = parquet_rows(path, names, report)
     else:
-        log = _Log(StepColumns(path.name), sort, report)
+        log = _TableLog(StepColumns(path.name), sort, report)
         rows = csv_rows(path, names, separator, delimiter, report)
     for place, cells in rows:
         log.add(place, cells)
     order = keep_lengths(log.steps, log.sound_steps(), min_length, max_length, "steps", report)
     report.rows_used = len(order)
     report.check()
+    if report.columns_not_used:
+        report.notes.append(f"columns not used: {', '.join(report.columns_not_used)}")
+    if columns.reward is None:
+        report.notes.append("no reward column was named: all rewards are 0")
+    if columns.user is None:
+        report.notes.append("no user column was named: nothing is known of users")
     sessions = assemble(
         log.steps,
         order,
@@ -104,7 +110,7 @@ def read_table_log(
     return ReadResult(sessions, report)
 
 
-class _Log:
+class _TableLog:
     """The steps so far."""
 
     def __init__(self, steps: StepColumns, sort: bool, report: ReadReport) -> None:

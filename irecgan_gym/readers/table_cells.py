@@ -12,6 +12,7 @@ import numpy as np
 
 from irecgan_gym.readers.lines import read_table
 from irecgan_gym.readers.report import Place, ReaderError, ReadReport
+from irecgan_gym.sessions.parquet import OWN_KEY
 
 Cells = Mapping[str, Any]
 """The cells of a row by what they mean, None where they are empty."""
@@ -72,7 +73,7 @@ def parquet_rows(path: Path, names: Mapping[str, str], report: ReadReport) -> It
 
     Raises:
         FileNotFoundError: there is no such file.
-        ReaderError: not a Parquet file, a damaged one, an empty one, or a column is missing.
+        ReaderError: not a Parquet file, one of ``Sessions.save``, a damaged one, an empty one, or a column is missing.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -83,10 +84,13 @@ def parquet_rows(path: Path, names: Mapping[str, str], report: ReadReport) -> It
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             header = file.schema_arrow.names
+            if OWN_KEY in (file.schema_arrow.metadata or {}):
+                raise ReaderError(f"{path.name} holds sessions that Sessions.save wrote: load it with Sessions.load")
             for name in wanted:
                 if header.count(name) != 1:
                     state = "missing" if name not in header else "there more than once"
                     raise ReaderError(f"{path.name}: column {name!r} is {state}, the file has {header}")
+            report.columns_not_used = tuple(name for name in header if name not in wanted)
             for batch in file.iter_batches(columns=wanted):
                 columns = {name: _plain(batch.column(name)).to_pylist() for name in wanted}
                 for values in zip(*(columns[name] for name in names.values()), strict=True):

@@ -14,7 +14,7 @@ from irecgan_gym.rendering.session_view import SessionView, SlateView
 WIDTH, HEIGHT = 960, 640
 """Of every frame; multiples of 16, as video codecs like them."""
 
-# Colours that people with any kind of colour vision tell apart (Okabe and Ito); success and failure differ in form too.
+# Colors that people with any kind of color vision tell apart (Okabe and Ito); success and failure differ in form too.
 _BLUE, _GREEN, _VERMILION, _ORANGE = "#0072B2", "#009E73", "#D55E00", "#E69F00"
 _INK, _GREY, _LINE, _TRACK, _PAPER = "#222222", "#6B6B6B", "#D5D5D5", "#EEF1F4", "#FFFFFF"
 _CLICKED = "#FDF1D8"
@@ -54,17 +54,17 @@ class _Pen:
         self._draw = draw
 
     def text(
-        self, x: float, y: float, text: str, size: float, colour: str = _INK, anchor: str = "lm", bold: bool = False
+        self, x: float, y: float, text: str, size: float, color: str = _INK, anchor: str = "lm", bold: bool = False
     ) -> None:
         """One line of text; the anchor is Pillow's (``lm``: left, middle)."""
         self._draw.text(
             (x * _SCALE, y * _SCALE),
             text,
-            fill=colour,
+            fill=color,
             font=_font(size * _SCALE),
             anchor=anchor,
             stroke_width=_SCALE // 2 if bold else 0,
-            stroke_fill=colour,
+            stroke_fill=color,
         )
 
     def box(
@@ -155,10 +155,10 @@ def _draw_session(pen: _Pen, view: SessionView) -> None:
     left, right = _SLATE_RIGHT + 36, WIDTH - _MARGIN
     y = _TOP - 10.0
     failed = view.slate is not None and view.slate.reward <= 0
-    colour = _INK if view.slate is None else _VERMILION if failed else _GREEN
+    color = _INK if view.slate is None else _VERMILION if failed else _GREEN
     words, _, over = view.user.partition(", ")
     pen.text(left, y, "user", 15, _GREY)
-    pen.text(left, y + 26, words, 20, colour, bold=True)
+    pen.text(left, y + 26, words, 20, color, bold=True)
     pen.text(left, y + 52, over, 17, _VERMILION)
     pen.text(left, y + 88, "state", 15, _GREY)
     pen.text(left, y + 112, view.state, 17)
@@ -191,11 +191,11 @@ def _draw_chip(pen: _Pen, x: float, y: float, width: float, label: str, reward: 
     height = size + 11
     if reward is None:
         pen.box(x, y, width, height, _TRACK, radius=6)
-        colour, size = _GREY, 12
+        color, size = _GREY, 12
     elif reward > 0:
         pen.box(x, y, width, height, _GREEN, radius=6)
-        colour = _PAPER
+        color = _PAPER
     else:
         pen.box(x, y, width, height, _PAPER, _VERMILION, radius=6)
-        colour = _VERMILION
-    pen.text(x + width / 2, y + height / 2, label, size, colour, "mm")
+        color = _VERMILION
+    pen.text(x + width / 2, y + height / 2, label, size, color, "mm")

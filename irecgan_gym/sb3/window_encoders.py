@@ -13,7 +13,7 @@ from torch import Tensor, nn
 EncoderKind = Literal["gru", "mean", "attention"]
 
 
-class RecurrentEncoder(nn.Module):
+class WindowRecurrentEncoder(nn.Module):
     """The last hidden state of a GRU.
 
     Args:
@@ -78,7 +78,7 @@ def make_encoder(kind: EncoderKind, embedding_size: int, size: int, length: int)
         ValueError: there is no such kind.
     """
     if kind == "gru":
-        return RecurrentEncoder(embedding_size, size)
+        return WindowRecurrentEncoder(embedding_size, size)
     if kind == "mean":
         return MeanEncoder(embedding_size, size)
     if kind == "attention":

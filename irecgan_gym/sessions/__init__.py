@@ -3,5 +3,15 @@
 from irecgan_gym.sessions.checks import SessionsError
 from irecgan_gym.sessions.columns import Session, Sessions, SessionStatistics, concatenate
 from irecgan_gym.sessions.leaving import with_leaving_step
+from irecgan_gym.sessions.transitions import Transitions, flat_transitions
 
-__all__ = ["Session", "SessionStatistics", "Sessions", "SessionsError", "concatenate", "with_leaving_step"]
+__all__ = [
+    "Session",
+    "SessionStatistics",
+    "Sessions",
+    "SessionsError",
+    "Transitions",
+    "concatenate",
+    "flat_transitions",
+    "with_leaving_step",
+]

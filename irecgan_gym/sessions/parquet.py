@@ -17,7 +17,8 @@ from irecgan_gym.sessions.checks import SessionsError
 from irecgan_gym.storage.files import write_atomically
 
 FORMAT_VERSION = 1
-_KEY = b"irecgan_gym"
+OWN_KEY = b"irecgan_gym"
+"""In the metadata of every file that holds sessions."""
 _REQUIRED = ("session", "slate", "click", "reward", "truncated")
 _OPTIONAL = ("propensity", "state", "user", "events")
 _HEADER: dict[str, type | tuple[type, ...]] = {"num_items": int, "item_names": (list, type(None)), "provenance": dict}
@@ -62,7 +63,7 @@ def write_columns(path: Path, columns: Mapping[str, Any]) -> None:
     }
     # Pages have check sums in the Parquet format, its metadata have none.
     header["checksum"] = _checksum(header)
-    table = pa.table(table_columns).replace_schema_metadata({_KEY: json.dumps(header)})
+    table = pa.table(table_columns).replace_schema_metadata({OWN_KEY: json.dumps(header)})
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, write_page_checksum=True)
     write_atomically(path, memoryview(sink.getvalue()))
@@ -112,12 +113,12 @@ def read_columns(path: Path) -> dict[str, Any]:
 
 def _header(path: Path, table: Any) -> dict[str, Any]:
     metadata = table.schema.metadata or {}
-    if _KEY not in metadata:
+    if OWN_KEY not in metadata:
         raise SessionsError(
             f"{path} was not written by Sessions.save: read other tables with irecgan_gym.readers, format 'table'"
         )
     try:
-        header = json.loads(metadata[_KEY])
+        header = json.loads(metadata[OWN_KEY])
     except ValueError as error:
         raise SessionsError(f"{path} has metadata that are not JSON: {error}") from error
     version = header.get("format_version") if isinstance(header, dict) else None

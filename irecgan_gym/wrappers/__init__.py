@@ -6,10 +6,12 @@ adversarial rewards is first used.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from irecgan_gym._lazy import lazily
 
 if TYPE_CHECKING:
+    from irecgan_gym.wrappers.adapted_predictors import SequentialPredictor, TranslatedPredictor, WindowPredictor
     from irecgan_gym.wrappers.adversarial_reward import AdversarialReward, VectorAdversarialReward
     from irecgan_gym.wrappers.adversarial_reward_sessions import SessionAdversarialReward
     from irecgan_gym.wrappers.click_history import ClickHistory, VectorClickHistory
@@ -17,42 +19,36 @@ if TYPE_CHECKING:
     from irecgan_gym.wrappers.sequential_slate import SequentialSlate, VectorSequentialSlate
     from irecgan_gym.wrappers.single_item import SingleItem, VectorSingleItem
     from irecgan_gym.wrappers.slate_scores import SlateScores, VectorSlateScores
+else:
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            "irecgan_gym.wrappers.adapted_predictors": "SequentialPredictor TranslatedPredictor WindowPredictor",
+            "irecgan_gym.wrappers.adversarial_reward": "AdversarialReward VectorAdversarialReward",
+            "irecgan_gym.wrappers.adversarial_reward_sessions": "SessionAdversarialReward",
+            "irecgan_gym.wrappers.click_history": "ClickHistory VectorClickHistory",
+            "irecgan_gym.wrappers.one_hot_history": "OneHotHistory VectorOneHotHistory",
+            "irecgan_gym.wrappers.sequential_slate": "SequentialSlate VectorSequentialSlate",
+            "irecgan_gym.wrappers.single_item": "SingleItem VectorSingleItem",
+            "irecgan_gym.wrappers.slate_scores": "SlateScores VectorSlateScores",
+        },
+    )
 
 __all__ = [
     "AdversarialReward",
     "ClickHistory",
     "OneHotHistory",
+    "SequentialPredictor",
     "SequentialSlate",
     "SessionAdversarialReward",
     "SingleItem",
     "SlateScores",
+    "TranslatedPredictor",
     "VectorAdversarialReward",
     "VectorClickHistory",
     "VectorOneHotHistory",
     "VectorSequentialSlate",
     "VectorSingleItem",
     "VectorSlateScores",
+    "WindowPredictor",
 ]
-
-_MODULES = {
-    "AdversarialReward": "adversarial_reward",
-    "ClickHistory": "click_history",
-    "OneHotHistory": "one_hot_history",
-    "SequentialSlate": "sequential_slate",
-    "SessionAdversarialReward": "adversarial_reward_sessions",
-    "SingleItem": "single_item",
-    "SlateScores": "slate_scores",
-    "VectorAdversarialReward": "adversarial_reward",
-    "VectorClickHistory": "click_history",
-    "VectorOneHotHistory": "one_hot_history",
-    "VectorSequentialSlate": "sequential_slate",
-    "VectorSingleItem": "single_item",
-    "VectorSlateScores": "slate_scores",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import the module of a wrapper when the wrapper is first asked for."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

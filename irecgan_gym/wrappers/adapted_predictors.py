@@ -28,7 +28,7 @@ class Predictor(SlatePredictor, Protocol):
     """
 
     def set_random_seed(self, seed: int) -> None:
-        """Start the drawn actions afresh."""
+        """Seed the actions that are drawn."""
 
 
 class MaskedPredictor(Protocol):
@@ -45,7 +45,7 @@ class MaskedPredictor(Protocol):
         """Actions [B] among those that the masks allow, bool [B, n]."""
 
     def set_random_seed(self, seed: int) -> None:
-        """Start the drawn actions afresh."""
+        """Seed the actions that are drawn."""
 
 
 class WindowPredictor:
@@ -82,7 +82,7 @@ class WindowPredictor:
         return actions, (window[:, 1:], *(inner or ()))
 
     def set_random_seed(self, seed: int) -> None:
-        """Start the drawn slates afresh."""
+        """Seed the slates that are drawn."""
         self.predictor.set_random_seed(seed)
 
 
@@ -107,7 +107,7 @@ class TranslatedPredictor:
         return self._slates(actions), state
 
     def set_random_seed(self, seed: int) -> None:
-        """Start the drawn slates afresh."""
+        """Seed the slates that are drawn."""
         self.predictor.set_random_seed(seed)
 
 
@@ -140,5 +140,5 @@ class SequentialPredictor:
         return slates, None
 
     def set_random_seed(self, seed: int) -> None:
-        """Start the drawn slates afresh."""
+        """Seed the slates that are drawn."""
         self.predictor.set_random_seed(seed)

@@ -87,7 +87,7 @@ class AdversarialReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         self._prefix: Prefixes | None = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Reset the env; a seed also starts the roll-outs' generator afresh."""
+        """Reset the env; a seed also seeds the generator of the roll-outs."""
         observation, info = self.env.reset(seed=seed, options=options)
         if seed is not None or self._prefix is None:
             seed_generator(self._generator, seed)
@@ -181,7 +181,7 @@ class VectorAdversarialReward(VectorWrapper):
         self._done = np.zeros(self.num_envs, dtype=bool)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Reset the envs (those of ``options["reset_mask"]``); a seed also starts the roll-outs' generator afresh."""
+        """Reset the envs (those of ``options["reset_mask"]``); a seed also seeds the generator of the roll-outs."""
         rows = rows_to_reset(options, self.num_envs)
         observations, info = self.env.reset(seed=seed, options=options)
         if seed is not None or self._prefixes is None:

@@ -43,7 +43,7 @@ class SessionAdversarialReward:
         self._rule = RewardRule(mode, lambda_r)
 
     def rescale(self, sessions: Sessions, *, seed: int) -> RescaledRewards:
-        """Rewards as the vector wrapper would have given them (with other roll-outs, of the same law).
+        """Rewards as the vector wrapper would have given them (with other roll-outs, of the same distribution).
 
         Args:
             sessions: with the leaving step where users leave; the last step of each is scored by D itself.

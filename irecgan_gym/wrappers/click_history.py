@@ -77,7 +77,7 @@ class VectorClickHistory(VectorWrapper):
         self._done = np.zeros(self.num_envs, dtype=np.bool_)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Reset the envs (those of ``options["reset_mask"]``); their windows start afresh."""
+        """Reset the envs (those of ``options["reset_mask"]``); their windows start over."""
         rows = rows_to_reset(options, self.num_envs)
         clicks, info = self.env.reset(seed=seed, options=options)
         self._windows[rows] = clicks[rows, None]

@@ -12,10 +12,10 @@ from irecgan_gym.agents import (
     IRecGANConfig,
     LSTMConfig,
     LSTMDConfig,
-    ModelBasedConfig,
+    PGCConfig,
     PGConfig,
     PGISConfig,
-    RoundsConfig,
+    PGUConfig,
     agent_class,
     make_agent,
     preset,
@@ -47,9 +47,9 @@ SMALL = {
     "ac": ACConfig(encoder=SHAPE, fit=FIT),
     "lstm": LSTMConfig(encoder=SHAPE, fit=FIT),
     "lstmd": LSTMDConfig(irecgan=IRECGAN),
-    "pgu": ModelBasedConfig(encoder=SHAPE, fit=FIT, user_model_fit=FIT, rounds=2),
+    "pgu": PGUConfig(encoder=SHAPE, fit=FIT, user_model_fit=FIT, rounds=2),
     "acu": ACUConfig(encoder=SHAPE, fit=FIT, user_model_fit=FIT, rounds=2),
-    "pgc": RoundsConfig(encoder=SHAPE, fit=FIT, rounds=2),
+    "pgc": PGCConfig(encoder=SHAPE, fit=FIT, rounds=2),
 }
 
 

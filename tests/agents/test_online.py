@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from irecgan_gym.agents import PG
-from irecgan_gym.agents.on_policy import OnPolicyUpdates, collect_sessions
+from irecgan_gym.agents.on_policy import OnPolicyUpdates
 from irecgan_gym.agents.online import (
     ONLINE_METHODS,
     OnlineConfig,
@@ -20,6 +20,7 @@ from irecgan_gym.agents.online import (
 from irecgan_gym.agents.policy_gradient import offline_rewards
 from irecgan_gym.agents.references.simple import RandomPolicy
 
+from irecgan_gym.collection import collect
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig
 
@@ -61,7 +62,7 @@ def parameters(learner):
 
 def test_sessions_are_what_was_shown_and_clicked():
     slate = [7, 3, 11, 42, 0, 1, 2, 4, 5, 6]
-    sessions = collect_sessions(FixedSlate(slate), "RecSim-v0", 50, seed=3, env_kwargs={"mdp_seed": 1})
+    sessions = collect(FixedSlate(slate), "RecSim-v0", 50, seed=3, env_kwargs={"mdp_seed": 1})
     assert len(sessions) == 50
     assert (sessions.slate_items.reshape(-1, 10) == slate).all()
     # A reward of 0 ends a session, and nothing else does but the limit of steps.
@@ -76,7 +77,7 @@ def test_sessions_are_what_was_shown_and_clicked():
 def test_rewards_and_clicks_follow_the_true_tables():
     slate = np.arange(10)
     rewards = true_rewards(2)
-    sessions = collect_sessions(FixedSlate(slate), "RecSim-v0", 4000, seed=0, env_kwargs={"mdp_seed": 2})
+    sessions = collect(FixedSlate(slate), "RecSim-v0", 4000, seed=0, env_kwargs={"mdp_seed": 2})
     chance = rewards[sessions.states, sessions.clicks]
     # Bernoulli(r(s, a)), within four standard errors.
     error = np.sqrt((chance * (1 - chance)).sum()) / sessions.num_steps
@@ -89,7 +90,7 @@ def test_rewards_and_clicks_follow_the_true_tables():
 
 def test_each_session_sees_its_own_clicks():
     policy = FixedSlate(np.arange(10))
-    sessions = collect_sessions(policy, "RecSim-v0", 5, seed=1)
+    sessions = collect(policy, "RecSim-v0", 5, seed=1)
     for number, (observation, state) in enumerate(policy.calls):
         for session in np.flatnonzero(sessions.lengths > number):
             step = sessions.offsets[session] + number
@@ -100,7 +101,7 @@ def test_each_session_sees_its_own_clicks():
 
 
 def test_long_sessions_are_cut_and_marked():
-    sessions = collect_sessions(RandomPolicy(50, 10), "RecSim-v0", 200, seed=0, max_session_steps=2)
+    sessions = collect(RandomPolicy(50, 10), "RecSim-v0", 200, seed=0, max_session_steps=2)
     assert sessions.lengths.max() == 2
     cut = sessions.rewards[sessions.offsets[1:] - 1] == 1
     assert cut.any()
@@ -109,7 +110,7 @@ def test_long_sessions_are_cut_and_marked():
 
 def test_the_seed_decides_users_and_slates():
     agent = PG(50, 10, device="cpu")
-    first, again, other = (collect_sessions(agent, "RecSim-v0", 20, seed=seed) for seed in (0, 0, 1))
+    first, again, other = (collect(agent, "RecSim-v0", 20, seed=seed) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first.slate_items, again.slate_items)
     np.testing.assert_array_equal(first.clicks, again.clicks)
     assert first.slate_items.tolist() != other.slate_items.tolist()
@@ -117,12 +118,12 @@ def test_the_seed_decides_users_and_slates():
 
 def test_collecting_refuses_no_sessions():
     with pytest.raises(ValueError, match="num_sessions must be at least 1, got 0"):
-        collect_sessions(RandomPolicy(50, 10), "RecSim-v0", 0, seed=0)
+        collect(RandomPolicy(50, 10), "RecSim-v0", 0, seed=0)
 
 
 def test_an_update_is_one_step_down_the_gradient_of_reinforce():
     agent = PG(50, 10, device="cpu")
-    sessions = collect_sessions(agent, "RecSim-v0", 30, seed=0)
+    sessions = collect(agent, "RecSim-v0", 30, seed=0)
     # Step by step and session by session: log pi(c_t) times the discounted rewards to come.
     log_probability = torch.zeros(())
     rewards = offline_rewards(sessions, 3.0)
@@ -151,7 +152,7 @@ def test_updates_find_the_items_that_users_like():
     updates = OnPolicyUpdates(agent.policy, FitConfig(learning_rate=2e-2), gamma=0.9, lambda_r=3.0)
     earned = []
     for number in range(15):
-        sessions = collect_sessions(agent, "RecSim-v0", 200, seed=number)
+        sessions = collect(agent, "RecSim-v0", 200, seed=number)
         earned.append(sessions.rewards.sum() / len(sessions))
         updates.update(sessions)
     assert np.mean(earned[-3:]) > np.mean(earned[:3]) + 0.5
@@ -162,7 +163,7 @@ def test_a_pool_keeps_held_out_sessions_apart():
     policy = RandomPolicy(50, 10)
     held_out = 0
     for number in range(3):
-        sessions = collect_sessions(policy, "RecSim-v0", 8, seed=number)
+        sessions = collect(policy, "RecSim-v0", 8, seed=number)
         # Marks every session: its number is the reward of its steps.
         marks = np.repeat(np.arange(8) + 10.0 * number, sessions.lengths)
         pool.add(sessions.with_rewards(marks), seed=number)
@@ -176,7 +177,7 @@ def test_a_pool_keeps_held_out_sessions_apart():
 def test_a_pool_needs_two_sessions_a_round():
     pool = SessionPool(0.1)
     with pytest.raises(ValueError, match="at least 2 sessions"):
-        pool.add(collect_sessions(RandomPolicy(50, 10), "RecSim-v0", 1, seed=0), seed=0)
+        pool.add(collect(RandomPolicy(50, 10), "RecSim-v0", 1, seed=0), seed=0)
 
 
 @pytest.mark.parametrize("method", ONLINE_METHODS)

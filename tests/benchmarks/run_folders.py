@@ -2,13 +2,59 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import itertools
 import json
-from dataclasses import asdict
+from dataclasses import asdict, astuple
+from typing import NamedTuple
 
 import numpy as np
 from irecgan_gym.agents import AGENT_NAMES, preset
-from irecgan_gym.benchmarks.measurements import Duration, Job, Measurement, TrainingRecord, write_rows
+from irecgan_gym.benchmarks.engine.job import Job
+from irecgan_gym.benchmarks.engine.tables import DURATIONS, RESULTS, TRAINING, frame
+
+
+class Measurement(NamedTuple):
+    """A row of results.csv."""
+
+    job: Job
+    metric: str
+    value: float
+
+
+class TrainingRecord(NamedTuple):
+    """A row of training.csv."""
+
+    job: Job
+    metric: str
+    value: float
+    step: int
+
+
+class Duration(NamedTuple):
+    """A row of durations.csv."""
+
+    job: Job
+    seconds: float
+
+
+COLUMNS = {Measurement: RESULTS, TrainingRecord: TRAINING, Duration: DURATIONS}
+
+
+def table(rows, kind=Measurement):
+    """Rows as the frame that the tables of a run folder are read into."""
+    return frame([(*astuple(row.job), *row[1:]) for row in rows], COLUMNS[kind])
+
+
+def write_rows(kind, rows):
+    """Rows as CSV text with a header, written without the code under test."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS[kind])
+    writer.writerows((*astuple(row.job), *row[1:]) for row in rows)
+    return text.getvalue()
+
 
 GRID_AGENTS = ("logging-policy", "random", "belief", "irecgan", "lstm", "pg")
 SIZES, POLICIES, SEEDS = (200, 1000, 10000), ("random", "max", "mix"), range(5)

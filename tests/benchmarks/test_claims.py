@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from irecgan_gym.benchmarks.claims import CLAIMS, Claim, Comparison, Verdict, claims_markdown, judge, main
-from irecgan_gym.benchmarks.measurements import Job, Measurement, write_rows
+from irecgan_gym.benchmarks.claims import CLAIMS, Claim, Claims, Comparison, Verdict, claims_markdown, judge
+from irecgan_gym.benchmarks.engine.command import command_line
+from irecgan_gym.benchmarks.engine.job import Job
+
+from tests.benchmarks.run_folders import Measurement, table
 
 BETTER = Comparison(("a", "reward/top-k"), ("b", "reward/top-k"), except_cells=(("random", 200),))
 CLAIM = Claim("a is better", "A is better than b but at random(200).", "simulated_online", (BETTER,))
@@ -20,7 +23,7 @@ def run_of(differences, *, experiment="simulated_online"):
             world = rng.random()
             for agent, reward in (("a", world + difference + 0.01 * rng.random()), ("b", world)):
                 results.append(Measurement(Job(experiment, agent, policy, size, seed), "reward/top-k", reward))
-    return results
+    return table(results)
 
 
 @pytest.mark.parametrize(
@@ -59,13 +62,13 @@ def test_every_claim_of_the_paper_can_be_judged():
             for seed in range(5)
             for (agent, metric), value in values.items()
         ]
-        assert judge(claim, results).verdict == Verdict.HOLDS, claim.name
+        assert judge(claim, table(results)).verdict == Verdict.HOLDS, claim.name
 
 
 def test_the_command_writes_all_numbers(tmp_path, capsys):
-    (tmp_path / "results.csv").write_text(write_rows(Measurement, run_of({("max", 200): 1.0})))
+    run_of({("max", 200): 1.0}).to_csv(tmp_path / "results.csv", index=False)
     out = tmp_path / "claims.md"
-    assert main([str(tmp_path), "--markdown", str(out)]) == 0
+    assert command_line(Claims, [str(tmp_path), "--markdown", str(out)]) == 0
     assert "IRecGAN earns most" in out.read_text()
     assert "not measured" in capsys.readouterr().out
     judgement = judge(CLAIM, run_of({("max", 200): 1.0}))
@@ -73,5 +76,29 @@ def test_the_command_writes_all_numbers(tmp_path, capsys):
 
 
 def test_a_folder_without_results_is_refused(tmp_path, capsys):
-    assert main([str(tmp_path)]) == 1
+    assert command_line(Claims, [str(tmp_path)]) == 2
     assert "is no run folder" in capsys.readouterr().err.replace("\n", "")
+    assert command_line(Claims, []) == 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "missing"),
+    [
+        ([], "no run of simulated_online"),
+        ([("a", "max", 200, seed) for seed in range(5)], "no results of b (reward/top-k)"),
+        ([(agent, "random", 200, seed) for agent in "ab" for seed in range(5)], "no logs that it is about"),
+        (
+            [(agent, "max", 200, seed) for agent in "ab" for seed in range(4)],
+            "fewer than 5 seeds of both sides (4 in all)",
+        ),
+    ],
+)
+def test_what_is_not_measured_says_why(rows, missing):
+    results = [
+        Measurement(Job("simulated_online", agent, policy, size, seed), "reward/top-k", float(seed))
+        for agent, policy, size, seed in rows
+    ]
+    judgement = judge(CLAIM, table(results))
+    assert judgement.verdict == Verdict.UNMEASURED
+    assert judgement.missing.startswith(missing)
+    assert missing in claims_markdown([judgement])

@@ -1,6 +1,7 @@
 """The commands on tiny settings: what they write, how they go on, and what they refuse."""
 
 import csv
+import errno
 import io
 import json
 import pickle
@@ -8,17 +9,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from irecgan_gym.benchmarks import command, online_job, rerank, simulated_online
-from irecgan_gym.benchmarks.command import SettingsError, choose_processes, run_command
-from irecgan_gym.benchmarks.measurements import Job
-from irecgan_gym.benchmarks.processors import Processes
+from irecgan_gym.benchmarks import rerank
+from irecgan_gym.benchmarks.engine import experiment
+from irecgan_gym.benchmarks.engine.command import SettingsError, carry_out, command_line
+from irecgan_gym.benchmarks.engine.job import Job
+from irecgan_gym.benchmarks.engine.processors import Processes
+from irecgan_gym.benchmarks.engine.run_folder import RunFolder
+from irecgan_gym.benchmarks.rerank import Rerank
 from irecgan_gym.benchmarks.rerank_features import Features, agent_config
-from irecgan_gym.benchmarks.run_folder import RunFolder
+from irecgan_gym.benchmarks.simulated_online import SimulatedOnline
 from rich.console import Console
 
 from irecgan_gym.models.fitting import FitConfig
 from irecgan_gym.recorder import silent
-from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions import Sessions, SessionsError
+from tests.benchmarks.run_folders import table
 
 
 def rows_of(folder):
@@ -35,13 +40,14 @@ def online(folder, *more):
         "--eval-sessions": "20",
         "--jobs": "1",
     }
-    return simulated_online.main([*(word for pair in settings.items() for word in pair), "--out", str(folder), *more])
+    words = [word for pair in settings.items() for word in pair]
+    return command_line(SimulatedOnline, [*words, "--out", str(folder), *more])
 
 
 def test_simulated_online(tmp_path, capsys):
     assert online(tmp_path / "run", "--show-slate") == 0
     output = capsys.readouterr().out
-    for text in ("click probability", "clicks item", "age@10", "RecSim-v0, 30 logged sessions of the max policy"):
+    for text in ("click probability", "clicks item", "coverage@10", "Every agent: max, 30 sessions"):
         assert text in output
 
     rows = rows_of(tmp_path / "run")
@@ -65,8 +71,8 @@ def test_simulated_online(tmp_path, capsys):
     assert online(tmp_path / "run") == 0
     assert (tmp_path / "run" / "results.csv").read_bytes() == before
     assert "8 of 8 jobs are in" in capsys.readouterr().out
-    assert online(tmp_path / "run", "--sessions", "31") == 1
-    assert "sessions is [30] there and [31] now" in " ".join(capsys.readouterr().err.split())
+    assert online(tmp_path / "run", "--eval-sessions", "21") == 2
+    assert "eval_sessions is 20 there and 21 now" in " ".join(capsys.readouterr().err.split())
 
     # Another folder, the same numbers.
     assert online(tmp_path / "again") == 0
@@ -74,20 +80,20 @@ def test_simulated_online(tmp_path, capsys):
 
 
 def test_agents_share_environment_log_and_users():
-    settings = simulated_online.SimulatedOnline(out="unused", agents=("irecgan", "pg"), seeds=2)
-    jobs = settings.grid()
+    settings = SimulatedOnline(out="unused", agents=("irecgan", "pg"), seeds=2)
+    jobs = settings.grid(table([]))
     names = ["logging-policy", "random", "popularity", "max-reward", "belief", "optimal", "pg-limit", "irecgan", "pg"]
     assert [job.agent for job in jobs] == names * 2
     assert [job.seed for job in jobs] == [0] * 9 + [1] * 9
 
 
 def test_the_grid_joins_every_policy_with_every_number_of_sessions():
-    settings = simulated_online.SimulatedOnline(
+    settings = SimulatedOnline(
         out="unused", agents=("pg",), logging_policy=("random", "mix"), sessions=(20, 10), seeds=1
     )
-    cells = [(job.logging_policy, job.num_sessions) for job in settings.grid() if job.agent == "pg"]
+    cells = [(job.logging_policy, job.num_sessions) for job in settings.grid(table([])) if job.agent == "pg"]
     assert cells == [("random", 20), ("random", 10), ("mix", 20), ("mix", 10)]
-    assert len(settings.grid()) == 8 * 4
+    assert len(settings.grid(table([]))) == 8 * 4
 
 
 def test_a_grid_from_the_dry_run_to_the_figures(tmp_path, capsys, monkeypatch):
@@ -95,25 +101,27 @@ def test_a_grid_from_the_dry_run_to_the_figures(tmp_path, capsys, monkeypatch):
     assert online(tmp_path / "run", *grid, "--dry-run") == 0
     output = capsys.readouterr().out
     assert "jobs: 16 with 1 seeds; finished: 0" in output
-    assert "from default costs, measured once elsewhere" in output
+    assert "nothing is known yet of what they take" in output
     assert not (tmp_path / "run").exists()
 
     def fails(self, name, log, seed):
         raise RuntimeError(f"no agent for {len(log)} sessions")
 
-    new_agent = online_job.OnlineWork.new_agent
-    monkeypatch.setattr(online_job.OnlineWork, "new_agent", fails)
+    new_agent = SimulatedOnline.new_agent
+    monkeypatch.setattr(SimulatedOnline, "new_agent", fails)
     assert online(tmp_path / "run", *grid) == 1
     captured = capsys.readouterr()
     assert "2 jobs have failed" in captured.err
     assert "pg-max-20-seed0: RuntimeError: no agent for 20 sessions" in captured.err
-    assert "RecSim-v0, 20 logged sessions of the max policy" in captured.out
+    assert "Reward of a session, top-k: every agent by log" in captured.out
     traceback = (tmp_path / "run" / "failures" / "pg-max-20-seed0.txt").read_text()
     assert "in fails" in traceback
     assert online(tmp_path / "run", *grid, "--dry-run") == 0
-    assert "jobs: 16 with 1 seeds; finished: 14" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "jobs: 16 with 1 seeds; finished: 14" in output
+    assert "forecast from the finished jobs" not in output  # No PG has finished.
 
-    monkeypatch.setattr(online_job.OnlineWork, "new_agent", new_agent)
+    monkeypatch.setattr(SimulatedOnline, "new_agent", new_agent)
     assert online(tmp_path / "run", *grid) == 0
     output = capsys.readouterr().out
     assert "14 of 16 jobs are in" in output
@@ -140,13 +148,15 @@ def test_a_grid_from_the_dry_run_to_the_figures(tmp_path, capsys, monkeypatch):
         ({"sessions": (200, 0)}, "--sessions must be at least 1, got 0"),
         ({"sessions": (200, 200)}, "--sessions takes one or more different values, got: 200 200"),
         ({"logging_policy": ()}, "--logging-policy takes one or more different values, got: none"),
-        ({"jobs": 0}, "--jobs must be at least 1, got 0"),
+        ({"agents": ("nowhere:Agent",)}, "nowhere:Agent: No module named 'nowhere'"),
+        ({"agents": ("tests.benchmarks.own:Nobody",)}, "has no attribute 'Nobody'"),
+        ({"device": "bogus"}, "--device: "),
         ({"env": "CartPole-v7"}, "no environment 'CartPole-v7'"),
     ],
 )
 def test_senseless_settings_of_simulated_online(tmp_path, changes, message):
     with pytest.raises(SettingsError, match=message):
-        simulated_online.SimulatedOnline(out=tmp_path, **changes).check()
+        SimulatedOnline(out=tmp_path, **changes).check()
     assert not list(tmp_path.iterdir())
 
 
@@ -155,13 +165,16 @@ def test_senseless_settings_of_simulated_online(tmp_path, changes, message):
     [
         ({"split": (0.5, 0.5, 0.0)}, "--split takes three positive shares"),
         ({"split": (0.5, 0.5, 0.5)}, "--split takes three positive shares"),
-        ({"format": "excel"}, "--format takes one of recsys-challenge-2019"),
+        ({"format": "excel"}, "--format takes one or more of recsys-challenge-2019"),
         ({"min_list_length": 0}, "--min-list-length must be at least 1"),
+        ({"split_seed": -1}, "--split-seed must be at least 0, got -1"),
+        ({"device": "bogus"}, "--device: "),
+        ({"learning_rate": 0.0}, "--learning-rate must be positive"),
     ],
 )
 def test_senseless_settings_of_rerank(tmp_path, changes, message):
     with pytest.raises(SettingsError, match=message):
-        rerank.Rerank(data=tmp_path / "data", out=tmp_path / "out", **changes).check()
+        Rerank(data=tmp_path / "data", out=tmp_path / "out", **changes).check()
 
 
 def logs(path, num_users=20):
@@ -198,10 +211,10 @@ def test_rerank(tmp_path, capsys, monkeypatch):
     logs(tmp_path / "log.parquet")
     arguments = ["--data", str(tmp_path / "log.parquet"), "--format", "sessions", "--agents", "irecgan", "pg"]
     arguments += ["--split", "0.6", "0.2", "0.2", "--out", str(tmp_path / "run"), "--jobs", "1", "--seeds", "1"]
-    assert rerank.main([*arguments, "--dry-run"]) == 0
+    assert command_line(Rerank, [*arguments, "--dry-run"]) == 0
     assert "jobs: 9 with 1 seeds; finished: 0" in capsys.readouterr().out
     assert not (tmp_path / "run").exists()
-    assert rerank.main(arguments) == 0
+    assert command_line(Rerank, arguments) == 0
     output = capsys.readouterr().out
     assert "test, seed 0: 8 sessions, 16 lists" in output
     measured = {(row["agent"], row["metric"]): float(row["value"]) for row in rows_of(tmp_path / "run")}
@@ -212,14 +225,14 @@ def test_rerank(tmp_path, capsys, monkeypatch):
     assert measured["random", "p@1/top-k"] < measured["pg", "p@1/top-k"]
     assert (tmp_path / "run" / "plots" / "rerank-logged-40.png").exists()
     assert "mean length" in (tmp_path / "run" / "read_report.txt").read_text()
-    assert rerank.main(arguments) == 0
+    assert command_line(Rerank, arguments) == 0
     assert "9 of 9 jobs are in" in capsys.readouterr().out
 
 
 def test_each_seed_of_rerank_is_another_split_that_all_methods_share(tmp_path):
-    sessions = logs(tmp_path / "log.parquet")
-    settings = rerank.Rerank(data=tmp_path / "log.parquet", out=tmp_path / "run", split=(0.6, 0.2, 0.2))
-    parts = [rerank.split(sessions, settings, seed) for seed in (0, 0, 1)]
+    logs(tmp_path / "log.parquet")
+    settings = Rerank(data=tmp_path / "log.parquet", format="sessions", out=tmp_path / "run", split=(0.6, 0.2, 0.2))
+    parts = [settings.parts(seed) for seed in (0, 0, 1)]
     users = [set(part.test.users.tolist()) for part in parts]
     assert users[0] == users[1] != users[2]
     for part in parts:
@@ -242,34 +255,123 @@ def test_other_data_in_the_same_folder_are_refused(tmp_path):
     assert rerank.fingerprint(first) != rerank.fingerprint(second)
 
 
-def test_the_work_of_both_commands_survives_the_way_to_a_worker(tmp_path):
+def test_experiments_survive_the_way_to_a_worker(tmp_path):
     folder = RunFolder(tmp_path / "run", {})
-    online_work = online_job.OnlineWork("RecSim-v0", "fast", 20, "cpu", folder)
+    online_test = SimulatedOnline(out=folder.path, eval_sessions=20)
     job = Job("simulated_online", "random", "max", 10, 3)
-    assert pickle.loads(pickle.dumps(online_work))(job, silent) == online_work(job, silent)
+    again = pickle.loads(pickle.dumps(online_test))
+    assert again.measure(job, silent, folder) == online_test.measure(job, silent, folder)
 
-    settings = rerank.Rerank(data=tmp_path, out=tmp_path / "run", split=(0.6, 0.2, 0.2))
-    rerank_work = rerank.RerankWork(settings, logs(tmp_path / "log.parquet"), folder)
+    logs(tmp_path / "log.parquet")
+    real = Rerank(data=tmp_path / "log.parquet", format="sessions", out=folder.path, split=(0.6, 0.2, 0.2))
     job = Job("rerank", "popularity", "logged", 24, 0)
-    assert pickle.loads(pickle.dumps(rerank_work))(job, silent) == rerank_work(job, silent)
+    again = pickle.loads(pickle.dumps(real))
+    assert again.measure(job, silent, folder) == real.measure(job, silent, folder)
 
 
-def test_more_jobs_than_processors_are_reduced_with_a_word(monkeypatch):
-    monkeypatch.setattr(command, "available_processors", lambda: 4)
+def test_more_jobs_than_processors_are_reduced_with_a_word(monkeypatch, tmp_path):
+    monkeypatch.setattr(experiment, "available_processors", lambda: 4)
     console = Console(file=io.StringIO(), width=200)
-    assert choose_processes(3, 2, console) == Processes(2, 2)
+    assert SimulatedOnline(out=tmp_path, jobs=3, threads=2)._processes(console) == Processes(2, 2)
     assert "--jobs 3 with 2 threads each are too many for 4 processors: 2 at a time" in console.file.getvalue()
     console = Console(file=io.StringIO())
-    assert choose_processes(None, 1, console) == Processes(4, 1)
+    assert SimulatedOnline(out=tmp_path)._processes(console) == Processes(4, 1)
     assert console.file.getvalue() == ""
 
 
+@pytest.mark.parametrize("option", ["--jobs", "--threads"])
+def test_numbers_of_processes_are_checked(tmp_path, capsys, option):
+    assert command_line(SimulatedOnline, ["--out", str(tmp_path / "run"), option, "0"]) == 2
+    assert f"{option} must be at least 1, got 0" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_errors_that_a_user_can_mend_are_one_line(tmp_path, capsys):
-    assert rerank.main(["--data", str(tmp_path / "none.parquet"), "--format", "sessions", "--out", str(tmp_path)]) == 1
+    arguments = ["--data", str(tmp_path / "none.parquet"), "--format", "sessions", "--out", str(tmp_path)]
+    assert command_line(Rerank, arguments) == 2
     assert capsys.readouterr().err.startswith("error: ")
 
-    def stopped(console):
-        raise KeyboardInterrupt
 
-    assert run_command(stopped) == 130
+class Fails:
+    """A command that raises."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def execute(self, console):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "run/results.csv"), 1, "run/results.csv: No space left"),
+        (PermissionError(errno.EACCES, "Permission denied", "/run"), 2, "/run: Permission denied"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "file/x"), 2, "file/x: Not a directory"),
+        (FileNotFoundError("no such file: log.csv"), 2, "no such file: log.csv"),
+        (SettingsError("--seeds must be at least 1"), 2, "--seeds must be at least 1"),
+        (SessionsError("nothing that makes sessions"), 1, "nothing that makes sessions"),
+    ],
+)
+def test_exit_statuses(capsys, error, status, message):
+    assert carry_out(Fails(error)) == status
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: {message}")
+    assert err.count("\n") == 1
+
+
+def test_a_stopped_command_says_how_to_go_on(capsys):
+    assert carry_out(Fails(KeyboardInterrupt())) == 130
     assert "goes on with what is left" in capsys.readouterr().out
+
+
+def test_a_finished_folder_takes_more_agents_seeds_and_sizes(tmp_path, capsys):
+    assert online(tmp_path / "run") == 0
+    before = {(row["agent"], row["seed"]): row for row in rows_of(tmp_path / "run")}
+    capsys.readouterr()
+    grown = ["--agents", "pg", "tests.benchmarks.own:FirstItems", "--seeds", "2", "--sessions", "20", "30"]
+    assert online(tmp_path / "run", *grown) == 0
+    output = capsys.readouterr().out
+    assert "8 of 36 jobs are in" in output  # Also the references are not run again.
+    rows = rows_of(tmp_path / "run")
+    assert {(row["num_sessions"], row["seed"]) for row in rows} == {
+        (size, seed) for size in ("20", "30") for seed in "01"
+    }
+    assert {row["agent"] for row in rows} == {agent for agent, _ in before} | {"tests.benchmarks.own:FirstItems"}
+    for row in before.values():
+        assert row in rows
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["seeds"] == 2
+    assert sorted(config["sessions"]) == [20, 30]
+    # And the first command still goes on in it.
+    assert online(tmp_path / "run") == 0
+    assert "8 of 8 jobs are in" in capsys.readouterr().out
+
+
+def test_worlds_of_the_users_own(tmp_path, capsys):
+    world = ["--env-kwargs", '{"num_items": 12, "slate_size": 3, "num_states": 4}']
+    assert online(tmp_path / "small", *world, "--agents", "tests.benchmarks.own:FirstItems") == 0
+    assert {row["metric"] for row in rows_of(tmp_path / "small") if row["metric"].startswith("coverage@3/")}
+    rewards = np.random.default_rng(0).uniform(0.1, 1, (2, 5))
+    tables = {"rewards": rewards.tolist(), "transitions": np.full((2, 5, 2), 0.5).tolist()}
+    (tmp_path / "mdp.json").write_text(json.dumps({"mdp": tables, "slate_size": 2}))
+    own = ["--env-kwargs", f"@{tmp_path / 'mdp.json'}", "--agents", "tests.benchmarks.own:FirstItems"]
+    assert online(tmp_path / "own", *own) == 0
+    for kwargs, message in (
+        ('{"num_items": "many"}', "--env"),
+        ("[1]", "expected a JSON object"),
+        ('{"slate_sise": 3}', "slate_sise"),
+        ("{", "--env-kwargs"),
+    ):
+        assert online(tmp_path / "wrong", "--env-kwargs", kwargs) == 2
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "wrong").exists()
+
+
+def test_min_list_length_is_checked_against_the_log_before_jobs_start(tmp_path, capsys):
+    logs(tmp_path / "log.parquet")
+    arguments = ["--data", str(tmp_path / "log.parquet"), "--format", "sessions", "--out", str(tmp_path / "run")]
+    assert command_line(Rerank, [*arguments, "--min-list-length", "13", "--split", "0.6", "0.2", "0.2"]) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert "--min-list-length 13: no list of the test part of seed 0 counts, the longest has 12" in error
+    assert not (tmp_path / "run").exists()

@@ -3,9 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from irecgan_gym.benchmarks.durations import Durations, as_text, longest_first, time_left
-from irecgan_gym.benchmarks.measurements import Job
-from irecgan_gym.benchmarks.online_costs import fast_preset_seconds
+from irecgan_gym.benchmarks.engine.durations import Durations, as_text, longest_first, time_left
+from irecgan_gym.benchmarks.engine.job import Job
 
 
 def job(agent="pg", policy="max", sessions=1000, seed=0):
@@ -19,19 +18,7 @@ def test_jobs_of_the_same_kind_tell_what_a_job_takes():
     assert durations.expected(job(sessions=200)) is None
     durations.add(job(seed=2), 9.0)
     assert durations.expected(job(seed=5)) == 7
-    assert durations.is_measured(job(seed=7))
-    assert not durations.is_measured(job(policy="mix"))
-
-
-def test_other_jobs_tell_how_fast_this_machine_is():
-    default = {"pg": 2.0, "irecgan": 20.0}.get
-    durations = Durations({}, lambda job: default(job.agent))
-    assert durations.expected(job("irecgan")) == 20
-    durations.add(job(), 5.0)
-    durations.add(job(seed=1), 7.0)
-    # 12 seconds for what should take 4.
-    assert durations.expected(job("irecgan")) == pytest.approx(60)
-    assert durations.expected(job("unheard of")) is None
+    assert durations.expected(job(policy="mix")) is None
 
 
 def test_unknown_jobs_count_as_the_mean_of_the_known_ones():
@@ -86,15 +73,3 @@ def test_long_jobs_start_first_within_a_seed():
 )
 def test_durations_for_people(seconds, text):
     assert as_text(seconds) == text
-
-
-def test_default_costs_grow_with_the_sessions_and_their_lengths():
-    def seconds(policy, sessions):
-        return fast_preset_seconds(job("irecgan", policy, sessions))
-
-    for policy in ("random", "max", "mix"):
-        assert seconds(policy, 200) <= seconds(policy, 1000) < seconds(policy, 10_000) < seconds(policy, 100_000)
-    assert seconds("random", 1000) < seconds("mix", 1000) < seconds("max", 1000)
-    assert seconds("max", 20_000) == pytest.approx(2 * seconds("max", 10_000))
-    assert fast_preset_seconds(job("unheard of")) is None
-    assert fast_preset_seconds(job("pg", "logged")) is None

@@ -9,11 +9,14 @@ import time
 
 import pytest
 import torch
-from irecgan_gym.benchmarks.job_loop import JobsFailedError, run_jobs
-from irecgan_gym.benchmarks.measurements import Job, TrainingRecord, read_rows
-from irecgan_gym.benchmarks.processors import THREAD_VARIABLES, Processes
-from irecgan_gym.benchmarks.run_folder import RunFolder
+from irecgan_gym.benchmarks.engine.job import Job
+from irecgan_gym.benchmarks.engine.job_loop import JobsFailedError, run_jobs
+from irecgan_gym.benchmarks.engine.processors import THREAD_VARIABLES, Processes
+from irecgan_gym.benchmarks.engine.run_folder import RunFolder
+from irecgan_gym.benchmarks.engine.tables import TRAINING, jobs_of, read_durations, read_table
 from rich.console import Console
+
+from tests.benchmarks.run_folders import Duration, write_rows
 
 # Each test that starts workers starts two: importing PyTorch there takes seconds.
 TWO = Processes(jobs=2, threads=1)
@@ -55,23 +58,25 @@ def test_results_do_not_depend_on_the_number_of_jobs_at_a_time(tmp_path):
     jobs = grid("first", "second", "third", seeds=3)
     # So that jobs end in another order than that of the grid.
     seconds = {"first": 1.0, "second": 3.0, "third": 2.0}
+    done = [Duration(Job("experiment", agent, "max", 10, 99), value) for agent, value in seconds.items()]
     for name, processes in (("one", Processes()), ("two", TWO)):
         folder = RunFolder(tmp_path / name, {})
-        assert run_jobs(folder, jobs, work, console(), processes, lambda job: seconds[job.agent]) == []
+        folder.durations_file.write_text(write_rows(Duration, done))
+        assert run_jobs(folder, jobs, work, console(), processes) == {}
     for table in ("results.csv", "training.csv"):
         assert (tmp_path / "one" / table).read_bytes() == (tmp_path / "two" / table).read_bytes()
-    assert [row.job for row in RunFolder(tmp_path / "two", {}).results()[::2]] == jobs
-    assert len(read_rows(TrainingRecord, tmp_path / "two" / "training.csv")) == 2 * len(jobs)
+    assert jobs_of(RunFolder(tmp_path / "two", {}).results()) == jobs
+    assert len(read_table(tmp_path / "two" / "training.csv", TRAINING)) == 2 * len(jobs)
     assert len(list((tmp_path / "two" / "tensorboard").iterdir())) == len(jobs)
-    assert set(RunFolder(tmp_path / "two", {}).durations()) == set(jobs)
+    assert set(read_durations(tmp_path / "two" / "durations.csv")) >= set(jobs)
 
 
 def test_failures_and_dead_workers_take_nothing_with_them(tmp_path):
     jobs = grid("raises", "good", "killed", "fine", "exits", "nothing", "last")
     folder, seen = RunFolder(tmp_path, {}), console()
     failures = run_jobs(folder, jobs, work, seen, TWO)
-    assert {row.job.agent for row in folder.results()} == {"good", "fine", "last"}
-    assert {failure.job.agent: failure.reason for failure in failures} == {
+    assert set(folder.results()["agent"]) == {"good", "fine", "last"}
+    assert {job.agent: reason for job, reason in failures.items()} == {
         "raises": "RuntimeError: no luck with seed 0",
         "killed": "the worker process was killed by SIGKILL",
         "exits": "the worker process ended with exit status 3",
@@ -89,8 +94,8 @@ def test_failures_and_dead_workers_take_nothing_with_them(tmp_path):
 def test_failures_in_this_process(tmp_path):
     folder = RunFolder(tmp_path, {})
     failures = run_jobs(folder, grid("good", "raises", "fine"), work, console())
-    assert [failure.job.agent for failure in failures] == ["raises"]
-    assert {row.job.agent for row in folder.results()} == {"good", "fine"}
+    assert [job.agent for job in failures] == ["raises"]
+    assert set(folder.results()["agent"]) == {"good", "fine"}
 
     # The same command tries again what failed, and nothing else.
     tried = []
@@ -99,7 +104,7 @@ def test_failures_in_this_process(tmp_path):
         tried.append(job.agent)
         return {"reward": 1.0}
 
-    assert run_jobs(folder, grid("good", "raises", "fine"), better, console()) == []
+    assert run_jobs(folder, grid("good", "raises", "fine"), better, console()) == {}
     assert tried == ["raises"]
     assert list(folder.failures.iterdir()) == []
 
@@ -115,8 +120,8 @@ def test_reasons_are_one_line(tmp_path, error, reason):
     def fails(job, recorder):
         raise error
 
-    [failure] = run_jobs(RunFolder(tmp_path, {}), grid("a"), fails, console())
-    assert failure.reason == reason
+    failures = run_jobs(RunFolder(tmp_path, {}), grid("a"), fails, console())
+    assert list(failures.values()) == [reason]
 
 
 def test_many_failures_are_not_all_listed(tmp_path):
@@ -131,9 +136,7 @@ def test_many_failures_are_not_all_listed(tmp_path):
 def test_workers_stay_and_have_the_threads_they_should(tmp_path):
     folder, before = RunFolder(tmp_path, {}), dict(os.environ)
     run_jobs(folder, grid("a", "b", seeds=3), surroundings, console(), Processes(jobs=2, threads=2))
-    values = {}
-    for row in folder.results():
-        values.setdefault(row.metric, []).append(row.value)
+    values = folder.results().groupby("metric")["value"].apply(list).to_dict()
     assert set(values["threads"]) == {2.0}
     assert torch.get_num_threads() == 1  # As the tests' own process was told.
     assert all(set(values[name]) == {2.0} for name in THREAD_VARIABLES)
@@ -164,7 +167,7 @@ def test_stopping_ends_running_jobs_and_keeps_finished_ones(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run_jobs(folder, grid("good", "endless", "endless too"), work_or_sleep, console(), TWO)
     thread.join()
-    assert {row.job.agent for row in folder.results()} == {"good"}
+    assert set(folder.results()["agent"]) == {"good"}
     assert multiprocessing.active_children() == []
     with folder.claim():
         pass  # The folder is free again.

@@ -8,20 +8,22 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from irecgan_gym.agents import online
-from irecgan_gym.agents.on_policy import collect_sessions
 from irecgan_gym.agents.references.simple import RandomPolicy
-from irecgan_gym.benchmarks import online_learning, online_learning_job
+from irecgan_gym.benchmarks import online_learning
 from irecgan_gym.benchmarks.claims import CLAIMS, judge
-from irecgan_gym.benchmarks.command import SettingsError
-from irecgan_gym.benchmarks.measurements import Job, Measurement, read_rows, write_rows
-from irecgan_gym.benchmarks.online_learning import OnlineLearning
-from irecgan_gym.benchmarks.online_learning_job import OnlineLearningWork, round_metrics, summaries
-from irecgan_gym.benchmarks.plots import draw_run
+from irecgan_gym.benchmarks.engine.command import SettingsError, command_line
+from irecgan_gym.benchmarks.engine.job import Job
+from irecgan_gym.benchmarks.engine.tables import read_results
+from irecgan_gym.benchmarks.experiments import figures_of
+from irecgan_gym.benchmarks.figures.run import draw
+from irecgan_gym.benchmarks.online_learning import OnlineLearning, round_metrics, summaries
 
+from irecgan_gym.collection import collect
 from irecgan_gym.evaluation.metrics import coverage_at_r
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig
 from irecgan_gym.recorder import silent
+from tests.benchmarks.run_folders import Measurement, write_rows
 
 METHODS = ("pg-online", "pg-online&offline", "lstm-offline", "irecgan")
 
@@ -39,12 +41,13 @@ def short_training(monkeypatch):
         return replace(config, agent=replace(config.agent, **changes))
 
     monkeypatch.setattr(online_learning, "online_preset", short)
-    monkeypatch.setattr(online_learning_job, "online_preset", short)
 
 
 def command(folder, *more):
     settings = {"--rounds": "2", "--sessions": "12", "--seeds": "1", "--eval-sessions": "10", "--jobs": "1"}
-    return online_learning.main([*(word for pair in settings.items() for word in pair), "--out", str(folder), *more])
+    return command_line(
+        OnlineLearning, [*(word for pair in settings.items() for word in pair), "--out", str(folder), *more]
+    )
 
 
 def rows_of(folder):
@@ -53,28 +56,28 @@ def rows_of(folder):
 
 
 def test_the_command_goes_on_where_it_stopped(tmp_path, capsys, monkeypatch, short_training):
-    work = OnlineLearningWork.__call__
+    work = OnlineLearning.measure
     done = []
 
-    def stopped_after_two(self, job, recorder):
+    def stopped_after_two(self, job, recorder, folder):
         if len(done) == 2:
             raise KeyboardInterrupt
         done.append(job.agent)
-        return work(self, job, recorder)
+        return work(self, job, recorder, folder)
 
-    monkeypatch.setattr(OnlineLearningWork, "__call__", stopped_after_two)
+    monkeypatch.setattr(OnlineLearning, "measure", stopped_after_two)
     assert command(tmp_path / "run") == 130
     assert len({row["agent"] for row in rows_of(tmp_path / "run")}) == 2
 
-    def counted(self, job, recorder):
+    def counted(self, job, recorder, folder):
         done.append(job.agent)
-        return work(self, job, recorder)
+        return work(self, job, recorder, folder)
 
-    monkeypatch.setattr(OnlineLearningWork, "__call__", counted)
+    monkeypatch.setattr(OnlineLearning, "measure", counted)
     assert command(tmp_path / "run") == 0
     assert sorted(done) == sorted(["random", *METHODS])
     output = capsys.readouterr().out
-    assert "RecSim-v0, 2 rounds of 12 sessions" in output
+    assert "Every agent: online, 12 sessions" in output
 
     rows = rows_of(tmp_path / "run")
     assert list(dict.fromkeys(row["agent"] for row in rows)) == ["random", *METHODS]
@@ -98,7 +101,7 @@ def test_the_command_goes_on_where_it_stopped(tmp_path, capsys, monkeypatch, sho
     # Another folder in one go, the same numbers.
     assert command(tmp_path / "again") == 0
     assert (tmp_path / "again" / "results.csv").read_bytes() == (tmp_path / "run" / "results.csv").read_bytes()
-    assert command(tmp_path / "run", "--rounds", "3") == 1
+    assert command(tmp_path / "run", "--rounds", "3") == 2
     assert "rounds is 2 there and 3 now" in " ".join(capsys.readouterr().err.split())
 
 
@@ -109,15 +112,15 @@ def test_the_plan_writes_nothing(tmp_path, capsys):
 
 
 def test_a_job_depends_on_its_seed_alone(tmp_path, short_training):
-    work = OnlineLearningWork("RecSim-v0", 2, "fast", 5, "cpu", None)
-    random = [work(Job("online_learning", "random", "online", 10, seed), silent) for seed in (0, 0, 1)]
+    run = OnlineLearning(out=tmp_path, rounds=2, eval_sessions=5)
+    random = [run.measure(Job("online_learning", "random", "online", 10, seed), silent, None) for seed in (0, 0, 1)]
     assert random[0] == random[1]
     assert random[0] != random[2]
 
 
 def test_numbers_of_a_round():
     rewards = gym.make("RecSim-v0", mdp_seed=3).get_wrapper_attr("mdp").rewards
-    sessions = collect_sessions(RandomPolicy(50, 10), "RecSim-v0", 100, seed=0, env_kwargs={"mdp_seed": 3})
+    sessions = collect(RandomPolicy(50, 10), "RecSim-v0", 100, seed=0, env_kwargs={"mdp_seed": 3})
     measured = round_metrics(sessions, rewards)
     slates = sessions.slate_items.reshape(-1, 10)
     coverage = coverage_at_r(slates, sessions.states, rewards)
@@ -131,7 +134,7 @@ def test_numbers_of_a_round():
 
 
 def test_coverage_needs_the_true_states():
-    sessions = collect_sessions(RandomPolicy(50, 10), "RecSim-v0", 3, seed=0)
+    sessions = collect(RandomPolicy(50, 10), "RecSim-v0", 3, seed=0)
     with pytest.raises(ValueError, match="true states"):
         round_metrics(replace(sessions, states=None), np.ones((10, 50)))
 
@@ -148,7 +151,6 @@ def test_summaries_of_rounds():
         ({"methods": ()}, "--methods takes one or more different values"),
         ({"rounds": 0}, "--rounds must be at least 1, got 0"),
         ({"sessions": 1}, "--sessions must be at least 2"),
-        ({"jobs": 0}, "--jobs must be at least 1"),
         ({"env": "CartPole-v7"}, "no environment 'CartPole-v7'"),
     ],
 )
@@ -176,25 +178,25 @@ def made_up(seeds, rounds=6, agents=("random", *METHODS)):
 @pytest.mark.parametrize("seeds", [1, 2, 6])
 def test_the_figure_from_results_alone(tmp_path, seeds):
     (tmp_path / "results.csv").write_text(write_rows(Measurement, made_up(seeds)))
-    [path] = draw_run(tmp_path)
+    [path] = draw(tmp_path, figures_of)
     assert path.name == "online_learning-online-200.png"
     assert path.read_bytes().startswith(b"\x89PNG")
     svg = path.with_suffix(".svg").read_text()
     for label in ("random", "pg-online", "irecgan", "coverage@1", "coverage@10", "reward of a session"):
         assert f">{label}<" in svg
     before = path.read_bytes()
-    draw_run(tmp_path)
+    draw(tmp_path, figures_of)
     assert path.read_bytes() == before
 
 
 def test_no_results_no_figure(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"results\.csv"):
-        draw_run(tmp_path)
+        draw(tmp_path, figures_of)
 
 
 def test_the_claims_read_these_results(tmp_path):
     (tmp_path / "results.csv").write_text(write_rows(Measurement, made_up(5)))
-    results = read_rows(Measurement, tmp_path / "results.csv")
+    results = read_results(tmp_path)
     judgements = {claim.name: judge(claim, results) for claim in CLAIMS if claim.experiment == "online_learning"}
     # Made up so that IRecGAN is best and LSTM beats both PGs.
     assert judgements["IRecGAN converges best online"].verdict.value == "holds"

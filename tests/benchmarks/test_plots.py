@@ -5,13 +5,20 @@ import itertools
 
 import numpy as np
 import pytest
-from irecgan_gym.benchmarks.measurements import Job, Measurement, TrainingRecord, write_rows
-from irecgan_gym.benchmarks.normalised import normalized_rows
-from irecgan_gym.benchmarks.online_plots import coverage_grid_figure, online_figure, reward_grid_figure
-from irecgan_gym.benchmarks.plot_style import looks
-from irecgan_gym.benchmarks.plots import draw_run, main
-from irecgan_gym.benchmarks.tables import summarize, summary_table
+from irecgan_gym.benchmarks.engine.command import command_line
+from irecgan_gym.benchmarks.engine.job import Job
+from irecgan_gym.benchmarks.engine.summaries import Measure, measurement_tables, normalized_rows, summarize
+from irecgan_gym.benchmarks.engine.text_table import text_table
+from irecgan_gym.benchmarks.experiments import figures_of
+from irecgan_gym.benchmarks.figures.online import coverage_grid_figure, online_figure, reward_grid_figure
+from irecgan_gym.benchmarks.figures.rerank import rerank_figure
+from irecgan_gym.benchmarks.figures.run import draw
+from irecgan_gym.benchmarks.figures.style import looks
+from irecgan_gym.benchmarks.plots import Plots
+from matplotlib.patches import Rectangle
 from rich.console import Console
+
+from tests.benchmarks.run_folders import Measurement, TrainingRecord, table, write_rows
 
 TWELVE = tuple(f"agent{number}" for number in range(12))
 
@@ -60,7 +67,7 @@ def is_png(path):
 @pytest.mark.parametrize("seeds", [1, 2, 6])
 def test_online_figures_from_results_alone(tmp_path, seeds):
     (tmp_path / "results.csv").write_text(write_rows(Measurement, online_rows(seeds)))
-    written = draw_run(tmp_path)
+    written = draw(tmp_path, figures_of)
     assert [path.name for path in written] == ["simulated_online-max-200.png"]
     assert is_png(written[0])
     svg = written[0].with_suffix(".svg").read_text()
@@ -71,7 +78,7 @@ def test_online_figures_from_results_alone(tmp_path, seeds):
 def test_a_figure_a_cell_and_the_training(tmp_path):
     (tmp_path / "results.csv").write_text(write_rows(Measurement, online_rows(2, policies=("max", "mix"))))
     (tmp_path / "training.csv").write_text(write_rows(TrainingRecord, training_rows()))
-    assert main([str(tmp_path)]) == 0
+    assert command_line(Plots, [str(tmp_path)]) == 0
     assert {path.name for path in (tmp_path / "plots").glob("*.png")} == {
         "simulated_online-max-200.png",
         "simulated_online-mix-200.png",
@@ -89,7 +96,7 @@ def panels(figure):
 @pytest.mark.parametrize(("agents", "seeds"), [(("pg",), 1), (TWELVE, 2), (TWELVE, 6)])
 def test_a_grid_has_a_panel_a_cell_and_a_row_an_agent(agents, seeds):
     rows = online_rows(seeds, ("logging-policy", "random", *agents), ("random", "mix"), (1000, 200))
-    found = panels(reward_grid_figure(rows, "reward", "mean reward"))
+    found = panels(reward_grid_figure(table(rows), "reward", "mean reward"))
     assert list(found) == [
         "random, 200 sessions",
         "random, 1,000 sessions",
@@ -102,14 +109,14 @@ def test_a_grid_has_a_panel_a_cell_and_a_row_an_agent(agents, seeds):
         # Two deployments of each, with an interval.
         assert len(axes.containers) == 2 * (1 + len(agents))
     for deployment in ("top-k", "sampled"):
-        figure = coverage_grid_figure(rows, deployment)
+        figure = coverage_grid_figure(table(rows), deployment)
         assert set(panels(figure)) == set(found)
         assert len(figure.legends[0].get_texts()) == 2 + len(agents)
 
 
 def test_points_are_the_means_over_seeds():
     rows = online_rows(6, ("random", "pg"), ("max",), (200, 1000))
-    axes = panels(reward_grid_figure(rows, "reward", "mean reward"))["max, 1,000 sessions"]
+    axes = panels(reward_grid_figure(table(rows), "reward", "mean reward"))["max, 1,000 sessions"]
     rewards = [
         row.value for row in rows if (row.job.agent, row.job.num_sessions, row.metric) == ("pg", 1000, "reward/top-k")
     ]
@@ -119,19 +126,22 @@ def test_points_are_the_means_over_seeds():
 
 def test_a_grid_that_is_not_finished():
     rows = [*online_rows(1, ("random", "pg"), ("max",), (200,)), *online_rows(1, ("random",), ("mix",), (1000,))]
-    found = panels(reward_grid_figure(rows, "reward", "mean reward"))
+    found = panels(reward_grid_figure(table(rows), "reward", "mean reward"))
     assert len(found["max, 200 sessions"].containers) == 4
     assert len(found["mix, 1,000 sessions"].containers) == 2
     assert len(found["mix, 200 sessions"].containers) == 0
-    assert len(coverage_grid_figure(rows, "top-k").get_axes()) == 4
+    assert len(coverage_grid_figure(table(rows), "top-k").get_axes()) == 4
 
 
 def test_scales_of_the_references(tmp_path):
     names = ("random", "belief", "optimal", "pg")
     (tmp_path / "results.csv").write_text(write_rows(Measurement, online_rows(2, names, ("max", "mix"))))
-    assert {path.name for path in draw_run(tmp_path)} >= {"figure2-reward-belief.png", "figure2-reward-optimal.png"}
-    rows = normalized_rows(online_rows(2, names, ("max", "mix")))
-    axes = panels(reward_grid_figure(rows, "normalised", "reward"))["max, 200 sessions\n(optimal: 2.0)"]
+    assert {path.name for path in draw(tmp_path, figures_of)} >= {
+        "figure2-reward-belief.png",
+        "figure2-reward-optimal.png",
+    }
+    rows = normalized_rows(table(online_rows(2, names, ("max", "mix"))))
+    axes = panels(reward_grid_figure(rows, "normalized", "reward"))["max, 200 sessions\n(optimal: 2.0)"]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["random", "belief", "pg"]
     points = [container.lines[0].get_xdata()[0] for container in axes.containers]
     assert points[:4] == [0, 0, 1, 1]
@@ -140,8 +150,8 @@ def test_scales_of_the_references(tmp_path):
 
 def test_twelve_agents_look_different():
     found = looks(["random", "belief", *TWELVE])
-    assert len({(look.colour, look.marker) for agent, look in found.items() if agent in TWELVE}) == 12
-    figure = online_figure(online_rows(2, ("logging-policy", "random", *TWELVE)))
+    assert len({(look.color, look.marker) for agent, look in found.items() if agent in TWELVE}) == 12
+    figure = online_figure(table(online_rows(2, ("logging-policy", "random", *TWELVE))))
     assert len(figure.legends[0].get_texts()) == 14
     bars = figure.get_axes()[2].containers
     assert len([bar for bar in bars if bar.get_label() in TWELVE]) == 12
@@ -149,45 +159,70 @@ def test_twelve_agents_look_different():
 
 def test_rerank_figure(tmp_path):
     (tmp_path / "results.csv").write_text(write_rows(Measurement, rerank_rows()))
-    [path] = draw_run(tmp_path)
+    [path] = draw(tmp_path, figures_of)
     assert is_png(path)
-    assert ">p@10 (%)<" in path.with_suffix(".svg").read_text()
+    assert ">p@10<" in path.with_suffix(".svg").read_text()
 
 
 def test_drawing_again_gives_the_same_files(tmp_path):
     (tmp_path / "results.csv").write_text(write_rows(Measurement, rerank_rows()))
-    first = {path.name: path.read_bytes() for path in draw_run(tmp_path)[0].parent.iterdir()}
-    second = {path.name: path.read_bytes() for path in draw_run(tmp_path)[0].parent.iterdir()}
+    first = {path.name: path.read_bytes() for path in draw(tmp_path, figures_of)[0].parent.iterdir()}
+    second = {path.name: path.read_bytes() for path in draw(tmp_path, figures_of)[0].parent.iterdir()}
     assert first == second
 
 
 def test_no_results_no_figures(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"results\.csv"):
-        draw_run(tmp_path)
+        draw(tmp_path, figures_of)
 
 
 def test_summary_over_few_and_many_seeds():
-    few = summarize(online_rows(2), between_seeds=True)["pg", "reward/top-k"]
+    few = summarize(table(online_rows(2)))["pg", "reward/top-k"]
     assert few.half_width == pytest.approx(0.1)
     rewards = [row.value for row in online_rows(6) if row.job.agent == "pg" and row.metric == "reward/top-k"]
-    many = summarize(online_rows(6), between_seeds=True)["pg", "reward/top-k"]
+    many = summarize(table(online_rows(6)))["pg", "reward/top-k"]
     assert many.mean == pytest.approx(np.mean(rewards))
     assert many.half_width == pytest.approx(2.570582 * np.std(rewards, ddof=1) / np.sqrt(6), rel=1e-5)
-    within = summarize(online_rows(6), between_seeds=False)["pg", "reward/top-k"]
-    assert within.half_width == pytest.approx(0.1)
 
 
-def test_table_shows_every_agent_that_was_measured():
-    table = summary_table(
-        rerank_rows(),
-        {"p@1/top-k": "p@1", "nothing": "nothing"},
-        title="title",
-        caption="caption",
-        between_seeds=False,
-        scale=100,
-        digits=1,
-    )
+def test_tables_show_every_agent_that_was_measured():
+    [found] = measurement_tables(table(rerank_rows()), [Measure("p@1/top-k", "p@1", 100, 1), Measure("no", "no")])
+    assert found.rows == [("random", "4.0 ± 1.0"), ("popularity", "6.0 ± 1.0"), ("irecgan", "8.0 ± 1.0")]
+
+
+def test_wide_tables_are_printed_in_parts_of_eighty_columns():
+    names = [f"metric {number}" for number in range(12)]
+    found = text_table("caption", ("agent", *names), [("an-agent", *[f"{n}.25 ± 0.50" for n in range(12)])])
     text = io.StringIO()
-    Console(file=text, width=100).print(table)
-    assert "8.0 ± 1.0" in text.getvalue()
-    assert table.row_count == 3
+    found.print(Console(file=text, width=80))
+    lines = text.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert sum("an-agent" in line for line in lines) == 3
+    for number in range(12):
+        assert sum(f" {number}.25 ± 0.50" in line for line in lines) == 1
+
+
+def test_a_method_looks_the_same_in_every_figure():
+    everywhere = looks(["random", "irecgan", "pg", "lstm", "lstmd", "pgis", "ac", "pgu", "acu", "pgc"])
+    assert looks(["pg", "own-agent", "irecgan"])["irecgan"] == everywhere["irecgan"]
+    assert looks(["pg+all"])["pg+all"] == everywhere["pg"]
+    assert looks(["ppo/model"])["ppo/model"] == looks(["ppo/env", "ppo"])["ppo/env"]
+    assert len({(look.color, look.marker, look.line) for look in everywhere.values()}) == 10
+    # Unknown ones depend on their name alone, not on who else is there.
+    assert looks(["mine:Agent"])["mine:Agent"] == looks(["irecgan", "pg", "mine:Agent", "random"])["mine:Agent"]
+
+
+def test_hatches_of_references_are_in_the_legend():
+    [legend] = online_figure(table(online_rows(2))).legends
+    patches = [handle for handle in legend.findobj(Rectangle) if handle.get_hatch()]
+    assert [patch.get_hatch() for patch in patches] == ["///"]
+    assert [text.get_text() for text in legend.get_texts()] == ["logging-policy", "random", "irecgan", "pg"]
+
+
+def test_axes_say_their_unit():
+    rows = table(online_rows(2))
+    labels = [(axes.get_xlabel(), axes.get_ylabel()) for axes in online_figure(rows).get_axes()]
+    assert labels[0] == ("r (number of best items)", "share found")
+    assert labels[2] == ("deployment", "successful clicks")
+    for axes in rerank_figure(table(rerank_rows())).get_axes():
+        assert axes.get_xlabel() == "% of lists"

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from irecgan_gym.benchmarks.processors import (
+from irecgan_gym.benchmarks.engine.processors import (
     THREAD_VARIABLES,
     Processes,
     ProcessorsError,

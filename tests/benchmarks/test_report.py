@@ -9,12 +9,13 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from irecgan_gym.agents import AGENT_NAMES
-from irecgan_gym.benchmarks.measurements import Job, Measurement
-from irecgan_gym.benchmarks.report import main, report_html
-from irecgan_gym.benchmarks.report_markdown import tables_markdown
-from irecgan_gym.benchmarks.report_tables import measurement_tables
+from irecgan_gym.benchmarks.engine.command import command_line
+from irecgan_gym.benchmarks.engine.job import Job
+from irecgan_gym.benchmarks.engine.summaries import measurement_tables
+from irecgan_gym.benchmarks.experiments import measures_of
+from irecgan_gym.benchmarks.report.page import Report, report_html, tables_markdown
 
-from tests.benchmarks.run_folders import NASTY, write_grid_run, write_rerank_run
+from tests.benchmarks.run_folders import NASTY, Measurement, table, write_grid_run, write_rerank_run
 
 VOID = {"meta", "img", "br", "link"}
 
@@ -118,6 +119,7 @@ def test_claims_are_judged_over_all_runs(page):
     assert "LSTMD over LSTM: " in words
     [unmeasured] = [item for item in words.split("Not measured")[1:]]
     assert "PGIS under PG." in unmeasured
+    assert "Missing: no results of pgis (p@1/top-k)." in unmeasured
     assert "LSTM offline is worst online" not in words
 
 
@@ -139,20 +141,20 @@ def test_numbers_are_those_of_the_rows():
         Measurement(Job("simulated_online", "pg", "max", 200, seed), "reward/top-k", value)
         for seed, value in enumerate(values)
     ]
-    [table] = measurement_tables(rows)
+    [found] = measurement_tables(table(rows), measures_of(table(rows)))
     half = 2.776445 * np.std(values, ddof=1) / np.sqrt(5)
-    assert table.rows == (("pg", f"3.00 ± {half:.2f}"),)
-    assert table.note == "5 seeds; ± is half of a 95% interval over seeds."
-    [few] = measurement_tables(rows[:2])
-    assert few.rows == (("pg", "1.50"),)
+    assert found.rows == [("pg", f"3.00 ± {half:.2f}")]
+    assert found.note == "5 seeds; ± is half of a 95% interval over seeds."
+    [few] = measurement_tables(table(rows[:2]), measures_of(table(rows)))
+    assert few.rows == [("pg", "1.50")]
     assert few.note.endswith("over the sessions or users of a seed.")
 
 
 def test_experiments_that_it_does_not_know():
     job = Job("another", "pg", "max", 200, 0)
     rows = [Measurement(job, metric, 0.5) for metric in ("regret", "regret_low", "regret_high", "regret/round-3")]
-    [table] = measurement_tables(rows)
-    assert table.headings == ("agent", "regret")
+    [found] = measurement_tables(table(rows), measures_of(table(rows)))
+    assert found.headings == ("agent", "regret")
 
 
 def test_the_same_folder_gives_the_same_page(runs):
@@ -165,7 +167,7 @@ def test_tables_in_markdown_put_runs_of_one_experiment_together():
         for size in (200, 1000)  # Two runs: one a size.
         for seed in range(5)
     ]
-    assert tables_markdown(rows).splitlines() == [
+    assert tables_markdown(table(rows)).splitlines() == [
         "## simulated_online",
         "",
         "**Reward of a session, top-k: every agent by log**",
@@ -180,7 +182,7 @@ def test_tables_in_markdown_put_runs_of_one_experiment_together():
 
 def test_the_command_writes_tables_in_markdown(tmp_path, runs):
     out = tmp_path / "tables.md"
-    assert main([*map(str, runs), "--out", str(tmp_path / "page.html"), "--markdown", str(out)]) == 0
+    assert command_line(Report, [*map(str, runs), "--out", str(tmp_path / "page.html"), "--markdown", str(out)]) == 0
     headings = [line for line in out.read_text().splitlines() if line.startswith("## ")]
     assert headings == ["## simulated_online", "## rerank"]
 
@@ -190,7 +192,7 @@ def test_the_command_writes_the_page_of_a_run_without_results(tmp_path):
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps({"experiment": "simulated_online", "agents": {}}))
     before = sorted(folder.iterdir())
-    assert main([str(folder), "--out", str(tmp_path / "report.html")]) == 0
+    assert command_line(Report, [str(folder), "--out", str(tmp_path / "report.html")]) == 0
     assert "No job has finished." in Page((tmp_path / "report.html").read_text()).text
     assert sorted(folder.iterdir()) == before
 
@@ -202,6 +204,6 @@ def test_the_command_writes_the_page_of_a_run_without_results(tmp_path):
 def test_folders_that_are_no_runs(tmp_path, capsys, files, message):
     for name, content in files.items():
         (tmp_path / name).write_text(content)
-    assert main([str(tmp_path), "--out", str(tmp_path / "report.html")]) == 1
+    assert command_line(Report, [str(tmp_path), "--out", str(tmp_path / "report.html")]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "report.html").exists()

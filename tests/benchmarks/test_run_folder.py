@@ -5,16 +5,18 @@ import json
 import os
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from irecgan_gym.benchmarks.job_loop import run_jobs
-from irecgan_gym.benchmarks.job_worker import Finished
-from irecgan_gym.benchmarks.measurements import Duration, Job, Measurement, TrainingRecord, read_rows, write_rows
-from irecgan_gym.benchmarks.recorder import JobRecorder
-from irecgan_gym.benchmarks.run_folder import RunFolder, RunFolderError, versions
-from irecgan_gym.benchmarks.run_tables import RunTables
+from irecgan_gym.benchmarks.engine.job import Job
+from irecgan_gym.benchmarks.engine.job_loop import run_jobs
+from irecgan_gym.benchmarks.engine.recorder import JobRecorder
+from irecgan_gym.benchmarks.engine.run_folder import RunFolder, RunFolderError, versions
+from irecgan_gym.benchmarks.engine.tables import RESULTS, TRAINING, TableFile, jobs_of, read_durations, read_table
 from rich.console import Console
+
+from tests.benchmarks.run_folders import Duration, Measurement, TrainingRecord, table, write_rows
 
 JOBS = [Job("experiment", agent, "max", 10, seed) for seed in range(2) for agent in ("a", "b")]
 CONFIG = {"seeds": 2, "agents": {"a": {"rate": 0.1, "sizes": (1, 2)}}}
@@ -77,9 +79,9 @@ def test_a_run_killed_while_writing_keeps_complete_rows_only(tmp_path, monkeypat
     assert str(writes[-1]).endswith("results.csv")
 
     folder = RunFolder(tmp_path / "killed", CONFIG)
-    assert {row.job for row in folder.results()} == {JOBS[0]}
+    assert jobs_of(folder.results()) == [JOBS[0]]
     # The training rows of the second job are there already; they must not appear twice.
-    assert {row.job for row in read_rows(TrainingRecord, folder.training_file)} == set(JOBS[:2])
+    assert set(jobs_of(read_table(folder.training_file, TRAINING))) == set(JOBS[:2])
     again = Work()
     run_jobs(folder, JOBS, again, quiet())
     assert sorted(again.done) == sorted(JOBS[1:])
@@ -121,31 +123,52 @@ def test_a_damaged_config_is_named(tmp_path):
         RunFolder(tmp_path, CONFIG)
 
 
-def finished(metrics, records=(), seconds=1.0):
-    return Finished(metrics, list(records), seconds)
-
-
-def test_finishing_again_replaces_the_rows(tmp_path):
-    folder = RunFolder(tmp_path, CONFIG)
-    tables = RunTables(folder, JOBS)
-    tables.finish(JOBS[0], finished({"reward": 1.0, "old": 2.0}, seconds=5.0))
-    tables.finish(JOBS[0], finished({"reward": 3.0}, seconds=4.0))
-    assert folder.results() == [Measurement(JOBS[0], "reward", 3.0)]
-    assert folder.durations() == {JOBS[0]: 4.0}
+def test_replacing_the_rows_of_a_job(tmp_path):
+    file = tmp_path / "results.csv"
+    rows = TableFile(file, RESULTS, JOBS)
+    rows.replace(JOBS[0], [("reward", 1.0), ("old", 2.0)])
+    rows.replace(JOBS[0], [("reward", 3.0)])
+    pd.testing.assert_frame_equal(read_table(file, RESULTS), table([Measurement(JOBS[0], "reward", 3.0)]))
+    rows.replace(JOBS[0], [])
+    assert rows.jobs == set()
+    assert file.read_text() == ",".join(RESULTS) + "\n"
 
 
 def test_rows_stand_in_the_order_of_the_grid(tmp_path):
-    folder = RunFolder(tmp_path, CONFIG)
+    file = tmp_path / "results.csv"
     other = Job("experiment", "a", "mix", 10, 0)
-    RunTables(folder, [other]).finish(other, finished({"reward": 0.5}))
-    tables = RunTables(folder, JOBS)
+    TableFile(file, RESULTS, [other]).replace(other, [("reward", 0.5)])
+    rows = TableFile(file, RESULTS, JOBS)
     for job in (JOBS[2], JOBS[0], JOBS[3]):
-        tables.finish(job, finished({"reward": 1.0}, [TrainingRecord(job, "loss", 2.0, 0)]))
+        rows.replace(job, [("reward", 1.0)])
     # Opened again, as by the same command on the next day.
-    RunTables(folder, JOBS).finish(JOBS[1], finished({"reward": 1.0}))
-    assert [row.job for row in folder.results()] == [*JOBS, other]
-    assert [row.job for row in read_rows(TrainingRecord, folder.training_file)] == [JOBS[0], JOBS[2], JOBS[3]]
-    assert list(folder.durations()) == [*JOBS, other]
+    TableFile(file, RESULTS, JOBS).replace(JOBS[1], [("reward", 1.0)])
+    assert jobs_of(read_table(file, RESULTS)) == [*JOBS, other]
+
+
+GROWING = {"seeds": 2, "sizes": [10], "agents": {"a": {"rate": 0.1}}, "rounds": 5}
+
+
+def test_a_run_grows_along_its_axes_and_no_other_way(tmp_path):
+    axes = ("seeds", "sizes", "agents")
+    RunFolder(tmp_path, GROWING, axes)
+    RunFolder(tmp_path, {"seeds": 5, "sizes": [20, 10], "agents": {"b": {"rate": 0.3}}, "rounds": 5}, axes)
+    RunFolder(tmp_path, {**GROWING, "seeds": 1}, axes)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config == {
+        "seeds": 5,
+        "sizes": [10, 20],
+        "agents": {"a": {"rate": 0.1}, "b": {"rate": 0.3}},
+        "rounds": 5,
+    }
+    for change, message in (
+        ({"rounds": 6}, "rounds is 5 there and 6 now"),
+        ({"agents": {"b": {"rate": 0.4}}}, "agents.b.rate is 0.3 there and 0.4 now"),
+        ({"agents": {"b": {}}}, "agents.b.rate is 0.3 there and missing now"),
+    ):
+        with pytest.raises(RunFolderError, match=message):
+            RunFolder(tmp_path, {**GROWING, **change}, axes)
+    assert json.loads((tmp_path / "config.json").read_text()) == config
 
 
 def test_one_process_works_in_a_folder_at_a_time(tmp_path):
@@ -153,7 +176,7 @@ def test_one_process_works_in_a_folder_at_a_time(tmp_path):
     with folder.claim(), pytest.raises(RunFolderError, match="another process is at work"):
         run_jobs(RunFolder(tmp_path, CONFIG), JOBS, Work(), quiet())
     run_jobs(RunFolder(tmp_path, CONFIG), JOBS, Work(), quiet())
-    assert {row.job for row in folder.results()} == set(JOBS)
+    assert set(jobs_of(folder.results())) == set(JOBS)
 
 
 def test_versions_are_noted_once_while_they_stay_the_same(tmp_path):
@@ -172,7 +195,7 @@ def test_versions_without_git(monkeypatch):
 
 
 def test_header_of_the_results():
-    assert write_rows(Measurement, []) == "experiment,agent,logging_policy,num_sessions,seed,metric,value\n"
+    assert RESULTS == ["experiment", "agent", "logging_policy", "num_sessions", "seed", "metric", "value"]
 
 
 text = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), max_size=8)
@@ -183,15 +206,21 @@ numbers = st.floats(allow_nan=False)
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.builds(TrainingRecord, jobs, text, numbers, st.integers(0, 10**6)), max_size=4))
 def test_rows_survive_writing_and_reading(tmp_path_factory, rows):
-    file = tmp_path_factory.mktemp("rows") / "training.csv"
-    file.write_text(write_rows(TrainingRecord, rows), encoding="utf-8", newline="")
-    assert read_rows(TrainingRecord, file) == rows
+    folder = tmp_path_factory.mktemp("rows")
+    (folder / "plain.csv").write_text(write_rows(TrainingRecord, rows), encoding="utf-8", newline="")
+    expected = table(rows, TrainingRecord)
+    pd.testing.assert_frame_equal(read_table(folder / "plain.csv", TRAINING), expected, check_exact=True)
+    written = TableFile(folder / "training.csv", TRAINING, [])
+    for job in dict.fromkeys(row.job for row in rows):
+        written.replace(job, [row[1:] for row in rows if row.job == job])
+    again = read_table(folder / "training.csv", TRAINING)
+    assert sorted(again.itertuples(index=False, name=None)) == sorted(expected.itertuples(index=False, name=None))
 
 
 def test_durations_survive_writing_and_reading(tmp_path):
     rows = [Duration(job, 0.1 + job.seed) for job in JOBS]
     (tmp_path / "durations.csv").write_text(write_rows(Duration, rows))
-    assert read_rows(Duration, tmp_path / "durations.csv") == rows
+    assert read_durations(tmp_path / "durations.csv") == {row.job: row.seconds for row in rows}
 
 
 @pytest.mark.parametrize(
@@ -206,7 +235,7 @@ def test_damaged_rows_are_named(tmp_path, lines, message):
     file = tmp_path / "results.csv"
     file.write_text("\n".join(lines))
     with pytest.raises(ValueError, match=message):
-        read_rows(Measurement, file)
+        read_table(file, RESULTS)
 
 
 def test_recorder_keeps_shows_and_writes_events(tmp_path):
@@ -215,7 +244,7 @@ def test_recorder_keeps_shows_and_writes_events(tmp_path):
         recorder.record({"disc/accuracy": 0.5, "disc/loss": 1.0}, 3)
         recorder.record({"train/policy_loss": 9.0, "train/validation_loss": 2.5}, 4)
         recorder.record({}, 5)
-    assert [(row.metric, row.value, row.step) for row in recorder.records] == [
+    assert recorder.records == [
         ("disc/accuracy", 0.5, 3),
         ("disc/loss", 1.0, 3),
         ("train/policy_loss", 9.0, 4),

@@ -4,11 +4,9 @@ import gymnasium as gym
 import pytest
 import torch
 from irecgan_gym.agents import IRecGANConfig, LSTMDConfig, make_agent
-from irecgan_gym.benchmarks.durations import Durations, longest_first
-from irecgan_gym.benchmarks.measurements import Job
-from irecgan_gym.benchmarks.online_costs import fast_preset_seconds
-from irecgan_gym.benchmarks.run_folder import RunFolder
-from irecgan_gym.benchmarks.shared_training import learn_job, seconds_where_shared
+from irecgan_gym.benchmarks.engine.job import Job
+from irecgan_gym.benchmarks.engine.run_folder import RunFolder
+from irecgan_gym.benchmarks.shared_training import learn_job
 
 import irecgan_gym  # noqa: F401 (registers the envs)
 from irecgan_gym.models.encoder import EncoderConfig
@@ -63,12 +61,3 @@ def test_lstmd_learns_itself_where_the_stored_irecgan_is_another_one(tmp_path, l
     config = LSTMDConfig(irecgan=replace(IRECGAN, num_rollouts=2) if change == "settings" else IRECGAN)
     _, calls = learnt("lstmd", config, log, folder, seed=4 if change == "seed" else 3)
     assert calls == ["lstmd"]
-
-
-def test_jobs_that_find_their_networks_come_last():
-    seconds = seconds_where_shared(fast_preset_seconds, ("irecgan", "pg", "lstmd"))
-    jobs = [replace(JOB, agent=agent, seed=seed) for seed in (0, 1) for agent in ("lstmd", "pg", "irecgan")]
-    order = [(job.seed, job.agent) for job in longest_first(jobs, Durations({}, seconds))]
-    assert order == [(seed, agent) for seed in (0, 1) for agent in ("irecgan", "pg", "lstmd")]
-    alone = seconds_where_shared(fast_preset_seconds, ("pg", "lstmd"))
-    assert alone(jobs[0]) == fast_preset_seconds(jobs[0])

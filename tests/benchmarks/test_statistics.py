@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from irecgan_gym.benchmarks.measurements import Job, Measurement
-from irecgan_gym.benchmarks.statistics import (
+from irecgan_gym.benchmarks.engine.job import Job
+from irecgan_gym.benchmarks.engine.statistics import (
     bootstrap_mean,
     interquartile_means,
     paired_interval,
@@ -14,11 +14,18 @@ from irecgan_gym.benchmarks.statistics import (
 )
 from scipy import stats
 
+from tests.benchmarks.run_folders import Measurement, table
+
 CELL = ("max", 200)
 
 
 def rows(agent, values, metric="reward/top-k", cell=CELL):
     return [Measurement(Job("simulated_online", agent, *cell, seed), metric, value) for seed, value in values.items()]
+
+
+def by_seed(results, agent):
+    found = table(results)
+    return found[found["agent"] == agent].set_index("seed")["value"]
 
 
 def test_differences_are_paired_by_seed():
@@ -28,14 +35,14 @@ def test_differences_are_paired_by_seed():
     results = rows("a", {seed: world + 1 + 0.1 * rng.random() for seed, world in enumerate(worlds)})
     results += rows("b", dict(enumerate(worlds)))
     results += rows("b", {99: 1e6})  # a seed that the other has not
-    interval = paired_interval(results, CELL, ("a", "reward/top-k"), ("b", "reward/top-k"))
+    interval = paired_interval(by_seed(results, "a"), by_seed(results, "b"))
     assert interval is not None
     assert 1 < interval.low < interval.mean < interval.high < 1.1
 
 
 def test_a_few_seeds_are_no_evidence():
     results = [*rows("a", dict.fromkeys(range(4), 1.0)), *rows("b", dict.fromkeys(range(9), 2.0))]
-    assert paired_interval(results, CELL, ("a", "reward/top-k"), ("b", "reward/top-k")) is None
+    assert paired_interval(by_seed(results, "a"), by_seed(results, "b")) is None
 
 
 def test_equal_differences_have_no_width():
@@ -54,10 +61,10 @@ def test_intervals_hold_the_truth_nearly_as_often_as_they_say():
 def test_matrices_keep_the_seeds_that_all_agents_and_cells_have():
     results = rows("a", {0: 1.0, 1: 2.0, 2: 3.0}) + rows("a", {1: 5.0, 2: 6.0}, cell=("mix", 200))
     results += rows("b", {0: 7.0, 1: 8.0, 2: 9.0}) + rows("b", {0: 0.0, 2: 4.0}, cell=("mix", 200))
-    matrices = score_matrices(results, "reward/top-k")
+    matrices = score_matrices(table(results), "reward/top-k")
     np.testing.assert_array_equal(matrices["a"], [[3.0, 6.0]])
     np.testing.assert_array_equal(matrices["b"], [[9.0, 4.0]])
-    assert score_matrices(results, "reward/sampled") == {}
+    assert score_matrices(table(results), "reward/sampled") == {}
 
 
 def test_aggregates_over_cells():

@@ -2,12 +2,13 @@ import math
 
 import numpy as np
 import pytest
-from irecgan_gym.benchmarks.measurements import Job, Measurement
+from irecgan_gym.benchmarks.engine.job import Job
+from irecgan_gym.benchmarks.engine.summaries import paired_difference
 from irecgan_gym.benchmarks.rerank import click_history
-from irecgan_gym.benchmarks.tables import paired_difference
 
 from irecgan_gym.evaluation.metrics import mean_interval
 from irecgan_gym.sessions import Sessions
+from tests.benchmarks.run_folders import Measurement, table
 
 
 def rows(agent, values):
@@ -16,9 +17,9 @@ def rows(agent, values):
 
 def test_differences_are_taken_within_seeds():
     results = [*rows("a", {0: 5.0, 1: 2.0, 2: 9.0, 7: 100.0}), *rows("b", {2: 8.5, 0: 4.0, 1: 1.5})]
-    difference = paired_difference(results, "a", "b", "reward/top-k")
+    difference = paired_difference(table(results), "a", "b", "reward/top-k")
     assert difference == mean_interval([1.0, 0.5, 0.5])
-    assert math.isnan(paired_difference(results[:1] + results[-2:-1], "a", "b", "reward/top-k").low)
+    assert math.isnan(paired_difference(table(results[:1] + results[-2:-1]), "a", "b", "reward/top-k").low)
 
 
 def test_what_ids_can_tell_of_the_test_clicks():

@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 from irecgan_gym.agents import IRecGANConfig
-from irecgan_gym.benchmarks import third_party
-from irecgan_gym.benchmarks.command import SettingsError
-from irecgan_gym.benchmarks.third_party_algorithms import ALGORITHMS
-from irecgan_gym.benchmarks.third_party_job import METHODS
-from irecgan_gym.benchmarks.third_party_training import ThirdPartyConfig, Trainee, learn_adversarially
+from irecgan_gym.benchmarks.engine.command import SettingsError, command_line
+from irecgan_gym.benchmarks.third_party.algorithms import ALGORITHMS
+from irecgan_gym.benchmarks.third_party.config import ThirdPartyConfig
+from irecgan_gym.benchmarks.third_party.experiment import METHODS, WORLDS, ThirdParty
+from irecgan_gym.benchmarks.third_party.training import Trainee, learn_adversarially
 
 from irecgan_gym.evaluation.online import evaluate_online
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
+from tests.benchmarks.run_folders import table
 from tests.conftest import random_sessions
 
 N, K = 12, 4
@@ -57,7 +58,7 @@ def command(folder, *more):
     settings = {"--agents": "pg", "--sessions": "40", "--seeds": "1", "--eval-sessions": "20", "--jobs": "1"}
     words = [word for pair in settings.items() for word in pair]
     algorithms = ["--algorithms", "a2c", "dqn", "--timesteps", "600"]
-    return third_party.main([*words, *algorithms, "--out", str(folder), *more])
+    return command_line(ThirdParty, [*words, *algorithms, "--out", str(folder), *more])
 
 
 def test_the_command(tmp_path, capsys):
@@ -65,10 +66,10 @@ def test_the_command(tmp_path, capsys):
     assert "jobs: 13 with 1 seeds; finished: 0" in capsys.readouterr().out
     assert command(tmp_path / "run") == 0
     output = capsys.readouterr().out
-    assert "RecSim-v0: 600 slates to learn from; a log of 40 max sessions" in output
+    assert "Every agent: max, 40 sessions" in output
     with (tmp_path / "run" / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    methods = [f"{algorithm}/{world}" for algorithm in ("a2c", "dqn") for world in third_party.WORLDS]
+    methods = [f"{algorithm}/{world}" for algorithm in ("a2c", "dqn") for world in WORLDS]
     references = ["random", "popularity", "max-reward", "belief", "optimal", "pg-limit"]
     assert list(dict.fromkeys(row["agent"] for row in rows)) == [*references, "pg", *methods]
     for agent in methods:
@@ -86,14 +87,14 @@ def test_the_command(tmp_path, capsys):
     assert command(tmp_path / "again", "--worlds", "adversarial") == 0
     lines = [line for line in before.decode().splitlines() if "/env," not in line and "/model," not in line]
     assert (tmp_path / "again" / "results.csv").read_text().splitlines() == lines
-    assert command(tmp_path / "run", "--timesteps", "601") == 1
+    assert command(tmp_path / "run", "--timesteps", "601") == 2
     assert "training.timesteps is 600 there and 601 now" in " ".join(capsys.readouterr().err.split())
 
 
 def test_each_algorithm_learns_in_each_world():
     assert len(METHODS) == 18
-    settings = third_party.ThirdParty(out="unused", seeds=2)
-    assert [job.agent for job in settings.grid() if job.seed == 1][-18:] == list(METHODS)
+    settings = ThirdParty(out="unused", seeds=2)
+    assert [job.agent for job in settings.grid(table([])) if job.seed == 1][-18:] == list(METHODS)
 
 
 @pytest.mark.parametrize(
@@ -111,4 +112,4 @@ def test_each_algorithm_learns_in_each_world():
 )
 def test_senseless_settings(tmp_path, changes, message):
     with pytest.raises(SettingsError, match=message):
-        third_party.ThirdParty(out=tmp_path, **changes).check()
+        ThirdParty(out=tmp_path, **changes).check()

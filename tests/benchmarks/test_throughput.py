@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 import pytest
-from irecgan_gym.benchmarks.command import SettingsError
+from irecgan_gym.benchmarks.engine.command import SettingsError, command_line
 from irecgan_gym.benchmarks.throughput import command, environments, measuring, profiles
 from irecgan_gym.benchmarks.throughput.command import Throughput
 from irecgan_gym.benchmarks.throughput.growth import FULL, GrowthLaw, Series, fit_law, growth_shape, never_leaves
@@ -14,7 +14,7 @@ from irecgan_gym.benchmarks.throughput.growth_plots import MeasuredSeries, draw_
 from irecgan_gym.benchmarks.throughput.isolation import IsolatedError, run_isolated
 from irecgan_gym.benchmarks.throughput.machine import Rates
 from irecgan_gym.benchmarks.throughput.report import larger_data
-from irecgan_gym.benchmarks.throughput.rows import Row, comparison_table, number
+from irecgan_gym.benchmarks.throughput.rows import SpeedRow, comparison_table, number
 from irecgan_gym.benchmarks.throughput.shapes import networks, shape
 
 
@@ -22,7 +22,7 @@ def test_smoke_run_writes_everything(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(measuring, "sardine_is_installed", lambda: False)
     arguments = ["--scale", "smoke", "--shapes", "cikm", "--seconds", "0.005", "--threads", "1", "--device", "cpu"]
     sizes = ["--batch-sizes", "4", "6", "--generated", "6", "--adversarial", "3"]
-    assert command.main([*arguments, *sizes, "--out", str(tmp_path)]) == 0
+    assert command_line(Throughput, [*arguments, *sizes, "--out", str(tmp_path)]) == 0
 
     names = {path.name for path in tmp_path.iterdir()}
     assert names >= {"throughput.json", "throughput.csv", "throughput.md", "growth-items.png", "growth-roll-outs.svg"}
@@ -68,6 +68,7 @@ def test_smoke_run_writes_everything(tmp_path, capsys, monkeypatch):
         ({"only": ()}, "--only takes one or more different values"),
         ({"shapes": ("cikm", "cikm")}, "--shapes takes one or more different values"),
         ({"seconds": 0.0}, "--seconds must be positive"),
+        ({"device": "bogus"}, "--device: "),
     ],
 )
 def test_senseless_settings(changes, message):
@@ -81,7 +82,7 @@ def test_what_was_measured_before_a_stop_is_written(tmp_path, monkeypatch):
 
     monkeypatch.setattr(command, "measure_environments", stop)
     with pytest.raises(SystemExit) as stopped:
-        command.main(["--scale", "smoke", "--only", "env", "--out", str(tmp_path)])
+        command_line(Throughput, ["--scale", "smoke", "--only", "env", "--out", str(tmp_path)])
     assert stopped.value.code == 130
     assert json.loads((tmp_path / "throughput.json").read_text())["rows"] == []
 
@@ -183,11 +184,11 @@ def test_growth_figures(tmp_path):
 def row(**changes):
     known = {"group": "training", "name": "agent", "shape": "cikm", "batch": 32, "precision": "float32", "threads": 2}
     compared = {"compared_with": "plain PyTorch", "baseline": 10.0, "ratio": 20.0, "limit_fraction": 0.5}
-    return Row(**{**known, "value": 200.0, "unit": "sessions/s", **compared, **changes})
+    return SpeedRow(**{**known, "value": 200.0, "unit": "sessions/s", **compared, **changes})
 
 
 def test_tables_leave_out_what_says_nothing():
-    assert comparison_table([row(), row(batch=256)]).titles == [
+    assert comparison_table([row(), row(batch=256)]).headings == (
         "what",
         "shape",
         "batch",
@@ -195,10 +196,10 @@ def test_tables_leave_out_what_says_nothing():
         "plain PyTorch",
         "ratio",
         "share of limit",
-    ]
+    )
     mixed = comparison_table([row(), row(precision="bfloat16"), row(compared_with="SARDINE"), row(compared_with="")])
-    assert "precision" in mixed.titles
-    assert [line[mixed.titles.index("compared with")] for line in mixed.lines] == [
+    assert "precision" in mixed.headings
+    assert [line[mixed.headings.index("compared with")] for line in mixed.rows] == [
         "plain PyTorch 10",
         "plain PyTorch 10",
         "SARDINE 10",
@@ -225,7 +226,7 @@ def test_forecast_scales_with_sessions_and_the_limit():
 
 def test_profiles_name_the_operators_of_every_phase(capsys):
     sizes = ["--shape", "fast", "--batch-size", "4", "--num-sessions", "3", "--seconds", "0.005", "--threads", "1"]
-    assert profiles.main(["--scale", "smoke", "--top", "40", *sizes]) == 0
+    assert command_line(profiles.Profiles, ["--scale", "smoke", "--top", "40", *sizes]) == 0
     output = " ".join(capsys.readouterr().out.replace("│", " ").split())
     for phase in ("agent", "user model", "discriminator", "generation", "adversarial"):
         assert f"{phase} plain PyTorch" in output
@@ -233,5 +234,5 @@ def test_profiles_name_the_operators_of_every_phase(capsys):
     # Training has backward passes, in the suite as elsewhere; the suite's optimiser is a fused one.
     assert "mkldnn_rnn_layer_backward" in output
     assert "_fused_adamw_" in output
-    assert profiles.main(["--scale", "smoke", "--top", "0"]) == 1
+    assert command_line(profiles.Profiles, ["--scale", "smoke", "--top", "0"]) == 2
     assert "--top must be at least 1" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 import pytest
 from irecgan_gym.agents import AGENT_NAMES, agent_class, preset
 from irecgan_gym.agents.preset_file import read_preset_file
-from irecgan_gym.benchmarks import search_space, tune, tuned_preset
+from irecgan_gym.benchmarks import search_space, tuned_preset
 from irecgan_gym.benchmarks.candidate_choice import (
     choose,
     finalists,
@@ -16,8 +16,8 @@ from irecgan_gym.benchmarks.candidate_choice import (
     scores_by_seed,
     try_finalists,
 )
-from irecgan_gym.benchmarks.command import SettingsError
-from irecgan_gym.benchmarks.measurements import Job, Measurement
+from irecgan_gym.benchmarks.engine.command import SettingsError, command_line
+from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.online_learning import OnlineLearning
 from irecgan_gym.benchmarks.search_space import (
     SEARCH_SPACES,
@@ -31,6 +31,7 @@ from irecgan_gym.benchmarks.simulated_online import SimulatedOnline
 from irecgan_gym.benchmarks.tune import Tune
 
 from irecgan_gym.storage.files import from_json
+from tests.benchmarks.run_folders import Measurement, table
 
 TYPES = {name: agent_class(name).config_type for name in AGENT_NAMES}
 
@@ -92,9 +93,7 @@ def test_every_agent_is_searched_or_tied():
 
 def test_the_budget_is_the_same_for_all_agents(tmp_path):
     settings = Tune(out=tmp_path)
-    pool = settings.pool()
-    going_on = {agent: of_agent[: number_of_finalists(len(of_agent))] for agent, of_agent in pool.items()}
-    grid = settings.grid(pool, going_on)
+    grid = settings.forecast(table([]))
     assert len(set(grid)) == len(grid)
     jobs = Counter((job.agent.partition("/")[0], job.logging_policy, job.num_sessions, job.seed) for job in grid)
     of_agents = {agent: {key[1:]: n for key, n in jobs.items() if key[0] == agent} for agent in SEARCH_SPACES}
@@ -106,10 +105,10 @@ def test_the_budget_is_the_same_for_all_agents(tmp_path):
 
 
 def test_seeds_of_the_search_are_never_those_of_the_experiments(tmp_path):
-    searched = {job.seed for job in Tune(out=tmp_path, seeds=50).screening(Tune(out=tmp_path).pool())}
-    searched |= set(Tune(out=tmp_path, seeds=50).mdp_seeds)
+    searched = {job.seed for job in Tune(out=tmp_path, seeds=50).forecast(table([]))}
+    assert searched == set(Tune(out=tmp_path, seeds=50).mdp_seeds)
     for experiment in (SimulatedOnline, OnlineLearning):
-        assert not searched & {job.seed for job in experiment(out=tmp_path, seeds=1000).grid()}
+        assert not searched & {job.seed for job in experiment(out=tmp_path, seeds=1000).grid(table([]))}
 
 
 def rows(name, rewards, seed=1000):
@@ -127,7 +126,7 @@ def test_scores_are_means_over_cells_between_random_and_belief():
         *rows("pg/1", (5, 2)),
         *rows("pg/2", (5, 2))[:1],
     ]
-    assert scores_by_seed(results) == {
+    assert scores_by_seed(table(results)) == {
         "random": {1000: 0},
         "belief": {1000: 1},
         "pg/0": {1000: pytest.approx(0.75)},
@@ -202,12 +201,12 @@ def short_training(monkeypatch, tmp_path):
 def test_a_tiny_search_from_end_to_end(tmp_path, capsys, short_training):
     arguments = ["--agents", "irecgan", "pg", "--candidates", "4", "--seeds", "2", "--logging-policy", "max"]
     arguments += ["--sessions", "30", "--eval-sessions", "20", "--jobs", "1", "--out", str(tmp_path / "run")]
-    assert tune.main([*arguments, "--dry-run"]) == 0
+    assert command_line(Tune, [*arguments, "--dry-run"]) == 0
     # 4 candidates on the first seed, 2 on the second, and 2 references on both.
     assert "jobs: 16 with 2 seeds; finished: 0" in capsys.readouterr().out
     assert not (tmp_path / "run").exists()
 
-    assert tune.main([*arguments, "--write"]) == 0
+    assert command_line(Tune, [*arguments, "--write"]) == 0
     output = capsys.readouterr().out
     assert "irecgan: " in output
     assert "pg: " in output
@@ -231,7 +230,7 @@ def test_a_tiny_search_from_end_to_end(tmp_path, capsys, short_training):
     assert entries["pgc"].provenance["tied_to"] == "irecgan"
     assert entries["ac"].settings == preset("ac", "tuned")
 
-    assert tune.main([*arguments, "--dry-run"]) == 0
+    assert command_line(Tune, [*arguments, "--dry-run"]) == 0
     assert "jobs: 16 with 2 seeds; finished: 16" in capsys.readouterr().out
 
 

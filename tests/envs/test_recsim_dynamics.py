@@ -105,9 +105,9 @@ def test_order_of_the_slate_does_not_matter_to_the_chances():
 
 def test_impossible_next_states_are_never_reached_whatever_rounding_did():
     rows = np.tile([0.1] * 10 + [0.0, 0.0], (12, 1, 1))
-    law = UserDynamics(RecommendationMDP(np.ones((12, 1)), rows))
+    dynamics = UserDynamics(RecommendationMDP(np.ones((12, 1)), rows))
     largest = np.full((4, DRAWS_PER_STEP), np.nextafter(1.0, 0.0))
-    response = law.respond(np.zeros(4, dtype=int), np.zeros((4, 1), dtype=int), largest)
+    response = dynamics.respond(np.zeros(4, dtype=int), np.zeros((4, 1), dtype=int), largest)
     assert (response.states == 9).all()
 
 

@@ -44,30 +44,30 @@ sizes = st.tuples(st.sampled_from([1, 2, 5, 50, 63, 64, 65, 130]), st.integers(1
 )
 def test_the_law_answers_alike_thrice(seed, num_states, size, kind):
     num_items, slate_size = size
-    law = UserDynamics(draw_mdp(num_states, num_items, seed, kind, epsilon=0.0))
+    dynamics = UserDynamics(draw_mdp(num_states, num_items, seed, kind, epsilon=0.0))
     rng = np.random.default_rng(seed)
     states = rng.integers(num_states, size=40)
     slates = random_slates(40, slate_size, num_items, rng)
     draws = extreme_draws(rng, (40, DRAWS_PER_STEP))
-    fast, slow = law.respond(states, slates, draws), law.respond_with_numpy(states, slates, draws)
+    fast, slow = dynamics.respond(states, slates, draws), dynamics.respond_with_numpy(states, slates, draws)
     for one, other in zip(fast, slow, strict=True):
         np.testing.assert_array_equal(one, other)
         assert one.dtype == other.dtype
     for row in range(40):
-        single = law.respond_one(int(states[row]), slates[row].tolist(), draws[row].tolist())
+        single = dynamics.respond_one(int(states[row]), slates[row].tolist(), draws[row].tolist())
         assert single == (fast.clicks[row], fast.successes[row], fast.states[row])
 
 
 def test_rewards_near_zero_are_no_special_case():
-    law = UserDynamics(RecommendationMDP(np.full((2, 3), 5e-324), np.full((2, 3, 2), 0.5)))
+    dynamics = UserDynamics(RecommendationMDP(np.full((2, 3), 5e-324), np.full((2, 3, 2), 0.5)))
     draws = np.array([[0.999, 0.0], [0.0, 0.5], [0.6, 1e-300]])
     args = np.array([0, 1, 1]), np.array([[2, 0], [1, 2], [0, 1]]), draws
     with np.errstate(over="raise", invalid="raise", divide="raise"):
-        slow = law.respond_with_numpy(*args)
-    for one, other in zip(law.respond(*args), slow, strict=True):
+        slow = dynamics.respond_with_numpy(*args)
+    for one, other in zip(dynamics.respond(*args), slow, strict=True):
         np.testing.assert_array_equal(one, other)
     for row in range(3):
-        assert law.respond_one(int(args[0][row]), args[1][row].tolist(), draws[row].tolist()) == tuple(
+        assert dynamics.respond_one(int(args[0][row]), args[1][row].tolist(), draws[row].tolist()) == tuple(
             column[row] for column in slow
         )
 

@@ -1,6 +1,8 @@
 """Nothing is lost in silence: every row of any file is in the sessions, or counted under the reason why not."""
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from irecgan_gym.readers import FORMATS, ReaderError, ReadReport, TableColumns, read
 from irecgan_gym.readers.report import Place
 from irecgan_gym.sessions import SessionsError
+from tests.conftest import random_sessions
 from tests.readers.test_malformed import CHALLENGE_HEADER
 
 ACTIONS = ["clickout item", "clickout item", "interaction item image", "filter selection"]
@@ -158,3 +161,32 @@ def test_a_report_shows_the_first_places_of_every_reason():
     report.rows_read = 11
     with pytest.raises(AssertionError, match="11 rows were read, but 10 are accounted for"):
         report.check()
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_columns_that_are_not_used_are_named(tmp_path, kind):
+    rows = {"session": ["a", "b"], "slate": ["x|y", "x|z"], "click": ["x", "z"], "reward": [1, 0], "user": ["u", "v"]}
+    if kind == "csv":
+        lines = [",".join(rows), *(",".join(map(str, row)) for row in zip(*rows.values(), strict=True))]
+        (tmp_path / "log.csv").write_text("\n".join(lines) + "\n")
+    else:
+        table = pa.table({**rows, "slate": [slate.split("|") for slate in rows["slate"]]})
+        pq.write_table(table, tmp_path / "log.parquet")
+    path = tmp_path / f"log.{kind}"
+    report = read(path, "table").report
+    assert report.columns_not_used == ("reward", "user")
+    assert str(report).splitlines()[2:] == [
+        "columns not used: reward, user",
+        "no reward column was named: all rewards are 0",
+        "no user column was named: nothing is known of users",
+    ]
+    report = read(path, "table", columns=TableColumns(reward="reward", user="user")).report
+    assert report.columns_not_used == ()
+    assert len(str(report).splitlines()) == 2
+
+
+def test_files_of_sessions_are_no_tables(tmp_path):
+    sessions = random_sessions(np.random.default_rng(0))
+    sessions.save(tmp_path / "log.parquet")
+    with pytest.raises(ReaderError, match=r"log.parquet holds sessions .* load it with Sessions.load"):
+        read(tmp_path / "log.parquet", "table")

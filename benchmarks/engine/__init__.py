@@ -1,0 +1,1 @@
+"""The machinery that experiments share: commands, run folders, jobs and worker processes, tables, summaries."""

@@ -1,0 +1,103 @@
+"""Options that single jobs share: logs to learn from, and files of trained agents."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from irecgan_gym.agents import AGENT_NAMES, Agent
+from irecgan_gym.benchmarks.engine.command import SettingsError, check_at_least, check_known
+from irecgan_gym.benchmarks.engine.experiment import check_device
+from irecgan_gym.benchmarks.joining import agent_type
+from irecgan_gym.benchmarks.log_data import FORMATS, read_log
+from rich.console import Console
+from safetensors import SafetensorError, safe_open
+
+from irecgan_gym.sessions import Sessions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learning:
+    """Options of jobs that learn from logs."""
+
+    data: Path
+    """The logs: a file, or a folder for formats of several files."""
+    out: Path
+    """File for what was learned (safetensors)."""
+    format: str = "sessions"
+    """Format of the logs: sessions (saved by `irecgan-gym read`), recsys-challenge-2019, cikm-cup-2016, irecgan-text,
+    table."""
+    on_error: Literal["raise", "skip"] = "raise"
+    """Effect of a malformed row: it ends the job, or is skipped and counted."""
+    preset: Literal["fast", "tuned", "paper"] = "fast"
+    """Settings: fast (1x64 LSTM), tuned, or paper (2x512 LSTM, for a GPU)."""
+    ending: Literal["reward", "leave"] = "leave"
+    """End of the user model's sessions: its users leave (real logs), or a click without reward ends them (RecSim)."""
+    held_out: float = 0.1
+    """Share of the sessions, by user where users are known, that is held out and decides when training stops."""
+    seed: int = 0
+    """Seed of everything that is random."""
+    device: str = "auto"
+    """Device to train on: auto, cpu, cuda."""
+
+    def read(self, console: Console) -> tuple[Sessions, Sessions]:
+        """Check the options, read the logs and return the sessions to learn from and those held out.
+
+        Raises:
+            SettingsError: with the option and what it takes.
+        """
+        check_known(FORMATS, format=(self.format,))
+        check_at_least(0, seed=self.seed)
+        check_device(self.device)
+        if not 0 < self.held_out < 1:
+            raise SettingsError(f"--held-out must be between 0 and 1, got {self.held_out}")
+        sessions, report = read_log(self.data, self.format, self.on_error)
+        console.print(report, markup=False, highlight=False, soft_wrap=True)
+        by = "session" if sessions.users is None else "user"
+        training, validation = sessions.split((1 - self.held_out, self.held_out), seed=self.seed, by=by)
+        if not len(training) or not len(validation):
+            raise SettingsError(f"--held-out {self.held_out} of {len(sessions)} sessions leaves a part empty")
+        return training, validation
+
+
+class ConsoleRecorder:
+    """Recorder that prints a line for each step of training.
+
+    Args:
+        console: prints.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def record(self, values: Any, step: int) -> None:
+        """See :class:`irecgan_gym.recorder.Recorder`."""
+        text = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+        self._console.print(f"{step}: {text}", highlight=False, markup=False, soft_wrap=True)
+
+
+def load_agent(path: Path, device: str = "auto", agent: str | None = None) -> Agent:
+    """Return the agent of a file; its class is that of the file, or one named as ``"module:Class"``.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        SettingsError: the file holds no agent.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no such file: {path}")
+    if agent is not None:
+        kind: type[Agent] = agent_type(agent)
+        return kind.load(path, device=device)
+    try:
+        with safe_open(path, framework="pt") as file:
+            name = json.loads((file.metadata() or {}).get("irecgan_gym", "{}")).get("kind")
+    except SafetensorError as error:
+        raise SettingsError(f"{path} is not a safetensors file: {error}") from error
+    if name not in AGENT_NAMES:
+        raise SettingsError(
+            f"{path} holds {name or 'nothing of the suite'}, not an agent: name its class by --agent-class"
+        )
+    loaded: Agent = agent_type(name).load(path, device=device)
+    return loaded

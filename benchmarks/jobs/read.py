@@ -1,0 +1,23 @@
+"""Main words of `irecgan-gym read`, for shell completion: its parser is that of the readers, which need no extra."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+
+@dataclass(frozen=True)
+class ReadWords:
+    """Read logs, say what was read, and save them as sessions."""
+
+    format: tyro.conf.Positional[Literal["recsys-challenge-2019", "cikm-cup-2016", "irecgan-text", "table"]]
+    """Format of the logs."""
+    path: tyro.conf.Positional[Path]
+    """The file, or the folder of a format of several files."""
+    out: Path | None = None
+    """Parquet file to save the sessions to."""
+    on_error: Literal["raise", "skip"] = "raise"
+    """Effect of a malformed row: it ends the reading, or counts."""

@@ -1,0 +1,28 @@
+"""Train an agent on logged sessions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from irecgan_gym.agents import with_ending
+from irecgan_gym.benchmarks.jobs.options import ConsoleRecorder, Learning
+from irecgan_gym.benchmarks.joining import agent_settings, agent_type
+from rich.console import Console
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(Learning):
+    """Train an agent on logged sessions and save it."""
+
+    agent: str = "irecgan"
+    """Agent: irecgan, pg, pgis, ac, lstm, pgu, acu, pgc, lstmd, or module:Class."""
+
+    def execute(self, console: Console) -> None:
+        """Read, train and save."""
+        kind = agent_type(self.agent)
+        training, validation = self.read(console)
+        config = with_ending(agent_settings(self.agent, self.preset), self.ending)
+        agent = kind(training.num_items, training.slate_size, config, seed=self.seed, device=self.device)
+        agent.learn(training, validation, recorder=ConsoleRecorder(console))
+        agent.save(self.out)
+        console.print("written:", self.out, soft_wrap=True)

@@ -1,0 +1,120 @@
+"""Agents, worlds and arguments that join an experiment by name, without a change to the package."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.envs.registration import load_env_creator
+from irecgan_gym.agents import AGENT_NAMES, agent_class, preset
+from irecgan_gym.benchmarks.engine.command import SettingsError, check_distinct
+
+import irecgan_gym  # noqa: F401 (registers the envs)
+from irecgan_gym.mdp import RecommendationMDP
+
+
+def agent_type(name: str) -> type[Any]:
+    """Return the class of an agent, by its name or as ``"module:Class"``.
+
+    Raises:
+        SettingsError: there is no such agent.
+    """
+    if ":" in name:
+        found: type[Any] = load_object(name)
+        return found
+    try:
+        return agent_class(name)
+    except ValueError as error:
+        raise SettingsError(
+            f"--agents takes one or more of {', '.join(AGENT_NAMES)}, or module:Class, got: {name}"
+        ) from error
+
+
+def load_object(name: str) -> Any:
+    """Return an object of a module by its name, ``"module:object"``.
+
+    Raises:
+        SettingsError: there is no such module, or no such object in it.
+    """
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise SettingsError(f"{name}: {error}") from error
+
+
+def check_agents(names: Sequence[str]) -> None:
+    """Refuse unknown agents, none, and one twice.
+
+    Raises:
+        SettingsError: with the agents there are.
+    """
+    check_distinct(agents=names)
+    for name in names:
+        agent_type(name)
+
+
+def agent_settings(name: str, preset_name: str) -> Any:
+    """Return the settings of an agent in a preset; others have the defaults of their ``config_type``."""
+    if name in AGENT_NAMES:
+        return preset(name, preset_name)
+    config_type = getattr(agent_type(name), "config_type", None)
+    return None if config_type is None else config_type()
+
+
+def as_json(settings: Any) -> Any:
+    """Return an agent's settings as JSON-compatible values."""
+    return asdict(settings) if is_dataclass(settings) and not isinstance(settings, type) else {}
+
+
+def read_env_kwargs(text: str) -> dict[str, Any]:
+    """Return the arguments of an env, from JSON or, after an ``@``, from a file of JSON.
+
+    Tables of an MDP come as ``"mdp": {"rewards": [...], "transitions": [...]}``.
+
+    Raises:
+        SettingsError: no JSON object, or tables that make no sense.
+    """
+    try:
+        kwargs = json.loads(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text)
+        if not isinstance(kwargs, dict):
+            raise ValueError(f"expected a JSON object such as '{{\"num_items\": 100}}', got {text}")
+        if isinstance(kwargs.get("mdp"), dict):
+            tables = {name: np.asarray(table, dtype=np.float64) for name, table in kwargs["mdp"].items()}
+            kwargs["mdp"] = RecommendationMDP(**tables)
+    except (OSError, TypeError, ValueError) as error:
+        raise SettingsError(f"--env-kwargs: {error}") from error
+    return kwargs
+
+
+def check_env(env: str, kwargs: Mapping[str, Any]) -> None:
+    """Refuse an env that is not registered, or that does not take the arguments.
+
+    Args:
+        env: id of the env, ``"module:id"`` for one that a module registers.
+        kwargs: arguments of the env.
+
+    Raises:
+        SettingsError: with the option.
+    """
+    try:
+        gym.make(env, **kwargs).close()
+    except (gym.error.Error, ImportError) as error:
+        raise SettingsError(f"--env: no environment {env!r} is registered ({error})") from error
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"--env {env}, --env-kwargs: {error}") from error
+
+
+def world_kwargs(env: str, kwargs: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """Return the arguments of the env of a seed: the seed draws its tables, where it takes one."""
+    creator = gym.spec(env).entry_point
+    assert creator is not None
+    parameters = inspect.signature(load_env_creator(creator) if isinstance(creator, str) else creator).parameters
+    return {"mdp_seed": seed, **kwargs} if "mdp_seed" in parameters else dict(kwargs)

@@ -1,0 +1,1 @@
+"""Agents of other libraries, trained in three worlds and deployed in the true one, beside our own."""
