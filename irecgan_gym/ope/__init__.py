@@ -1,0 +1,100 @@
+"""Off-policy evaluation: what a policy would earn, from sessions of another one."""
+
+from irecgan_gym.ope.cascade_doubly_robust import PlaceRewards, SlateCascadeDoublyRobust
+from irecgan_gym.ope.diagnostics import Overlap, calibration_p_value, confounding_p_value, overlap, place_effect_p_value
+from irecgan_gym.ope.direct_method import DirectMethod
+from irecgan_gym.ope.doubly_robust import DoublyRobust, SelfNormalizedDR, SwitchDoublyRobust
+from irecgan_gym.ope.estimate import OffPolicyEstimate, effective_sample_size
+from irecgan_gym.ope.estimator import OffPolicyEstimator
+from irecgan_gym.ope.evaluation import OffPolicyEvaluation
+from irecgan_gym.ope.fitted_logger import fit_logging_policy
+from irecgan_gym.ope.importance_sampling import (
+    InclusionIPS,
+    LatentIPS,
+    PerDecisionImportanceSampling,
+    SelfNormalizedLatentIPS,
+    SelfNormalizedPDIS,
+    SelfNormalizedSlateIndependentIPS,
+    SelfNormalizedSlateRewardInteractionIPS,
+    SelfNormalizedSlateStandardIPS,
+    SelfNormalizedTIS,
+    SlateIndependentIPS,
+    SlatePseudoInverse,
+    SlateRewardInteractionIPS,
+    SlateStandardIPS,
+    TrajectoryWiseImportanceSampling,
+)
+from irecgan_gym.ope.known_logger import KnownLogger, logging_pools
+from irecgan_gym.ope.luce_user_model import LuceUserModel
+from irecgan_gym.ope.off_policy_data import OffPolicyData
+from irecgan_gym.ope.policies import (
+    EvaluationPolicy,
+    PlackettLucePolicy,
+    TopKPolicy,
+    fixed_scores,
+    last_click_scores,
+)
+from irecgan_gym.ope.recommendation import LoggedSlates, Recommendation, recommend
+from irecgan_gym.ope.selection import rank_correlation, regret
+from irecgan_gym.ope.slate_propensities import SlatePropensities
+from irecgan_gym.ope.slate_weights import Abstraction, AnyPlace, FromTheTop, PseudoInverse, SinglePlace, WholeSlate
+from irecgan_gym.ope.state_marginal import StateMarginalIS
+from irecgan_gym.ope.value_model import CrossFitted, ValueColumns, ValueModel
+
+__all__ = [
+    "Abstraction",
+    "AnyPlace",
+    "CrossFitted",
+    "DirectMethod",
+    "DoublyRobust",
+    "EvaluationPolicy",
+    "FromTheTop",
+    "InclusionIPS",
+    "KnownLogger",
+    "LatentIPS",
+    "LoggedSlates",
+    "LuceUserModel",
+    "OffPolicyData",
+    "OffPolicyEstimate",
+    "OffPolicyEstimator",
+    "OffPolicyEvaluation",
+    "Overlap",
+    "PerDecisionImportanceSampling",
+    "PlaceRewards",
+    "PlackettLucePolicy",
+    "PseudoInverse",
+    "Recommendation",
+    "SelfNormalizedDR",
+    "SelfNormalizedLatentIPS",
+    "SelfNormalizedPDIS",
+    "SelfNormalizedSlateIndependentIPS",
+    "SelfNormalizedSlateRewardInteractionIPS",
+    "SelfNormalizedSlateStandardIPS",
+    "SelfNormalizedTIS",
+    "SinglePlace",
+    "SlateCascadeDoublyRobust",
+    "SlateIndependentIPS",
+    "SlatePropensities",
+    "SlatePseudoInverse",
+    "SlateRewardInteractionIPS",
+    "SlateStandardIPS",
+    "StateMarginalIS",
+    "SwitchDoublyRobust",
+    "TopKPolicy",
+    "TrajectoryWiseImportanceSampling",
+    "ValueColumns",
+    "ValueModel",
+    "WholeSlate",
+    "calibration_p_value",
+    "confounding_p_value",
+    "effective_sample_size",
+    "fit_logging_policy",
+    "fixed_scores",
+    "last_click_scores",
+    "logging_pools",
+    "overlap",
+    "place_effect_p_value",
+    "rank_correlation",
+    "recommend",
+    "regret",
+]

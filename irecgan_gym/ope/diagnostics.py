@@ -1,0 +1,174 @@
+"""What can be seen of a log before anything is believed: overlap, and whether the propensities can be right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaincc, stdtr
+
+from irecgan_gym.ope.estimate import effective_sample_size
+from irecgan_gym.ope.luce_user_model import LuceUserModel
+from irecgan_gym.ope.off_policy_data import OffPolicyData
+from irecgan_gym.ope.policies import slate_matrix
+from irecgan_gym.ope.slate_weights import SlateWeights, WholeSlate
+
+FloatArray = NDArray[np.float64]
+
+_SESSIONS_LOOKED_AT = 10_000
+"""By tests that need the probabilities of all items at each step."""
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """How much of what a policy does is in a log.
+
+    Attributes:
+        num_sessions: S.
+        effective_sample_size: of the first step's weights: what is left of S before weights multiply over steps.
+        mean_weight: of the first step, 1 where the logger shows every slate that the policy does. What is missing is
+            the probability of slates that the log cannot hold.
+        standard_error: of that mean.
+        unmatched: share of the logged first slates that the policy never shows.
+        largest_share: of one session in the sum of the first steps' weights.
+    """
+
+    num_sessions: int
+    effective_sample_size: float
+    mean_weight: float
+    standard_error: float
+    unmatched: float
+    largest_share: float
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the policy does what the log cannot hold, or nearly never does: the mean weight is far below 1."""
+        return self.mean_weight + 3 * self.standard_error < 0.9
+
+
+def overlap(data: OffPolicyData, weights: SlateWeights | None = None) -> Overlap:
+    """Weights of sessions' first steps, where no earlier step has a part.
+
+    Args:
+        data: the log and the policies.
+        weights: kind of weights; whole slates when None.
+    """
+    first = (WholeSlate() if weights is None else weights).steps(data)[data.sessions.offsets[:-1]]
+    total = float(np.abs(first).sum())
+    return Overlap(
+        num_sessions=data.num_sessions,
+        effective_sample_size=effective_sample_size(first),
+        mean_weight=float(first.mean()),
+        standard_error=float(first.std(ddof=1) / np.sqrt(len(first))) if len(first) > 1 else float("inf"),
+        unmatched=float((first == 0).mean()),
+        largest_share=float(np.abs(first).max() / total) if total else 1.0,
+    )
+
+
+def calibration_p_value(data: OffPolicyData) -> float:
+    """How surprising the items shown are if the logger's propensities are right.
+
+    Items at the first place are counted over all steps, beside the sum of their stated probabilities: the sum over
+    items of (count - expected)^2 / expected, against the chi-squared distribution. Small values say that the
+    propensities are not those of the policy that made the log.
+
+    Returns:
+        A p-value; NaN where the logging policy itself is not at hand, or nothing is random.
+    """
+    if data.logging_policy is None:
+        return float("nan")
+    sessions = data.sessions
+    slates = slate_matrix(sessions, data.logging_policy.num_items, data.logging_policy.slate_size)
+    table, contexts = data.logging_policy.place_table(sessions)
+    expected = np.bincount(contexts, minlength=len(table)) @ table[:, 0]
+    counts = np.bincount(slates[:, 0], minlength=sessions.num_items)
+    many = expected >= 5
+    degrees = int(many.sum()) - 1
+    if degrees < 1:
+        return float("nan")
+    statistic = float(((counts[many] - expected[many]) ** 2 / expected[many]).sum())
+    return float(gammaincc(degrees / 2, statistic / 2))
+
+
+def confounding_p_value(data: OffPolicyData) -> float:
+    """How surprising it is that slates go with what was known before them, if the propensities know all of that.
+
+    Given everything that the logger acted upon, 1{a in A_t} - p(a in A_t) has mean 0 for each item a, whatever came
+    before. The vector of these is multiplied by what it must not go with: the vector of the step before, and, where the
+    log holds true states that the propensities do not know, the mean vector of the state in the other half of the
+    sessions. Student's test says whether the products have mean 0. Small p-values say that the logger acted upon more
+    than the propensities are conditional on: the log is confounded. Large ones do not say that it is not: what a logger
+    saw need not leave a trace in a log.
+
+    Returns:
+        A p-value, of both tests together by Bonferroni; NaN where the logging policy itself is not at hand or nothing
+        can be tested.
+    """
+    if data.logging_policy is None:
+        return float("nan")
+    logger = data.logging_policy
+    data = data.select(np.arange(min(data.num_sessions, _SESSIONS_LOOKED_AT)))
+    sessions = data.sessions
+    slates = slate_matrix(sessions, logger.num_items, logger.slate_size)
+    table, contexts = logger.place_table(sessions)
+    surprise = -table.sum(axis=1)[contexts]
+    np.put_along_axis(surprise, slates, np.take_along_axis(surprise, slates, axis=1) + 1, axis=1)
+    later = np.flatnonzero(data.step_in_session > 0)
+    products = [(surprise[later] * surprise[later - 1]).sum(axis=1)]
+    if sessions.states is not None and data.logging.given != "state":
+        products.append(_by_state(surprise, sessions.states, sessions.session_of_step % 2, later))
+    p_values = [p_value for p_value in map(_p_value_of_mean_0, products) if np.isfinite(p_value)]
+    return min(1.0, len(p_values) * min(p_values)) if p_values else float("nan")
+
+
+def place_effect_p_value(data: OffPolicyData) -> float:
+    """How surprising the places of clicks are if users do not care about places.
+
+    Users who do not are taken to choose as Luce's model says, with weights fitted to the other half of the sessions.
+    The clicks at each place are counted beside the sum of their probabilities, against the chi-squared distribution.
+
+    Returns:
+        A p-value; NaN with too few clicks.
+    """
+    sessions = data.sessions
+    numbers = np.arange(len(sessions))
+    if len(sessions) < 2:
+        return float("nan")
+    counts = expected = np.zeros(int(sessions.slate_lengths[0]))
+    for half in range(2):
+        model = LuceUserModel.fit(sessions.select(numbers % 2 != half))
+        part = sessions.select(numbers % 2 == half)
+        slates = slate_matrix(part, part.num_items, len(counts))
+        clicked = part.clicks < part.num_items
+        weights = model.weights[part.previous_clicks[:, None], slates]
+        shares = weights / weights.sum(axis=1, keepdims=True)
+        expected = expected + shares[clicked].sum(axis=0)
+        counts = counts + (slates == part.clicks[:, None])[clicked].sum(axis=0)
+    if len(counts) < 2 or expected.min() < 5:
+        return float("nan")
+    return float(gammaincc((len(counts) - 1) / 2, ((counts - expected) ** 2 / expected).sum() / 2))
+
+
+def _by_state(
+    surprise: FloatArray, states: NDArray[np.integer], half: NDArray[np.integer], later: NDArray[np.integer]
+) -> FloatArray:
+    """Vectors of later steps in one half of the sessions times the mean vector of their states in the other half.
+
+    Not the other way round too: both sums are the same product of means, and would count it twice.
+    """
+    tested, taught = later[half[later] == 0], later[half[later] == 1]
+    products = []
+    for state in np.unique(states[tested]):
+        others = taught[states[taught] == state]
+        if len(others):
+            products.append(surprise[tested[states[tested] == state]] @ surprise[others].mean(axis=0))
+    return np.concatenate(products) if products else np.zeros(0)
+
+
+def _p_value_of_mean_0(values: FloatArray) -> float:
+    """Student's test of a mean of 0, both ways; NaN where nothing varies or there are under 30 values."""
+    if len(values) < 30 or np.ptp(values) < 1e-9:
+        return float("nan")
+    statistic = values.mean() / (values.std(ddof=1) / np.sqrt(len(values)))
+    return float(2 * stdtr(len(values) - 1, -abs(statistic)))

@@ -1,0 +1,206 @@
+"""Which estimator to believe for a policy and a log, and when to believe none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from irecgan_gym.evaluation.metrics import Interval
+from irecgan_gym.ope.diagnostics import (
+    Overlap,
+    calibration_p_value,
+    confounding_p_value,
+    overlap,
+    place_effect_p_value,
+)
+from irecgan_gym.ope.doubly_robust import SelfNormalizedDR
+from irecgan_gym.ope.estimate import OffPolicyEstimate
+from irecgan_gym.ope.estimator import OffPolicyEstimator
+from irecgan_gym.ope.importance_sampling import (
+    InclusionIPS,
+    SelfNormalizedLatentIPS,
+    SelfNormalizedSlateIndependentIPS,
+    SelfNormalizedSlateRewardInteractionIPS,
+    SelfNormalizedSlateStandardIPS,
+)
+from irecgan_gym.ope.luce_user_model import LuceUserModel
+from irecgan_gym.ope.off_policy_data import OffPolicyData
+from irecgan_gym.ope.policies import EvaluationPolicy
+from irecgan_gym.ope.slate_propensities import SlatePropensities
+from irecgan_gym.ope.slate_weights import Abstraction
+from irecgan_gym.ope.value_model import CrossFitted
+from irecgan_gym.sessions import Sessions
+
+ENOUGH = 200.0
+"""Effective sessions from which on an interval is believed."""
+TOO_FEW = 50.0
+"""Effective sessions below which nothing is."""
+SMALLEST_SHARE = 0.1
+"""Of effective sessions among all: with fewer, the largest weights have not been seen."""
+LARGEST_SHARE = 0.1
+"""Of the weights that a single session may have."""
+SURPRISE = 1e-3
+"""P-value at which propensities are not believed."""
+
+
+class LoggedSlates(NamedTuple):
+    """A log, and who showed its slates.
+
+    Attributes:
+        sessions: the log.
+        logging: the policy that showed them, or the probabilities with which it did.
+    """
+
+    sessions: Sessions
+    logging: EvaluationPolicy | SlatePropensities
+
+
+Verdict = Literal["trust", "conditional", "refuse"]
+
+
+@dataclass(frozen=True, eq=False)
+class Recommendation:
+    """What to make of a log for a policy.
+
+    Attributes:
+        verdict: ``"trust"``: the estimate and its interval can be believed. ``"conditional"``: they can, if what the
+            estimator assumes holds (``estimator.assumption``) or ``reasons`` do not matter. ``"refuse"``: no estimate
+            can be believed.
+        estimator: the one to use; None with ``"refuse"``.
+        estimate: what it says; None with ``"refuse"``.
+        reasons: sentences that say why.
+        overlap: of the sessions' first steps.
+        candidates: estimates of all estimators looked at, by name, for the curious.
+    """
+
+    verdict: Verdict
+    estimator: OffPolicyEstimator | None
+    estimate: OffPolicyEstimate | None
+    reasons: tuple[str, ...]
+    overlap: Overlap
+    candidates: dict[str, OffPolicyEstimate] = field(default_factory=dict)
+
+    def interval(self) -> Interval | None:
+        """95% bootstrap interval of the estimate; None with ``"refuse"``."""
+        return None if self.estimate is None else self.estimate.interval("bootstrap")
+
+    def __str__(self) -> str:
+        lines = [f"verdict: {self.verdict}"]
+        interval = self.interval()
+        if self.estimate is not None and interval is not None:
+            lines.append(
+                f"{self.estimate.estimator}: {interval.mean:.4f} [{interval.low:.4f}, {interval.high:.4f}], "
+                f"{self.estimate.effective_sample_size:,.0f} effective of {self.estimate.num_sessions:,} sessions"
+            )
+        return "\n".join([*lines, *(f"- {reason}" for reason in self.reasons)])
+
+
+def recommend(log: LoggedSlates, policy: EvaluationPolicy | SlatePropensities, *, gamma: float = 1.0) -> Recommendation:
+    """Say which estimator to use for a policy and a log, from what can be seen of them.
+
+    Refused is a log whose propensities cannot be right (its slates are not as probable as they say), whose logger seems
+    to have acted upon more than they know (confounding), which does not hold what the policy does (no overlap), or
+    that leaves too few effective sessions. Otherwise, the doubly robust estimator is taken, or the self-normalized one
+    where there is no model; by the items of a slate in any order where the log shows that users do not care about it.
+    With too few effective sessions for these, one that assumes more may do, under the condition that this holds.
+
+    Args:
+        log: the sessions and who made them.
+        policy: to be judged.
+        gamma: discount factor.
+    """
+    data = OffPolicyData.create(log.sessions, log.logging, policy, gamma=gamma)
+    there = overlap(data)
+    doubts = _doubts(data)
+    order_matters = not place_effect_p_value(data) > 0.01
+    has_policy = data.target_policy is not None
+    model = CrossFitted(LuceUserModel.fit)
+    safe: list[OffPolicyEstimator] = [SelfNormalizedDR(model)] if has_policy else []
+    safe.append(SelfNormalizedSlateStandardIPS())
+    notes: list[str] = []
+    if data.target.sets is not None and data.logging.sets is not None and not order_matters:
+        notes.append("clicks do not depend on places as far as the log shows, so that the order of a slate is left out")
+        without_order: list[OffPolicyEstimator] = [_OrderlessDR(model, Abstraction())] if has_policy else []
+        safe = [*without_order, SelfNormalizedLatentIPS(), *safe]
+        there = overlap(data, Abstraction())
+    bold: list[OffPolicyEstimator] = [SelfNormalizedSlateRewardInteractionIPS()]
+    if data.target.places is not None and data.logging.places is not None:
+        bold.append(SelfNormalizedSlateIndependentIPS())
+    if data.target.inclusions is not None and data.logging.inclusions is not None:
+        bold.append(InclusionIPS())
+    found = {estimator.estimator_name: (estimator, estimator.evaluate(data)) for estimator in [*safe, *bold]}
+    candidates = {name: estimate for name, (_, estimate) in found.items()}
+
+    if doubts:
+        return Recommendation("refuse", None, None, tuple(doubts), there, candidates)
+    if there.is_missing:
+        reason = (
+            f"no overlap: about {1 - there.mean_weight:.0%} of what the policy shows first is not in the log, whatever "
+            "its size"
+        )
+        return Recommendation("refuse", None, None, (reason, *notes), there, candidates)
+    chosen = _best([found[estimator.estimator_name] for estimator in safe], ENOUGH)
+    if chosen is not None:
+        verdict: Verdict = "trust"
+        if data.logging.estimated:
+            verdict = "conditional"
+            notes.append("the propensities are estimated: the estimate is right if the model of the logger is")
+        return Recommendation(verdict, *chosen, (*notes, _size(chosen[1])), there, candidates)
+    chosen = _best([found[estimator.estimator_name] for estimator in safe], TOO_FEW)
+    if chosen is not None:
+        reason = f"{_size(chosen[1])}: its interval may be too narrow"
+        return Recommendation("conditional", *chosen, (*notes, reason), there, candidates)
+    chosen = _best([found[estimator.estimator_name] for estimator in bold], ENOUGH)
+    if chosen is not None:
+        reason = f"only if {chosen[0].assumption}; estimators that assume nothing have too few effective sessions"
+        return Recommendation("conditional", *chosen, (*notes, reason), there, candidates)
+    largest = max(estimate.effective_sample_size for estimate in candidates.values())
+    reason = f"too few effective sessions: {largest:,.0f} of {data.num_sessions:,} at best"
+    return Recommendation("refuse", None, None, (*notes, reason), there, candidates)
+
+
+class _OrderlessDR(SelfNormalizedDR):
+    """Doubly robust with the order of slates left out, as Luce's model leaves it out."""
+
+    estimator_name = "sndr-set"
+    assumption = Abstraction.assumption
+
+
+def _doubts(data: OffPolicyData) -> list[str]:
+    """Why the propensities are not to be believed; empty if nothing speaks against them."""
+    doubts = []
+    calibration = calibration_p_value(data)
+    if calibration < SURPRISE:
+        doubts.append(
+            f"the slates shown are not as probable as the propensities say (p = {calibration:.1g}): they are not those "
+            "of the policy that made the log"
+        )
+    if data.logging.given != "state":
+        confounding = confounding_p_value(data)
+        if confounding < SURPRISE:
+            doubts.append(
+                f"confounding suspected: slates go with what the propensities do not know (p = {confounding:.1g})"
+            )
+        made_by = data.sessions.provenance.get("logging_policy")
+        if data.sessions.provenance.get("source") == "RecSim" and made_by not in (None, "random"):
+            doubts.append(f"confounded: the log says that it was made by {made_by!r}, which sees the user's state")
+    return doubts
+
+
+def _best(
+    found: list[tuple[OffPolicyEstimator, OffPolicyEstimate]], enough: float
+) -> tuple[OffPolicyEstimator, OffPolicyEstimate] | None:
+    """The first one of enough effective sessions.
+
+    Not that of the smallest standard error: errors are smallest where the log happens to lack the sessions of large
+    weights, and the estimate is then too low.
+    """
+    for estimator, estimate in found:
+        needed = max(enough, SMALLEST_SHARE * estimate.num_sessions)
+        if estimate.effective_sample_size >= needed and estimate.largest_share <= LARGEST_SHARE:
+            return estimator, estimate
+    return None
+
+
+def _size(estimate: OffPolicyEstimate) -> str:
+    return f"{estimate.effective_sample_size:,.0f} effective of {estimate.num_sessions:,} sessions"
