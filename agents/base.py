@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import nullcontext
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from irecgan_gym.agents.progress import showing_progress
 from numpy.typing import NDArray
 
-from irecgan_gym.recorder import Recorder, silent
+from irecgan_gym.recorder import ProgressRecorder, Recorder, Recorders, silent
 from irecgan_gym.sessions import Sessions
 
 AgentT = TypeVar("AgentT", bound="Agent")
@@ -47,20 +46,22 @@ class Agent(ABC):
             sessions: logged sessions to learn from.
             validation: held-out sessions for early stopping; a part of ``sessions`` when None.
             recorder: receives the numbers of training, e.g. one of :mod:`irecgan_gym.recorder`.
-            progress_bar: whether to show the progress of training in the terminal.
+            progress_bar: whether to show the progress of training in the terminal, on standard error.
 
         Returns:
             The agent itself.
 
         Raises:
             ValueError: sessions over another catalogue, or too few to hold some out.
-            ImportError: a progress bar is asked for, and rich is not installed.
         """
         for part in (sessions, validation):
             if part is not None:
                 self._check_catalogue(part)
-        with showing_progress(recorder, type(self).__name__) if progress_bar else nullcontext(recorder) as listening:
-            self._learn(sessions, validation, listening)
+        if progress_bar:
+            with closing(ProgressRecorder()) as progress:
+                self._learn(sessions, validation, Recorders(recorder, progress))
+        else:
+            self._learn(sessions, validation, recorder)
         return self
 
     @abstractmethod

@@ -164,7 +164,7 @@ def selection_rows(name: str, found: Replications) -> list[Sequence[object]]:
 
 
 def advice_rows(name: str, found: Replications) -> list[Sequence[object]]:
-    """How often the recommendation was to trust, and how often its interval then held the truth."""
+    """Return how often the recommendation was to trust, and how often its interval then held the truth."""
     rows: list[Sequence[object]] = []
     for place, target in enumerate(found.targets):
         verdicts = found.verdicts[:, place]

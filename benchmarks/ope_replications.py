@@ -111,7 +111,7 @@ class Cell:
 
 @dataclass(frozen=True, eq=False)
 class Replications:
-    """What R logs say of P policies by E estimators.
+    """Estimates of P policies by E estimators from R logs.
 
     Attributes:
         estimators: names, E of them.
@@ -193,7 +193,7 @@ def replicate(
 
 
 def _covered(found: OffPolicyEstimate, truth: float, counts: FloatArray) -> FloatArray:
-    """Whether the interval of each method holds the truth; NaN where there is none."""
+    """Tell whether the interval of each method holds the truth; NaN where there is none."""
     influences = found.statistic.influences()
     values = found.statistic.resampled(counts)
     tails = (1 - CONFIDENCE) / 2

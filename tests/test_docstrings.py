@@ -1,30 +1,43 @@
-"""Docstrings open with what a thing is or does."""
+"""Docstrings open with what a thing is or does; a class name stands for one thing."""
 
 import ast
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("irecgan_gym", "agents", "benchmarks", "examples")
-FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
-    path for folder in ("irecgan_gym", "agents", "benchmarks", "examples") for path in (ROOT / folder).rglob("*.py")
-)
 OPENINGS = ("What ", "How ", "Where ", "When ", "Who ", "Whoever ", "Whether ", "One that ", "One of ")
 
 
-def opening_faults(source):
+def modules(folder):
+    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted((ROOT / folder).rglob("*.py"))}
+
+
+def opening_faults(module):
     nodes = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    docstrings = (ast.get_docstring(node) for node in ast.walk(ast.parse(source)) if isinstance(node, nodes))
+    docstrings = (ast.get_docstring(node) for node in ast.walk(module) if isinstance(node, nodes))
     return [text.splitlines()[0] for text in docstrings if text and text.startswith(OPENINGS)]
 
 
 def test_a_fault_is_found():
-    assert opening_faults('def f():\n    """What f does."""\n') == ["What f does."]
+    assert opening_faults(ast.parse('def f():\n    """What f does."""\n')) == ["What f does."]
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_docstrings_say_what_a_thing_is_or_does(folder):
-    files = [path for path in FILES if path.relative_to(ROOT).parts[0] == folder]
-    assert files
-    assert {str(path): found for path in files if (found := opening_faults(path.read_text(encoding="utf-8")))} == {}
+    found = {str(path): opening_faults(module) for path, module in modules(folder).items()}
+    assert found
+    assert {path: faults for path, faults in found.items() if faults} == {}
+
+
+def test_a_class_name_stands_for_one_thing():
+    places = defaultdict(list)
+    for folder in FOLDERS[:3]:
+        for path, module in modules(folder).items():
+            for node in ast.walk(module):
+                if isinstance(node, ast.ClassDef):
+                    places[node.name].append(str(path.relative_to(ROOT)))
+    assert "IRecGAN" in places
+    assert {name: paths for name, paths in places.items() if len(paths) > 1} == {}

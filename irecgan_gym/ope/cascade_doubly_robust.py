@@ -84,7 +84,7 @@ class SlateCascadeDoublyRobust(OffPolicyEstimator):
         return OffPolicyEstimate(self.estimator_name, SessionTerms(values), weights)
 
     def _terms(self, data: OffPolicyData, model: PlaceRewards) -> tuple[FloatArray, FloatArray]:
-        """What each session adds, and its mean weight; [S] each."""
+        """Return the addend of each session, and its mean weight; [S] each."""
         if data.target_policy is None:
             raise ValueError("cascade-dr needs the policy to be judged itself, not only its propensities")
         kind = FromTheTop()

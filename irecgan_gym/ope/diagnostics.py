@@ -1,4 +1,4 @@
-"""What can be seen of a log before anything is believed: overlap, and whether the propensities can be right."""
+"""Diagnostics of a log before anything is believed: overlap, and signs of wrong propensities."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SESSIONS_LOOKED_AT = 10_000
 
 @dataclass(frozen=True)
 class Overlap:
-    """How much of what a policy does is in a log.
+    """Overlap of a policy with a log.
 
     Attributes:
         num_sessions: S.
@@ -43,7 +43,7 @@ class Overlap:
 
     @property
     def is_missing(self) -> bool:
-        """Whether the policy does what the log cannot hold, or nearly never does: the mean weight is far below 1."""
+        """True if the policy does what the log cannot hold, or nearly never does: the mean weight is far below 1."""
         return self.mean_weight + 3 * self.standard_error < 0.9
 
 
@@ -67,7 +67,7 @@ def overlap(data: OffPolicyData, weights: SlateWeights | None = None) -> Overlap
 
 
 def calibration_p_value(data: OffPolicyData) -> float:
-    """How surprising the items shown are if the logger's propensities are right.
+    """Return the p-value of the items shown if the logger's propensities are right.
 
     Items at the first place are counted over all steps, beside the sum of their stated probabilities: the sum over
     items of (count - expected)^2 / expected, against the chi-squared distribution. Small values say that the
@@ -92,7 +92,7 @@ def calibration_p_value(data: OffPolicyData) -> float:
 
 
 def confounding_p_value(data: OffPolicyData) -> float:
-    """How surprising it is that slates go with what was known before them, if the propensities know all of that.
+    """Return the p-value of slates that go with what was known before them, if the propensities know all of that.
 
     Given everything that the logger acted upon, 1{a in A_t} - p(a in A_t) has mean 0 for each item a, whatever came
     before. The vector of these is multiplied by what it must not go with: the vector of the step before, and, where the
@@ -123,7 +123,7 @@ def confounding_p_value(data: OffPolicyData) -> float:
 
 
 def place_effect_p_value(data: OffPolicyData) -> float:
-    """How surprising the places of clicks are if users do not care about places.
+    """Return the p-value of the places of clicks if users do not care about places.
 
     Users who do not are taken to choose as Luce's model says, with weights fitted to the other half of the sessions.
     The clicks at each place are counted beside the sum of their probabilities, against the chi-squared distribution.

@@ -1,4 +1,4 @@
-"""What an estimator says: a number, how sure it is, and from how many sessions it really comes."""
+"""Estimates: a number, its uncertainty, and the effective number of sessions behind it."""
 
 from __future__ import annotations
 

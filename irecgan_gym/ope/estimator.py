@@ -1,4 +1,4 @@
-"""What all estimators share: one method to fill in, and the calls that users of OBP and SCOPE-RL know."""
+"""Base class of all estimators: one method to fill in, and the calls that users of OBP and SCOPE-RL know."""
 
 from __future__ import annotations
 

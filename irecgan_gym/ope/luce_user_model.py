@@ -110,7 +110,7 @@ class LuceUserModel:
         return values
 
     def _worth(self, before: Ids, chosen: Ids, gamma: float) -> FloatArray:
-        """What a click is worth: its reward, and what follows under the policy; [n + 1, n + 1]."""
+        """Return the value of every click: its reward, and what follows under the policy; [n + 1, n + 1]."""
         size = len(self.weights)
         moves, earned, visits = np.zeros((size, size)), np.zeros(size), np.bincount(before, minlength=size)
         for draw in range(chosen.shape[1]):

@@ -158,7 +158,7 @@ class OffPolicyData:
         return table
 
     def of_steps(self, table: FloatArray) -> FloatArray:
-        """What :meth:`by_time` was given, [T]."""
+        """Undo :meth:`by_time`, [T]."""
         values: FloatArray = table[self.sessions.session_of_step, self.step_in_session]
         return values
 

@@ -57,7 +57,7 @@ class PoolMixture:
 
     @property
     def is_uniform(self) -> bool:
-        """Whether every ordered list of k different items of the catalogue is as probable as any other."""
+        """Tell whether every ordered list of k different items of the catalogue is as probable as any other."""
         return len(self.pools) == 1 and not self.pools[0].fixed and self.pools[0].items.shape[1] == self.num_items
 
     def prefix_log_probabilities(self, contexts: Ids, slates: Ids) -> FloatArray:
@@ -157,7 +157,7 @@ class PoolMixture:
         return np.where(np.logical_and.accumulate(fits, axis=1), logs, -np.inf)
 
     def _members(self, pool: Pool) -> NDArray[np.bool_]:
-        """Whether each item can come from the pool in each context, [C, n]."""
+        """Tell whether each item can come from the pool in each context, [C, n]."""
         members = np.zeros((self.num_contexts, self.num_items), dtype=bool)
         items = pool.items[:, : self.slate_size] if pool.fixed else pool.items
         members[np.arange(self.num_contexts)[:, None], items] = True

@@ -60,7 +60,7 @@ Verdict = Literal["trust", "conditional", "refuse"]
 
 @dataclass(frozen=True, eq=False)
 class Recommendation:
-    """What to make of a log for a policy.
+    """Advice on a log for a policy.
 
     Attributes:
         verdict: ``"trust"``: the estimate and its interval can be believed. ``"conditional"``: they can, if what the

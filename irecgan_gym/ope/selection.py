@@ -1,4 +1,4 @@
-"""How well estimates choose between policies: rank correlation, and what is lost by following them."""
+"""Quality of choices between policies by estimates: rank correlation, and what is lost by following them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model says of logged steps under the policy to be judged: the control variate of doubly robust estimators."""
+"""Values that a model gives logged steps under a policy: the control variate of doubly robust estimators."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -51,14 +51,3 @@ def from_json(config_type: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
         name: from_json(hints[name], value) if is_dataclass(hints[name]) else value for name, value in values.items()
     }
     return config_type(**arguments)
-
-
-def missing_keys(config_type: type[Any], values: Mapping[str, Any]) -> Iterator[str]:
-    """Dotted names of the fields, those of dataclasses in fields too, for which a mapping has no value."""
-    hints = get_type_hints(config_type)
-    for field in fields(config_type):
-        if field.name not in values:
-            yield field.name
-        elif is_dataclass(hint := hints[field.name]):
-            assert isinstance(hint, type)
-            yield from (f"{field.name}.{name}" for name in missing_keys(hint, values[field.name]))

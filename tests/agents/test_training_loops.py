@@ -366,9 +366,9 @@ def test_a_progress_bar_shows_the_components_and_hands_the_numbers_on(log, capsy
 
     kept = Keep()
     agent_of("pgc", log).learn(log, recorder=kept, progress_bar=True)
-    shown = capsys.readouterr().out
-    assert "PGC train" in shown
-    assert "PGC adversarial 2" in shown
+    shown = capsys.readouterr().err
+    assert "train 0: " in shown
+    assert "adversarial 2: " in shown
     assert {"train/policy_loss", "adversarial/policy_loss"} <= kept.keys()
     agent_of("pgc", log).learn(log)
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr().err == ""
