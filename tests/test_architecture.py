@@ -21,6 +21,7 @@ FLOORS = (
     ("models",),
     ("envs", "wrappers", "registration"),
     ("evaluation", "sb3"),
+    ("ope",),
     ("agents",),
     ("benchmarks",),
 )

@@ -18,7 +18,7 @@ _SESSIONS_AT_ONCE = 256
 
 
 class ActsByPolicy(Protocol):
-    """Any agent with a policy over the catalogue, as those of ``irecgan_gym.agents`` are."""
+    """Any agent with a policy over the catalogue, as the suite's agents have."""
 
     policy: CataloguePolicy
 
