@@ -44,6 +44,7 @@ SUBCOMMANDS = {
     "third-party": Subcommand(
         "third_party.experiment:ThirdParty", "compare agents of other libraries", ("benchmarks", "sb3")
     ),
+    "ope": Subcommand("ope:OffPolicy", "compare off-policy estimators with the true value of policies"),
     "tune": Subcommand("tune:Tune", "search settings of agents"),
     "throughput": Subcommand("throughput.command:Throughput", "measure speed and memory"),
     "report": Subcommand("report.page:Report", "make one page of run folders"),

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import tyro
-from irecgan_gym.benchmarks.command import SettingsError, check_distinct, check_positive, run_command
+from irecgan_gym.benchmarks.engine.command import SettingsError, check_distinct, check_positive, command_line
 from irecgan_gym.benchmarks.ope_replications import METHODS, Cell, Replications, replicate
 from irecgan_gym.benchmarks.ope_worlds import World, WorldName, make_targets, make_world, true_value
 from rich.console import Console
@@ -80,6 +79,15 @@ class OffPolicy:
         if not 0 <= self.recommendations <= self.replications:
             raise SettingsError(f"--recommendations must be from 0 to --replications, got {self.recommendations}")
 
+    def execute(self, console: Console) -> None:
+        """Run all kinds of logs; tables are written after each.
+
+        Raises:
+            SettingsError: settings that make no sense.
+        """
+        self.check()
+        run(self, console)
+
 
 def make_cell(world: World, log: LogName, num_sessions: int) -> Cell:
     """A kind of logs from its name."""
@@ -92,7 +100,6 @@ def make_cell(world: World, log: LogName, num_sessions: int) -> Cell:
 
 def run(settings: OffPolicy, console: Console) -> None:
     """Run all kinds of logs; tables are written after each."""
-    settings.check()
     rows: list[Sequence[object]] = []
     selection: list[Sequence[object]] = []
     advice: list[Sequence[object]] = []
@@ -219,11 +226,5 @@ def _write(path: Path, columns: Sequence[str], rows: Sequence[Sequence[object]])
     write_atomically(path, text.getvalue().encode())
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; returns the exit status."""
-    settings = tyro.cli(OffPolicy, args=arguments)
-    return run_command(lambda console: run(settings, console))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command_line(OffPolicy))

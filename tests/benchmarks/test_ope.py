@@ -3,7 +3,8 @@
 import csv
 
 import numpy as np
-from irecgan_gym.benchmarks.ope import main
+from irecgan_gym.benchmarks.engine.command import command_line
+from irecgan_gym.benchmarks.ope import OffPolicy
 from irecgan_gym.benchmarks.ope_worlds import Target, collect, make_targets, make_world, true_value
 
 from irecgan_gym.logging_policies import make_logging_policy
@@ -34,7 +35,7 @@ def test_policies_go_from_near_to_far():
 
 def test_a_tiny_run_writes_its_tables(tmp_path):
     arguments = "--replications 3 --recommendations 1 --sessions 40 --truth-sessions 500 --strengths 0.2 0.6"
-    assert main(["--out", str(tmp_path), "--logs", "random", "mix-state", *arguments.split()]) == 0
+    assert command_line(OffPolicy, ["--out", str(tmp_path), "--logs", "random", "mix-state", *arguments.split()]) == 0
     rows = list(csv.DictReader((tmp_path / "estimators.csv").open()))
     assert len(rows) == 2 * 2 * 15
     for row in rows:
@@ -46,5 +47,5 @@ def test_a_tiny_run_writes_its_tables(tmp_path):
 
 
 def test_wrong_options_are_named(tmp_path, capsys):
-    assert main(["--out", str(tmp_path), "--strengths", "0.5"]) != 0
+    assert command_line(OffPolicy, ["--out", str(tmp_path), "--strengths", "0.5"]) != 0
     assert "--strengths" in capsys.readouterr().err
