@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from irecgan_gym.agents.policy_agent import PolicyAgent
-from irecgan_gym.agents.policy_gradient import PGConfig, ReturnsData, fit_policy
 from torch import Tensor, nn
 
+from irecgan_gym.agents.policy_agent import PolicyAgent
+from irecgan_gym.agents.policy_gradient import PGConfig, ReturnsData, fit_policy
 from irecgan_gym.models.batches import StepBatch
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.slate_policy import SlatePolicy

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
-from irecgan_gym.agents.generation import both_kinds
 from torch import Tensor
 
+from irecgan_gym.agents.generation import both_kinds
 from irecgan_gym.kernels.low_precision import matrix_precision
 from irecgan_gym.models.batches import SessionTensors, on_device
 from irecgan_gym.models.discriminator import Discriminator

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from irecgan_gym.agents.policy_gradient import PGConfig, ReturnsData, offline_rewards
 from numpy.typing import NDArray
 from torch import nn
 
+from irecgan_gym.agents.policy_gradient import PGConfig, ReturnsData, offline_rewards
 from irecgan_gym.collection import play
 from irecgan_gym.envs.user_model_device import UsersOnDevice
 from irecgan_gym.kernels.low_precision import LowPrecision, Precision

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+
 from irecgan_gym.agents.discriminator_training import fit_discriminator
 from irecgan_gym.agents.generation import both_kinds, generate_adversarial_sessions, generate_sessions, returns_of_both
 from irecgan_gym.agents.pgu import PGUConfig
 from irecgan_gym.agents.policy_agent import PolicyAgent
 from irecgan_gym.agents.policy_gradient import PolicyUpdates, fit_policy
-
 from irecgan_gym.evaluation.user_model_fidelity import fidelity
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.discriminator import Discriminator, DiscriminatorConfig

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from irecgan_gym.agents.irecgan import IRecGAN, IRecGANConfig
 from irecgan_gym.agents.policy_agent import PolicyAgent, UserModelSettings
-
 from irecgan_gym.evaluation.user_model_fidelity import fidelity
 from irecgan_gym.models.fitting import fit_user_model
 from irecgan_gym.models.slate_policy import Ranking, UserModelPolicy

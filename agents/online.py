@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+
 from irecgan_gym.agents.base import Agent
 from irecgan_gym.agents.irecgan import IRecGAN, IRecGANConfig
 from irecgan_gym.agents.on_policy import OnPolicyUpdates
 from irecgan_gym.agents.pg import PG
 from irecgan_gym.agents.pgu import PGUConfig
 from irecgan_gym.agents.presets import make_agent, preset
-
 from irecgan_gym.collection import collect
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions, concatenate

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from irecgan_gym.agents.policy_agent import PolicyAgent
 from irecgan_gym.agents.policy_gradient import PGCConfig, PGConfig, PolicyUpdates, fit_policy, offline_returns
-
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions

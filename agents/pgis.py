@@ -8,12 +8,12 @@ from typing import Literal
 
 import numpy as np
 import torch
-from irecgan_gym.agents.logging_policy_model import estimated_propensities, fit_logging_policy
-from irecgan_gym.agents.policy_agent import PolicyAgent
-from irecgan_gym.agents.policy_gradient import PGConfig, ReturnsData, fit_policy
 from numpy.typing import NDArray
 from torch import Tensor
 
+from irecgan_gym.agents.logging_policy_model import estimated_propensities, fit_logging_policy
+from irecgan_gym.agents.policy_agent import PolicyAgent
+from irecgan_gym.agents.policy_gradient import PGConfig, ReturnsData, fit_policy
 from irecgan_gym.models.batches import StepBatch
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder

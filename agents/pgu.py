@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+
 from irecgan_gym.agents.ac import ActorCritic, ActorCriticPolicy, CriticSettings
 from irecgan_gym.agents.generation import Generated, generate_sessions, returns_of_both
 from irecgan_gym.agents.policy_agent import PolicyAgent, UserModelSettings
@@ -16,7 +17,6 @@ from irecgan_gym.agents.policy_gradient import (
     fit_policy,
     offline_rewards,
 )
-
 from irecgan_gym.evaluation.user_model_fidelity import fidelity
 from irecgan_gym.kernels.low_precision import Precision, check_precision
 from irecgan_gym.models.fitting import FitConfig, fit_user_model

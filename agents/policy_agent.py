@@ -10,10 +10,10 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 import torch
-from irecgan_gym.agents.base import Agent, Array, State
 from numpy.typing import NDArray
 from torch import nn
 
+from irecgan_gym.agents.base import Agent, Array, State
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.building import ModuleT, build, resolve_device
 from irecgan_gym.models.encoder import EncoderConfig

@@ -8,10 +8,10 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from irecgan_gym.agents.policy_agent import NetworkConfig
 from numpy.typing import NDArray
 from torch import Tensor
 
+from irecgan_gym.agents.policy_agent import NetworkConfig
 from irecgan_gym.kernels.low_precision import Precision, matrix_precision
 from irecgan_gym.models.batches import SessionTensors, StepBatch
 from irecgan_gym.models.fitting import ClippedAdamW, EarlyStopping

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from irecgan_gym.benchmarks.engine.summaries import normalized_rows
-from irecgan_gym.benchmarks.search_space import Candidate
 from pandas import DataFrame
 
+from irecgan_gym.benchmarks.engine.summaries import normalized_rows
+from irecgan_gym.benchmarks.search_space import Candidate
 from irecgan_gym.evaluation.metrics import Interval, mean_interval
 
 METRIC = "normalized/top-k"

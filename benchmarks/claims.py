@@ -12,14 +12,14 @@ from enum import Enum
 from pathlib import Path
 
 import tyro
+from pandas import DataFrame
+from rich.console import Console
+
 from irecgan_gym.benchmarks.engine.command import SettingsError, command_line
 from irecgan_gym.benchmarks.engine.statistics import MIN_SEEDS, paired_interval
 from irecgan_gym.benchmarks.engine.tables import read_many
 from irecgan_gym.benchmarks.engine.text_table import TextTable, text_table
 from irecgan_gym.benchmarks.rerank_features import label
-from pandas import DataFrame
-from rich.console import Console
-
 from irecgan_gym.evaluation.metrics import Interval
 from irecgan_gym.storage.files import write_atomically
 

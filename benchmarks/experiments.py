@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pandas import DataFrame
+
 from irecgan_gym.benchmarks.engine.experiment import Experiment
 from irecgan_gym.benchmarks.engine.summaries import Measure
 from irecgan_gym.benchmarks.figures.run import Figures
 from irecgan_gym.benchmarks.joining import load_object
-from pandas import DataFrame
 
 EXPERIMENTS = {
     "simulated_online": "irecgan_gym.benchmarks.simulated_online:SimulatedOnline",

@@ -13,10 +13,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import load_env_creator
-from irecgan_gym.agents import AGENT_NAMES, agent_class, preset
-from irecgan_gym.benchmarks.engine.command import SettingsError, check_distinct
 
 import irecgan_gym  # noqa: F401 (registers the envs)
+from irecgan_gym.agents import AGENT_NAMES, agent_class, preset
+from irecgan_gym.benchmarks.engine.command import SettingsError, check_distinct
 from irecgan_gym.evaluation.metrics import Metric, load_metric
 from irecgan_gym.mdp import RecommendationMDP
 

@@ -114,6 +114,7 @@ def _print_completion(shells: Sequence[str]) -> int:
     if line := missing("benchmarks"):
         return _refuse(line)
     import tyro
+
     from irecgan_gym.benchmarks.jobs.read import ReadWords
 
     commands: dict[str, Callable[..., Any]] = {_READ: ReadWords} | {name: _settings_of(name) for name in SUBCOMMANDS}

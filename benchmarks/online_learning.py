@@ -12,6 +12,10 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from numpy.typing import NDArray
+from pandas import DataFrame
+from rich.console import Console
+
 from irecgan_gym.agents.online import (
     ONLINE_METHODS,
     OnlineConfig,
@@ -32,10 +36,6 @@ from irecgan_gym.benchmarks.figures.online_learning import rounds_figure
 from irecgan_gym.benchmarks.figures.run import Figures, by_cell
 from irecgan_gym.benchmarks.joining import read_metrics
 from irecgan_gym.benchmarks.online_test import OnlineTest, Streams
-from numpy.typing import NDArray
-from pandas import DataFrame
-from rich.console import Console
-
 from irecgan_gym.evaluation.metrics import coverage_at_r
 from irecgan_gym.evaluation.online import evaluate_online
 from irecgan_gym.recorder import Recorder

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
+from numpy.typing import NDArray
+
 from irecgan_gym.agents import Agent, PGConfig, PresetName
 from irecgan_gym.agents.references.belief import Belief
 from irecgan_gym.agents.references.pg_limit import PGLimit
@@ -29,8 +31,6 @@ from irecgan_gym.benchmarks.joining import (
     world_kwargs,
 )
 from irecgan_gym.benchmarks.shared_training import learn_job
-from numpy.typing import NDArray
-
 from irecgan_gym.collection import SlatePredictor, collect
 from irecgan_gym.evaluation.metrics import coverage_at_r, mean_interval
 from irecgan_gym.evaluation.online import evaluate_online

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from rich.console import Console
+
 from irecgan_gym.benchmarks.engine.command import SettingsError, check_distinct, check_positive, command_line
 from irecgan_gym.benchmarks.ope_replications import METHODS, Cell, Replications, replicate
 from irecgan_gym.benchmarks.ope_worlds import World, WorldName, make_targets, make_world, true_value
-from rich.console import Console
-
 from irecgan_gym.ope.selection import rank_correlation, regret
 from irecgan_gym.ope.slate_propensities import Given
 from irecgan_gym.storage.files import write_atomically

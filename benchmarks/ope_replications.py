@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from irecgan_gym.benchmarks.ope_worlds import Target, World, collect
 from numpy.typing import NDArray
 
+from irecgan_gym.benchmarks.ope_worlds import Target, World, collect
 from irecgan_gym.ope import (
     CrossFitted,
     DirectMethod,

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
+from rich.console import Console
+
 from irecgan_gym.benchmarks.engine.command import command_line
 from irecgan_gym.benchmarks.experiments import figures_of
 from irecgan_gym.benchmarks.figures.run import draw
-from rich.console import Console
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from pandas import DataFrame
+from rich.console import Console
+
 from irecgan_gym.agents import AGENT_NAMES, PresetName
 from irecgan_gym.benchmarks.engine.command import (
     SettingsError,
@@ -33,9 +36,6 @@ from irecgan_gym.benchmarks.log_data import FORMATS, read_log
 from irecgan_gym.benchmarks.online_test import DEPLOYMENTS, SIMPLE
 from irecgan_gym.benchmarks.rerank_features import FEATURES, agent_config, label, of_label
 from irecgan_gym.benchmarks.shared_training import learn_job
-from pandas import DataFrame
-from rich.console import Console
-
 from irecgan_gym.evaluation.examination import ExaminedScorer
 from irecgan_gym.evaluation.rankings import CoClick, LastInteraction, LoggedOrder
 from irecgan_gym.evaluation.reranking import SlateScorer, evaluate_reranking

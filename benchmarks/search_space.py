@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
+
 from irecgan_gym.agents import IRecGANConfig, LSTMDConfig, PresetName, preset
 
 DEFAULT_PRESET: PresetName = "fast"

@@ -9,7 +9,6 @@ from irecgan_gym.agents.irecgan import IRecGAN
 from irecgan_gym.agents.lstm import LSTMD
 from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.engine.run_folder import RunFolder
-
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
 

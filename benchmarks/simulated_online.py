@@ -13,6 +13,9 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from pandas import DataFrame
+from rich.console import Console
+
 from irecgan_gym.agents import AGENT_NAMES
 from irecgan_gym.benchmarks.engine.command import check_distinct, check_positive, command_line
 from irecgan_gym.benchmarks.engine.job import Job
@@ -23,8 +26,6 @@ from irecgan_gym.benchmarks.engine.tables import cells_of
 from irecgan_gym.benchmarks.figures.online import online_figures
 from irecgan_gym.benchmarks.joining import agent_settings, agent_type, as_json, check_agents
 from irecgan_gym.benchmarks.online_test import DEPLOYMENTS, LOGGING_POLICY, MEASURES, LoggingPolicy, OnlineTest, Streams
-from pandas import DataFrame
-from rich.console import Console
 
 _SHOWN_STEPS = 5
 

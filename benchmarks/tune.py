@@ -14,6 +14,9 @@ from functools import cached_property
 from typing import Any
 
 import tyro
+from pandas import DataFrame
+from rich.console import Console
+
 from irecgan_gym.agents import Agent, PresetName
 from irecgan_gym.benchmarks.candidate_choice import (
     Trial,
@@ -39,9 +42,6 @@ from irecgan_gym.benchmarks.joining import agent_type, as_json
 from irecgan_gym.benchmarks.online_test import LoggingPolicy, OnlineTest
 from irecgan_gym.benchmarks.search_space import DEFAULT_PRESET, SEARCH_SPACES, TIED, Candidate, draw_candidates
 from irecgan_gym.benchmarks.tuned_preset import write_tuned_preset
-from pandas import DataFrame
-from rich.console import Console
-
 from irecgan_gym.sessions import Sessions
 
 FIRST_SEED = 1000

@@ -4,9 +4,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from irecgan_gym.agents import PG
 
 import irecgan_gym  # noqa: F401 (registers the envs)
+from irecgan_gym.agents import PG
 from irecgan_gym.collection import collect, play
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.predictor_policy import PolicyPredictor

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import gymnasium as gym
 import pytest
-from irecgan_gym.agents import AGENT_NAMES, agent_class
 
 from irecgan_gym import __version__
+from irecgan_gym.agents import AGENT_NAMES, agent_class
 from tests.programs import commands, files, programs
 
 ROOT = Path(__file__).parent.parent

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from irecgan_gym.agents.base import Array, State
-from irecgan_gym.agents.references.mdp_policy import DeterministicMDPPolicy
 from numpy.typing import NDArray
 
+from irecgan_gym.agents.base import Array, State
+from irecgan_gym.agents.references.mdp_policy import DeterministicMDPPolicy
 from irecgan_gym.mdp import RecommendationMDP
 from irecgan_gym.planning.blind_slates import blind_slates
 from irecgan_gym.sessions import Sessions

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
-from irecgan_gym.agents.base import Agent
 from numpy.typing import NDArray
 
+from irecgan_gym.agents.base import Agent
 from irecgan_gym.mdp import RecommendationMDP
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions

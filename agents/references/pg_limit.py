@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from irecgan_gym.agents.base import Array, State
-from irecgan_gym.agents.references.mdp_policy import MDPPolicy
 from numpy.typing import NDArray
 
+from irecgan_gym.agents.base import Array, State
+from irecgan_gym.agents.references.mdp_policy import MDPPolicy
 from irecgan_gym.logging_policies import make_logging_policy
 from irecgan_gym.mdp import RecommendationMDP
 from irecgan_gym.planning.belief_filter import LoggedClickFilter

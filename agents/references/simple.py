@@ -7,9 +7,9 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
-from irecgan_gym.agents.base import Agent, Array, State
 from numpy.typing import NDArray
 
+from irecgan_gym.agents.base import Agent, Array, State
 from irecgan_gym.logging_policies import random_slates
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions

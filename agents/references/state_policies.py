@@ -5,10 +5,10 @@ from __future__ import annotations
 from abc import abstractmethod
 
 import numpy as np
-from irecgan_gym.agents.base import Array, State
-from irecgan_gym.agents.references.mdp_policy import DeterministicMDPPolicy
 from numpy.typing import NDArray
 
+from irecgan_gym.agents.base import Array, State
+from irecgan_gym.agents.references.mdp_policy import DeterministicMDPPolicy
 from irecgan_gym.mdp import START_STATE, RecommendationMDP
 from irecgan_gym.planning.max_log_slates import max_log_slates
 from irecgan_gym.planning.optimal_slates import StateSlates, myopic_slates, optimal_slates, top_slates

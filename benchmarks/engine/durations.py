@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+
 from irecgan_gym.benchmarks.engine.job import Job
 
 

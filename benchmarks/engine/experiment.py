@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from matplotlib.figure import Figure
+from pandas import DataFrame
+from rich.console import Console
+
 from irecgan_gym.benchmarks.engine.command import SettingsError, check_positive
 from irecgan_gym.benchmarks.engine.durations import Durations, as_text, longest_first, time_left
 from irecgan_gym.benchmarks.engine.job import Job
@@ -20,10 +24,6 @@ from irecgan_gym.benchmarks.engine.summaries import Measure, measurement_tables
 from irecgan_gym.benchmarks.engine.tables import RESULTS, jobs_of, read_durations, read_table
 from irecgan_gym.benchmarks.engine.text_table import text_table
 from irecgan_gym.benchmarks.figures.run import draw
-from matplotlib.figure import Figure
-from pandas import DataFrame
-from rich.console import Console
-
 from irecgan_gym.recorder import Recorder
 
 

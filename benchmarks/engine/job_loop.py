@@ -7,6 +7,8 @@ from contextlib import closing, contextmanager
 from multiprocessing.connection import Connection, wait
 from typing import cast
 
+from rich.console import Console
+
 from irecgan_gym.benchmarks.engine.durations import Durations, longest_first
 from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.engine.processors import Processes
@@ -14,8 +16,6 @@ from irecgan_gym.benchmarks.engine.progress import JobProgress
 from irecgan_gym.benchmarks.engine.run_folder import RunFolder
 from irecgan_gym.benchmarks.engine.tables import DURATIONS, RESULTS, TRAINING, TableFile, read_durations
 from irecgan_gym.benchmarks.engine.worker import Failed, Message, Outcome, Work, Worker, do_job
-from rich.console import Console
-
 from irecgan_gym.storage.files import write_atomically
 
 

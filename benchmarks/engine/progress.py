@@ -7,13 +7,14 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 
-from irecgan_gym.benchmarks.engine.durations import Durations, as_text, time_left
-from irecgan_gym.benchmarks.engine.job import Job
-from irecgan_gym.benchmarks.engine.worker import Failed, Outcome
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
+
+from irecgan_gym.benchmarks.engine.durations import Durations, as_text, time_left
+from irecgan_gym.benchmarks.engine.job import Job
+from irecgan_gym.benchmarks.engine.worker import Failed, Outcome
 
 
 class JobProgress:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 
-from irecgan_gym.benchmarks.engine.job import Job
 from torch.utils.tensorboard import SummaryWriter
+
+from irecgan_gym.benchmarks.engine.job import Job
 
 Record = tuple[str, float, int]
 """Metric, value and step of a number that training reported."""

@@ -14,10 +14,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from irecgan_gym.benchmarks.engine.job import Job
-from irecgan_gym.benchmarks.engine.tables import RESULTS, read_table
 from pandas import DataFrame
 
+from irecgan_gym.benchmarks.engine.job import Job
+from irecgan_gym.benchmarks.engine.tables import RESULTS, read_table
 from irecgan_gym.storage.files import write_atomically
 
 _PACKAGES = (

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from pandas import DataFrame
+
 from irecgan_gym.benchmarks.engine.statistics import MIN_SEEDS, interquartile_means, score_matrices
 from irecgan_gym.benchmarks.engine.tables import CELL, RESULTS, agents_of, cells_of, frame
 from irecgan_gym.benchmarks.engine.text_table import TextTable, text_table
-from pandas import DataFrame
-
 from irecgan_gym.evaluation.metrics import Interval, mean_interval
 
 Summary = dict[tuple[str, str], Interval]

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from irecgan_gym.benchmarks.engine.job import Job
 from pandas import DataFrame
 
+from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.storage.files import write_atomically
 
 CELL = ["experiment", "logging_policy", "num_sessions"]

@@ -15,10 +15,10 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 import torch
+
 from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.engine.processors import thread_limits
 from irecgan_gym.benchmarks.engine.recorder import JobRecorder, Record
-
 from irecgan_gym.recorder import Recorder
 
 Work = Callable[[Job, Recorder], Mapping[str, float]]

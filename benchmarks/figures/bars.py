@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from irecgan_gym.benchmarks.engine.summaries import Summary
-from irecgan_gym.benchmarks.figures.style import Look
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
+
+from irecgan_gym.benchmarks.engine.summaries import Summary
+from irecgan_gym.benchmarks.figures.style import Look
 
 
 def grouped_bars(

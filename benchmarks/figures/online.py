@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from pandas import DataFrame
+
 from irecgan_gym.benchmarks.engine.statistics import MIN_SEEDS
 from irecgan_gym.benchmarks.engine.summaries import ONES, ZERO, Summary, normalized_rows, summarize
 from irecgan_gym.benchmarks.engine.tables import agents_of, cells_of
@@ -23,9 +27,6 @@ from irecgan_gym.benchmarks.figures.style import (
     plot_line,
     seeds_text,
 )
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from pandas import DataFrame
 
 _DEPLOYMENTS = ("top-k", "sampled")
 _RANK = "r (number of best items)"

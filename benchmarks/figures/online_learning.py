@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from pandas import DataFrame
+
 from irecgan_gym.benchmarks.engine.summaries import summarize
 from irecgan_gym.benchmarks.engine.tables import agents_of
 from irecgan_gym.benchmarks.figures.online import curve
 from irecgan_gym.benchmarks.figures.style import legend_below, legend_entries, looks, seeds_text
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-from pandas import DataFrame
 
 _ROUND = re.compile(r"(?P<measure>.+)/round-(?P<number>\d+)")
 

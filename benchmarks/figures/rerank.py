@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from matplotlib.figure import Figure
+from pandas import DataFrame
+
 from irecgan_gym.benchmarks.engine.summaries import summarize
 from irecgan_gym.benchmarks.engine.tables import agents_of
 from irecgan_gym.benchmarks.figures.style import REFERENCES, fill_entry, interval_ends, legend_below, looks, seeds_text
 from irecgan_gym.benchmarks.rerank_features import FEATURES, SEPARATOR
-from matplotlib.figure import Figure
-from pandas import DataFrame
 
 _FEATURE_NAMES = {"none": "clicks alone", "all": "all that the log says"}
 _FILLS = {"none": "none", "all": "full"} | dict(

@@ -7,12 +7,13 @@ from functools import partial
 from pathlib import Path
 
 import matplotlib as mpl
-from irecgan_gym.benchmarks.engine.tables import TRAINING, agents_of, cells_of, read_results, read_table
-from irecgan_gym.benchmarks.figures.style import STYLE, legend_below, looks, plot_line, save_figure
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from pandas import DataFrame
+
+from irecgan_gym.benchmarks.engine.tables import TRAINING, agents_of, cells_of, read_results, read_table
+from irecgan_gym.benchmarks.figures.style import STYLE, legend_below, looks, plot_line, save_figure
 
 Figures = Mapping[str, Callable[[], Figure]]
 """Functions that draw figures, by the name of the figure."""

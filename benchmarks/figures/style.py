@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from irecgan_gym.benchmarks.engine.statistics import MIN_SEEDS
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -19,6 +18,7 @@ from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from irecgan_gym.benchmarks.engine.statistics import MIN_SEEDS
 from irecgan_gym.evaluation.metrics import Interval
 from irecgan_gym.storage.files import write_atomically
 

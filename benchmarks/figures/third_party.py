@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from matplotlib.figure import Figure
+from pandas import DataFrame
+
 from irecgan_gym.benchmarks.engine.summaries import summarize
 from irecgan_gym.benchmarks.engine.tables import agents_of
 from irecgan_gym.benchmarks.figures.style import (
@@ -16,8 +19,6 @@ from irecgan_gym.benchmarks.figures.style import (
     looks,
     seeds_text,
 )
-from matplotlib.figure import Figure
-from pandas import DataFrame
 
 _WORLDS = {
     "env": "in the true env",

@@ -9,6 +9,8 @@ from math import isnan
 from pathlib import Path
 
 import tyro
+from rich.console import Console
+
 from irecgan_gym.benchmarks.engine.command import SettingsError, check_at_least, check_known, check_positive
 from irecgan_gym.benchmarks.engine.experiment import check_device
 from irecgan_gym.benchmarks.engine.text_table import text_table
@@ -16,8 +18,6 @@ from irecgan_gym.benchmarks.jobs.options import load_agent
 from irecgan_gym.benchmarks.joining import check_env, read_env_kwargs, read_metrics
 from irecgan_gym.benchmarks.log_data import FORMATS, read_log
 from irecgan_gym.benchmarks.online_test import DEPLOYMENTS
-from rich.console import Console
-
 from irecgan_gym.evaluation import OnlineResult, RerankResult, evaluate_online, evaluate_reranking
 
 

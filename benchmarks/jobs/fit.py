@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from irecgan_gym.agents import preset
-from irecgan_gym.benchmarks.jobs.options import Learning
 from rich.console import Console
 
+from irecgan_gym.agents import preset
+from irecgan_gym.benchmarks.jobs.options import Learning
 from irecgan_gym.evaluation import fidelity
 from irecgan_gym.models.fitting import fit_user_model
 from irecgan_gym.models.user_model import UserModel, UserModelConfig

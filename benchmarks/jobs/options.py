@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from rich.console import Console
+from safetensors import SafetensorError, safe_open
+
 from irecgan_gym.agents import AGENT_NAMES, Agent
 from irecgan_gym.benchmarks.engine.command import SettingsError, check_at_least, check_known
 from irecgan_gym.benchmarks.engine.experiment import check_device
 from irecgan_gym.benchmarks.joining import agent_type
 from irecgan_gym.benchmarks.log_data import FORMATS, read_log
-from rich.console import Console
-from safetensors import SafetensorError, safe_open
-
 from irecgan_gym.sessions import Sessions
 
 

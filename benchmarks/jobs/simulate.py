@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+from rich.console import Console
+
 from irecgan_gym.agents.references.simple import RandomPolicy
 from irecgan_gym.benchmarks.engine.command import check_at_least, check_positive
 from irecgan_gym.benchmarks.engine.experiment import check_device
 from irecgan_gym.benchmarks.jobs.options import load_agent
 from irecgan_gym.benchmarks.joining import check_env, read_env_kwargs
-from rich.console import Console
-
 from irecgan_gym.collection import SlatePredictor, collect
 from irecgan_gym.models.user_model import UserModel
 from irecgan_gym.sessions import Sessions

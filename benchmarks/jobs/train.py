@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rich.console import Console
+
 from irecgan_gym.agents import with_ending
 from irecgan_gym.benchmarks.jobs.options import Learning
 from irecgan_gym.benchmarks.joining import agent_settings, agent_type
-from rich.console import Console
-
 from irecgan_gym.recorder import ProgressRecorder
 
 

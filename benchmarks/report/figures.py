@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 import matplotlib as mpl
+from matplotlib.figure import Figure
+
 from irecgan_gym.benchmarks.experiments import figures_of
 from irecgan_gym.benchmarks.figures.run import run_figures
 from irecgan_gym.benchmarks.figures.style import STYLE
-from matplotlib.figure import Figure
 
 About = Literal["grid", "cell", "training"]
 _ABOUT: dict[str, About] = {"figure2-": "grid", "training-": "training"}

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from pandas import DataFrame
+from rich.console import Console
+
 from irecgan_gym.benchmarks.claims import CLAIMS, cell_name, counts_text, judge, range_text, sides_text
 from irecgan_gym.benchmarks.engine.command import SettingsError
 from irecgan_gym.benchmarks.engine.summaries import measurement_tables
 from irecgan_gym.benchmarks.engine.tables import read_many
 from irecgan_gym.benchmarks.experiments import measures_of
 from irecgan_gym.benchmarks.report.run_page import read_run
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from pandas import DataFrame
-from rich.console import Console
-
 from irecgan_gym.storage.files import write_atomically
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pandas import DataFrame
+
 from irecgan_gym.benchmarks.engine.durations import as_text
 from irecgan_gym.benchmarks.engine.run_folder import RunFolderError, flatten, read_json
 from irecgan_gym.benchmarks.engine.summaries import measurement_tables
@@ -15,7 +17,6 @@ from irecgan_gym.benchmarks.engine.tables import DURATIONS, JOB, RESULTS, agents
 from irecgan_gym.benchmarks.engine.text_table import TextTable, text_table
 from irecgan_gym.benchmarks.experiments import measures_of
 from irecgan_gym.benchmarks.report.figures import PageFigure, page_figures
-from pandas import DataFrame
 
 
 @dataclass(frozen=True)

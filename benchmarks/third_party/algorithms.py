@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from gymnasium.vector import VectorEnv
-from irecgan_gym.benchmarks.joining import load_object
 from numpy.typing import NDArray
 
+from irecgan_gym.benchmarks.joining import load_object
 from irecgan_gym.collection import SlatePredictor
 from irecgan_gym.wrappers import VectorClickHistory, VectorSequentialSlate, VectorSingleItem, VectorSlateScores
 from irecgan_gym.wrappers.adapted_predictors import SequentialPredictor, TranslatedPredictor, WindowPredictor

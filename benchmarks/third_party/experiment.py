@@ -8,6 +8,8 @@ from typing import Any, Literal
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
+from pandas import DataFrame
+
 from irecgan_gym.agents import preset
 from irecgan_gym.benchmarks.engine.command import check_at_least, check_known, check_positive
 from irecgan_gym.benchmarks.engine.job import Job
@@ -18,8 +20,6 @@ from irecgan_gym.benchmarks.joining import agent_settings, as_json, check_agents
 from irecgan_gym.benchmarks.online_test import MEASURES, LoggingPolicy, OnlineTest, Streams
 from irecgan_gym.benchmarks.third_party.algorithms import ALGORITHMS, Envs
 from irecgan_gym.benchmarks.third_party.config import MAX_SESSION_STEPS, ThirdPartyConfig
-from pandas import DataFrame
-
 from irecgan_gym.models.fitting import fit_user_model
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
 from irecgan_gym.recorder import Recorder

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+
 from irecgan_gym.agents import IRecGANConfig
 from irecgan_gym.agents.discriminator_training import fit_discriminator
 from irecgan_gym.benchmarks.third_party.algorithms import ALGORITHMS, Envs, Surface
 from irecgan_gym.benchmarks.third_party.config import MAX_SESSION_STEPS, ThirdPartyConfig
-from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.callbacks import BaseCallback
-
 from irecgan_gym.collection import SlatePredictor, collect
 from irecgan_gym.models.discriminator import Discriminator, DiscriminatorConfig
 from irecgan_gym.models.fitting import ClippedAdamW, user_sessions

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from rich.console import Console
+
 from irecgan_gym.benchmarks.engine.command import STOPPED, SettingsError, check_distinct, check_positive
 from irecgan_gym.benchmarks.engine.experiment import check_device
 from irecgan_gym.benchmarks.engine.processors import available_processors
@@ -31,8 +33,6 @@ from irecgan_gym.benchmarks.throughput.phases import GenerationPhase
 from irecgan_gym.benchmarks.throughput.report import growth_table, machine_line, markdown_report
 from irecgan_gym.benchmarks.throughput.rows import comparison_table, to_csv
 from irecgan_gym.benchmarks.throughput.shapes import Shape, ShapeName, shape, smoke_shape
-from rich.console import Console
-
 from irecgan_gym.kernels.low_precision import Precision
 from irecgan_gym.models.building import resolve_device
 from irecgan_gym.storage.files import write_atomically

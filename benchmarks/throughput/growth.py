@@ -8,6 +8,8 @@ from typing import Literal
 
 import numpy as np
 import torch
+from scipy.optimize import nnls
+
 from irecgan_gym.benchmarks.throughput.phases import (
     GENERATION_PHASES,
     TRAINING_PHASES,
@@ -20,8 +22,6 @@ from irecgan_gym.benchmarks.throughput.phases import (
 from irecgan_gym.benchmarks.throughput.shapes import Method, Networks, Shape, networks
 from irecgan_gym.benchmarks.throughput.synthetic_logs import LogShape
 from irecgan_gym.benchmarks.throughput.timing import time_calls
-from scipy.optimize import nnls
-
 from irecgan_gym.models.building import resolve_device
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
-from irecgan_gym.benchmarks.figures.style import COLORS, GREY, MARKERS, STYLE, legend_below, legend_entries, save_figure
-from irecgan_gym.benchmarks.throughput.growth import GrowthLaw, Series
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from irecgan_gym.benchmarks.figures.style import COLORS, GREY, MARKERS, STYLE, legend_below, legend_entries, save_figure
+from irecgan_gym.benchmarks.throughput.growth import GrowthLaw, Series
 
 _LOOKS = dict(
     zip(

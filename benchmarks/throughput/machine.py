@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 
 import torch
+
 from irecgan_gym.benchmarks.throughput.arithmetic import Cost
 from irecgan_gym.benchmarks.throughput.timing import time_calls
-
 from irecgan_gym.models.building import resolve_device
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}

@@ -10,6 +10,8 @@ from pathlib import Path
 from statistics import median
 from typing import TypeVar
 
+from rich.console import Console
+
 from irecgan_gym.benchmarks.throughput.arithmetic import Cost
 from irecgan_gym.benchmarks.throughput.environments import (
     CARTPOLE,
@@ -40,8 +42,6 @@ from irecgan_gym.benchmarks.throughput.phases import (
 from irecgan_gym.benchmarks.throughput.plain_phases import PlainTask, measure_plain
 from irecgan_gym.benchmarks.throughput.rows import SpeedRow, number
 from irecgan_gym.benchmarks.throughput.shapes import Shape
-from rich.console import Console
-
 from irecgan_gym.kernels.low_precision import Precision
 from irecgan_gym.models.building import resolve_device
 

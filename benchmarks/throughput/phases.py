@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+
 from irecgan_gym.agents.discriminator_training import fit_discriminator
 from irecgan_gym.agents.generation import generate_adversarial_sessions, generate_sessions
 from irecgan_gym.agents.policy_gradient import ReturnsData, offline_rewards, policy_gradient_epoch
@@ -22,7 +23,6 @@ from irecgan_gym.benchmarks.throughput.arithmetic import (
 )
 from irecgan_gym.benchmarks.throughput.shapes import Method, Networks, Shape, networks
 from irecgan_gym.benchmarks.throughput.timing import Timing, time_calls
-
 from irecgan_gym.kernels.low_precision import Precision
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.building import resolve_device

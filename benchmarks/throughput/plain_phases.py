@@ -8,6 +8,8 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
 from irecgan_gym.agents.policy_gradient import offline_rewards
 from irecgan_gym.benchmarks.throughput.phases import GenerationPhase, TrainingPhase, session_limit
 from irecgan_gym.benchmarks.throughput.plain_models import (
@@ -18,8 +20,6 @@ from irecgan_gym.benchmarks.throughput.plain_models import (
 )
 from irecgan_gym.benchmarks.throughput.shapes import Shape, networks
 from irecgan_gym.benchmarks.throughput.timing import time_calls
-from torch import Tensor, nn
-
 from irecgan_gym.models.building import resolve_device
 from irecgan_gym.models.fitting import user_sessions
 from irecgan_gym.models.user_model import UserModel

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from rich.console import Console
+from torch.profiler import ProfilerActivity, profile
+
 from irecgan_gym.benchmarks.engine.command import SettingsError, check_positive, command_line
 from irecgan_gym.benchmarks.engine.processors import available_processors
 from irecgan_gym.benchmarks.engine.text_table import text_table
@@ -31,9 +34,6 @@ from irecgan_gym.benchmarks.throughput.phases import (
 from irecgan_gym.benchmarks.throughput.plain_phases import PlainTask, measure_plain
 from irecgan_gym.benchmarks.throughput.shapes import Shape, ShapeName, shape, smoke_shape
 from irecgan_gym.benchmarks.throughput.timing import MEASURED
-from rich.console import Console
-from torch.profiler import ProfilerActivity, profile
-
 from irecgan_gym.kernels.low_precision import Precision
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 
-from irecgan_gym.benchmarks.engine.text_table import TextTable
 from pandas import DataFrame
+
+from irecgan_gym.benchmarks.engine.text_table import TextTable
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import gymnasium as gym
 from gymnasium.vector import AutoresetMode
-from irecgan_gym.benchmarks.throughput.environments import RECSIM
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
+from irecgan_gym.benchmarks.throughput.environments import RECSIM
 from irecgan_gym.sb3 import ItemHistoryExtractor, NativeVecEnv
 from irecgan_gym.wrappers import ClickHistory, SlateScores, VectorClickHistory, VectorSlateScores
 

@@ -8,9 +8,9 @@ from typing import Literal
 import gymnasium as gym
 import numpy as np
 import torch
-from irecgan_gym.benchmarks.throughput.synthetic_logs import CIKM, LogShape, log_of_shape
 
 import irecgan_gym  # noqa: F401 (registers the envs)
+from irecgan_gym.benchmarks.throughput.synthetic_logs import CIKM, LogShape, log_of_shape
 from irecgan_gym.models.building import build
 from irecgan_gym.models.discriminator import Discriminator, DiscriminatorConfig
 from irecgan_gym.models.encoder import EncoderConfig

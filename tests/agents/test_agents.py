@@ -4,6 +4,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from stable_baselines3.common.evaluation import evaluate_policy
+
+import irecgan_gym  # noqa: F401 (registers the envs)
 from irecgan_gym.agents import (
     AGENT_NAMES,
     PG,
@@ -21,9 +24,6 @@ from irecgan_gym.agents import (
     preset,
 )
 from irecgan_gym.agents.generation import generate_adversarial_sessions, generate_sessions
-from stable_baselines3.common.evaluation import evaluate_policy
-
-import irecgan_gym  # noqa: F401 (registers the envs)
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig
 from irecgan_gym.models.sequence_score import SequenceScore

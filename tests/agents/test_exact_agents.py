@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+
 from irecgan_gym.agents import (
     AGENT_NAMES,
     IRecGANConfig,
@@ -19,7 +20,6 @@ from irecgan_gym.agents import (
 from irecgan_gym.agents.logging_policy_model import estimated_propensities
 from irecgan_gym.agents.on_policy import OnPolicyUpdates
 from irecgan_gym.agents.presets import with_ending
-
 from irecgan_gym.models.building import build
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig

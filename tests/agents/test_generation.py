@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.vector import AutoresetMode
-from irecgan_gym.agents.generation import generate_sessions
 
 import irecgan_gym  # noqa: F401 (registers the envs)
+from irecgan_gym.agents.generation import generate_sessions
 from irecgan_gym.models.building import build
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.slate_policy import SlatePolicy

@@ -8,8 +8,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from irecgan_gym.agents import make_agent
 
+from irecgan_gym.agents import make_agent
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
 from tests.golden.runs import config, log
 

@@ -1,6 +1,6 @@
 import numpy as np
-from irecgan_gym.agents.generation import both_kinds
 
+from irecgan_gym.agents.generation import both_kinds
 from irecgan_gym.sessions import Sessions
 
 

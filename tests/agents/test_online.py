@@ -6,6 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+
 from irecgan_gym.agents import PG
 from irecgan_gym.agents.on_policy import OnPolicyUpdates
 from irecgan_gym.agents.online import (
@@ -19,7 +20,6 @@ from irecgan_gym.agents.online import (
 )
 from irecgan_gym.agents.policy_gradient import offline_rewards
 from irecgan_gym.agents.references.simple import RandomPolicy
-
 from irecgan_gym.collection import collect
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig

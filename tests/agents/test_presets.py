@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+
 from irecgan_gym.agents import AGENT_NAMES, PG, PRESET_NAMES, PGConfig, agent_class, make_agent, preset
 from irecgan_gym.agents.preset_file import read_preset_file, write_preset_file
 from irecgan_gym.agents.presets import preset_entries, preset_file

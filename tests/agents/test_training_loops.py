@@ -7,6 +7,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from irecgan_gym.agents import (
     AGENT_NAMES,
     ACUConfig,
@@ -25,8 +27,6 @@ from irecgan_gym.agents import (
     policy_gradient,
 )
 from irecgan_gym.agents.discriminator_training import fit_discriminator
-from torch import nn
-
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.discriminator import Discriminator, DiscriminatorConfig
 from irecgan_gym.models.encoder import EncoderConfig

@@ -10,6 +10,7 @@ from dataclasses import asdict, astuple
 from typing import NamedTuple
 
 import numpy as np
+
 from irecgan_gym.agents import AGENT_NAMES, preset
 from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.engine.tables import DURATIONS, RESULTS, TRAINING, frame

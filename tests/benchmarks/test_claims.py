@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from irecgan_gym.benchmarks.claims import CLAIMS, Claim, Claims, Comparison, Verdict, claims_markdown, judge
 from irecgan_gym.benchmarks.engine.command import command_line
 from irecgan_gym.benchmarks.engine.job import Job
-
 from tests.benchmarks.run_folders import Measurement, table
 
 BETTER = Comparison(("a", "reward/top-k"), ("b", "reward/top-k"), except_cells=(("random", 200),))

@@ -9,6 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.console import Console
+
 from irecgan_gym.benchmarks import rerank
 from irecgan_gym.benchmarks.engine import experiment
 from irecgan_gym.benchmarks.engine.command import SettingsError, carry_out, command_line
@@ -18,8 +20,6 @@ from irecgan_gym.benchmarks.engine.run_folder import RunFolder
 from irecgan_gym.benchmarks.rerank import Rerank
 from irecgan_gym.benchmarks.rerank_features import Features, agent_config
 from irecgan_gym.benchmarks.simulated_online import SimulatedOnline
-from rich.console import Console
-
 from irecgan_gym.models.fitting import FitConfig
 from irecgan_gym.recorder import silent
 from irecgan_gym.sessions import Sessions, SessionsError

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from irecgan_gym.benchmarks.engine.durations import Durations, as_text, longest_first, time_left
 from irecgan_gym.benchmarks.engine.job import Job
 

@@ -9,13 +9,13 @@ import time
 
 import pytest
 import torch
+from rich.console import Console
+
 from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.engine.job_loop import JobsFailedError, run_jobs
 from irecgan_gym.benchmarks.engine.processors import THREAD_VARIABLES, Processes
 from irecgan_gym.benchmarks.engine.run_folder import RunFolder
 from irecgan_gym.benchmarks.engine.tables import TRAINING, jobs_of, read_durations, read_table
-from rich.console import Console
-
 from tests.benchmarks.run_folders import Duration, write_rows
 
 # Each test that starts workers starts two: importing PyTorch there takes seconds.

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from irecgan_gym.benchmarks import extras
 from irecgan_gym.benchmarks.main import SUBCOMMANDS, main
-
 from irecgan_gym.kernels.memory import use_huge_pages
 from irecgan_gym.readers import FORMATS as READERS
 from irecgan_gym.sessions import Sessions

@@ -1,9 +1,9 @@
 """The scales of the reference policies."""
 
 import pytest
+
 from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.engine.summaries import normalized_rows
-
 from tests.benchmarks.run_folders import Measurement, table
 
 

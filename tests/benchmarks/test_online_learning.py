@@ -7,6 +7,7 @@ from dataclasses import replace
 import gymnasium as gym
 import numpy as np
 import pytest
+
 from irecgan_gym.agents import online
 from irecgan_gym.agents.references.simple import RandomPolicy
 from irecgan_gym.benchmarks import online_learning
@@ -17,7 +18,6 @@ from irecgan_gym.benchmarks.engine.tables import read_results
 from irecgan_gym.benchmarks.experiments import figures_of
 from irecgan_gym.benchmarks.figures.run import draw
 from irecgan_gym.benchmarks.online_learning import OnlineLearning, round_metrics, summaries
-
 from irecgan_gym.collection import collect
 from irecgan_gym.evaluation.metrics import coverage_at_r
 from irecgan_gym.models.encoder import EncoderConfig

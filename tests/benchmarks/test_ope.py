@@ -3,10 +3,10 @@
 import csv
 
 import numpy as np
+
 from irecgan_gym.benchmarks.engine.command import command_line
 from irecgan_gym.benchmarks.ope import OffPolicy
 from irecgan_gym.benchmarks.ope_worlds import Target, collect, make_targets, make_world, true_value
-
 from irecgan_gym.logging_policies import make_logging_policy
 from irecgan_gym.ope import PlackettLucePolicy, last_click_scores
 from irecgan_gym.planning.values import policy_values

@@ -5,6 +5,9 @@ import itertools
 
 import numpy as np
 import pytest
+from matplotlib.patches import Rectangle
+from rich.console import Console
+
 from irecgan_gym.benchmarks.engine.command import command_line
 from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.engine.summaries import Measure, measurement_tables, normalized_rows, summarize
@@ -15,9 +18,6 @@ from irecgan_gym.benchmarks.figures.rerank import rerank_figure
 from irecgan_gym.benchmarks.figures.run import draw
 from irecgan_gym.benchmarks.figures.style import looks
 from irecgan_gym.benchmarks.plots import Plots
-from matplotlib.patches import Rectangle
-from rich.console import Console
-
 from tests.benchmarks.run_folders import Measurement, TrainingRecord, table, write_rows
 
 TWELVE = tuple(f"agent{number}" for number in range(12))

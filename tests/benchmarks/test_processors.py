@@ -3,6 +3,7 @@
 import os
 
 import pytest
+
 from irecgan_gym.benchmarks.engine.processors import (
     THREAD_VARIABLES,
     Processes,

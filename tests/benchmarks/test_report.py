@@ -8,13 +8,13 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+
 from irecgan_gym.agents import AGENT_NAMES
 from irecgan_gym.benchmarks.engine.command import command_line
 from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.engine.summaries import measurement_tables
 from irecgan_gym.benchmarks.experiments import measures_of
 from irecgan_gym.benchmarks.report.page import Report, report_html, tables_markdown
-
 from tests.benchmarks.run_folders import NASTY, Measurement, table, write_grid_run, write_rerank_run
 
 VOID = {"meta", "img", "br", "link"}

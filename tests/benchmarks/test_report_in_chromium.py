@@ -8,8 +8,8 @@ import re
 import struct
 
 import pytest
-from irecgan_gym.benchmarks.report.page import report_html
 
+from irecgan_gym.benchmarks.report.page import report_html
 from tests.benchmarks.run_folders import write_grid_run, write_rerank_run
 from tests.chromium import needs_chromium, visit
 

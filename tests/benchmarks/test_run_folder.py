@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
+
 from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.engine.job_loop import run_jobs
 from irecgan_gym.benchmarks.engine.recorder import JobRecorder
 from irecgan_gym.benchmarks.engine.run_folder import RunFolder, RunFolderError, versions
 from irecgan_gym.benchmarks.engine.tables import RESULTS, TRAINING, TableFile, jobs_of, read_durations, read_table
-from rich.console import Console
-
 from tests.benchmarks.run_folders import Duration, Measurement, TrainingRecord, table, write_rows
 
 JOBS = [Job("experiment", agent, "max", 10, seed) for seed in range(2) for agent in ("a", "b")]

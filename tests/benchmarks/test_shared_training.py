@@ -3,12 +3,12 @@ from dataclasses import replace
 import gymnasium as gym
 import pytest
 import torch
+
+import irecgan_gym  # noqa: F401 (registers the envs)
 from irecgan_gym.agents import IRecGANConfig, LSTMDConfig, make_agent
 from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.engine.run_folder import RunFolder
 from irecgan_gym.benchmarks.shared_training import learn_job
-
-import irecgan_gym  # noqa: F401 (registers the envs)
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig
 from irecgan_gym.recorder import silent

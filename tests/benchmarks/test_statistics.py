@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
+
 from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.engine.statistics import (
     bootstrap_mean,
@@ -12,8 +14,6 @@ from irecgan_gym.benchmarks.engine.statistics import (
     probabilities_of_improvement,
     score_matrices,
 )
-from scipy import stats
-
 from tests.benchmarks.run_folders import Measurement, table
 
 CELL = ("max", 200)

@@ -2,10 +2,10 @@ import math
 
 import numpy as np
 import pytest
+
 from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.engine.summaries import paired_difference
 from irecgan_gym.benchmarks.rerank import click_history
-
 from irecgan_gym.evaluation.metrics import mean_interval
 from irecgan_gym.sessions import Sessions
 from tests.benchmarks.run_folders import Measurement, table

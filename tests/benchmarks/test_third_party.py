@@ -6,13 +6,13 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
+
 from irecgan_gym.agents import IRecGANConfig
 from irecgan_gym.benchmarks.engine.command import SettingsError, command_line
 from irecgan_gym.benchmarks.third_party.algorithms import ALGORITHMS
 from irecgan_gym.benchmarks.third_party.config import ThirdPartyConfig
 from irecgan_gym.benchmarks.third_party.experiment import METHODS, WORLDS, ThirdParty
 from irecgan_gym.benchmarks.third_party.training import Trainee, learn_adversarially
-
 from irecgan_gym.evaluation.online import evaluate_online
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig

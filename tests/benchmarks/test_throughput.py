@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 import pytest
+
 from irecgan_gym.benchmarks.engine.command import SettingsError, command_line
 from irecgan_gym.benchmarks.throughput import command, environments, measuring, profiles
 from irecgan_gym.benchmarks.throughput.command import Throughput
@@ -164,6 +165,7 @@ def test_every_series_changes_one_size_only():
 
 def test_users_of_generated_growth_never_leave():
     import torch
+
     from irecgan_gym.benchmarks.throughput.phases import generate_plainly
 
     world = growth_shape(Series("slate size", "generation", (10,), "session", "constant + k"), 10)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from irecgan_gym.benchmarks.throughput.synthetic_logs import CIKM, LogShape, distinct_zipf_items, log_of_shape
 
 

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
 from irecgan_gym.agents.discriminator_training import fit_discriminator
 from irecgan_gym.agents.generation import generate_adversarial_sessions
 from irecgan_gym.agents.policy_gradient import ReturnsData, offline_rewards, policy_gradient_epoch
@@ -31,8 +33,6 @@ from irecgan_gym.benchmarks.throughput.plain_phases import (
     user_losses,
 )
 from irecgan_gym.benchmarks.throughput.shapes import networks, smoke_shape
-from torch.utils.flop_counter import FlopCounterMode
-
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import ClippedAdamW, FitConfig, user_model_epoch, user_sessions

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import asdict, replace
 
 import pytest
+
 from irecgan_gym.agents import AGENT_NAMES, agent_class, preset
 from irecgan_gym.agents.preset_file import read_preset_file
 from irecgan_gym.benchmarks import search_space, tuned_preset
@@ -29,7 +30,6 @@ from irecgan_gym.benchmarks.search_space import (
 )
 from irecgan_gym.benchmarks.simulated_online import SimulatedOnline
 from irecgan_gym.benchmarks.tune import Tune
-
 from irecgan_gym.storage.files import from_json
 from tests.benchmarks.run_folders import Measurement, table
 

@@ -8,9 +8,9 @@ import pytest
 from gymnasium.spaces import Discrete, MultiDiscrete
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
-from irecgan_gym.agents.references.simple import PopularityPolicy, RandomPolicy
 
 import irecgan_gym  # noqa: F401 (registers the envs)
+from irecgan_gym.agents.references.simple import PopularityPolicy, RandomPolicy
 from irecgan_gym.evaluation.online import evaluate_online
 from irecgan_gym.evaluation.reranking import evaluate_reranking
 from irecgan_gym.sessions import Sessions

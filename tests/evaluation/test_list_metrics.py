@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from irecgan_gym.agents.references.simple import RandomPolicy
 
+from irecgan_gym.agents.references.simple import RandomPolicy
 from irecgan_gym.evaluation import (
     RankedLists,
     catalogue_coverage,

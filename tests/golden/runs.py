@@ -14,9 +14,9 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from irecgan_gym.agents import AGENT_NAMES, make_agent, preset, with_ending
 
 import irecgan_gym  # noqa: F401 (registers the envs)
+from irecgan_gym.agents import AGENT_NAMES, make_agent, preset, with_ending
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig
 from irecgan_gym.sessions import Sessions

@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from irecgan_gym.agents import AGENT_NAMES
 
+from irecgan_gym.agents import AGENT_NAMES
 from tests.golden.runs import FILE, LOGS, run
 
 GOLDEN = json.loads(FILE.read_text())

@@ -10,9 +10,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from irecgan_gym.agents.generation import generate_adversarial_sessions
 
 import irecgan_gym  # noqa: F401 (registers the envs)
+from irecgan_gym.agents.generation import generate_adversarial_sessions
 from irecgan_gym.models.building import build
 from irecgan_gym.models.discriminator import Discriminator, DiscriminatorConfig
 from irecgan_gym.models.encoder import EncoderConfig

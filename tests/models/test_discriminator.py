@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import torch
-from irecgan_gym.agents.discriminator_training import discriminator_loss, fit_discriminator
 
+from irecgan_gym.agents.discriminator_training import discriminator_loss, fit_discriminator
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.discriminator import Discriminator, DiscriminatorConfig
 from irecgan_gym.models.encoder import EncoderConfig

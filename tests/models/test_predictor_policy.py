@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from irecgan_gym.agents import PG
 from sb3_contrib import RecurrentPPO
 from scipy.stats import ks_2samp
 from stable_baselines3 import PPO
 
+from irecgan_gym.agents import PG
 from irecgan_gym.envs.user_model import UserModelEnv
 from irecgan_gym.models.predictor_policy import PredictorPolicy, as_rollout_policy
 from irecgan_gym.models.sequence_score import SequenceScore

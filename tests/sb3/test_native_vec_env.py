@@ -5,8 +5,6 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
-from irecgan_gym.agents import PG
-from irecgan_gym.agents.references.simple import RandomPolicy
 from sb3_contrib import MaskablePPO
 from sb3_contrib.common.maskable.evaluation import evaluate_policy as evaluate_masked_policy
 from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_supported
@@ -15,6 +13,8 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
 import irecgan_gym  # noqa: F401 (registers the envs)
+from irecgan_gym.agents import PG
+from irecgan_gym.agents.references.simple import RandomPolicy
 from irecgan_gym.sb3 import ItemHistoryExtractor, NativeVecEnv
 from irecgan_gym.wrappers import (
     ClickHistory,

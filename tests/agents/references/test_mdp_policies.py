@@ -5,12 +5,12 @@ from itertools import product
 import gymnasium as gym
 import numpy as np
 import pytest
+
+import irecgan_gym  # noqa: F401 (registers the envs)
 from irecgan_gym.agents.references.belief import Belief, MaxLogBelief
 from irecgan_gym.agents.references.blind import Blind
 from irecgan_gym.agents.references.pg_limit import PGLimit
 from irecgan_gym.agents.references.state_policies import MaxLogOptimal, MaxReward, Myopic, Optimal
-
-import irecgan_gym  # noqa: F401 (registers the envs)
 from irecgan_gym.evaluation.online import evaluate_online
 from irecgan_gym.evaluation.reranking import evaluate_reranking
 from irecgan_gym.mdp import RecommendationMDP, draw_mdp

@@ -3,9 +3,9 @@
 import gymnasium as gym
 import numpy as np
 import pytest
-from irecgan_gym.agents import PG, MaxReward, PGConfig, PGLimit
 
 import irecgan_gym  # noqa: F401 (registers the envs)
+from irecgan_gym.agents import PG, MaxReward, PGConfig, PGLimit
 from irecgan_gym.evaluation.online import evaluate_online
 from irecgan_gym.logging_policies import LOGGING_POLICIES
 from irecgan_gym.mdp import draw_mdp

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from irecgan_gym.agents import MaxReward, PopularityPolicy, RandomPolicy
 
+from irecgan_gym.agents import MaxReward, PopularityPolicy, RandomPolicy
 from irecgan_gym.mdp import draw_mdp
 from irecgan_gym.sessions import Sessions
 
