@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import expit, log_expit, softmax
+from scipy.special import expit, log_expit, log_softmax, logsumexp, softmax
 
 from irecgan_gym.dataclass_json import from_json
 from irecgan_gym.models.appeal import AppealConfig, AppealPrior, AppealTables, Parameters, gaussian_log_density
@@ -20,7 +20,7 @@ from irecgan_gym.sessions import Sessions
 FloatArray = NDArray[np.float64]
 
 _START_SPREAD = 3.0
-_EXPOSURE_MEAN_SPREAD = 3.0
+_SHOWN_SPREAD = 3.0
 
 
 @dataclass(frozen=True)
@@ -32,23 +32,46 @@ class LatentUserConfig:
         appeal: prior of appeals and successes by state.
         move_spread: of the logits of transitions, from a state and after an item alike; the smaller, the less a click
             tells where its user goes.
-        shows: whether the slate is taken as a sign of the state too: a logger that sees the state tells it by what it
-            shows. In each state every item has a chance of its own to be in the slate.
+        show_modes: whether the slate is taken as a sign of the state too: a logger that sees the state tells it by what
+            it shows. 0 takes slates as given. With M of 1 or more, a logger draws one of M modes in each state, in each
+            of which every item has a chance of its own to be in the slate.
         show_spread: of the log-odds of an item's chance to be shown in a state around its mean.
     """
 
     num_states: int = 10
     appeal: AppealConfig = field(default_factory=AppealConfig)
     move_spread: float = 1.0
-    shows: bool = False
+    show_modes: int = 0
     show_spread: float = 2.0
 
     def __post_init__(self) -> None:
         if self.num_states < 1:
             raise ValueError(f"num_states must be at least 1, got {self.num_states}")
+        if self.show_modes < 0:
+            raise ValueError(f"show_modes must not be negative, got {self.show_modes}")
         for name in ("move_spread", "show_spread"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, eq=False)
+class ShowTables:
+    """What a logger shows in each of its M modes in each of K states.
+
+    Attributes:
+        log_modes: log-probability of each mode, [K, M].
+        logits: log-odds that an item is in the slate, [K, M, n].
+    """
+
+    log_modes: FloatArray
+    logits: FloatArray
+
+    def log_likelihoods(self, steps: LoggedSteps) -> FloatArray:
+        """Log-probability of each step's slate and mode by state, [T, K, M]."""
+        number, modes, items = self.logits.shape
+        flat = self.logits.reshape(number * modes, items)
+        scores = steps.shown @ flat.T + log_expit(-flat).sum(axis=1)
+        return np.asarray(scores).reshape(-1, number, modes) + self.log_modes
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,13 +82,13 @@ class LatentTables:
         start: distribution of a session's first state, [K].
         appeal: weights and successes, [K, n].
         moves: transitions by state and clicked item.
-        show_logits: log-odds that an item is in a logged slate, [K, n]; None where slates are no sign of the state.
+        shows: how slates are shown by state; None where slates are no sign of the state.
     """
 
     start: FloatArray
     appeal: AppealTables
     moves: Moves
-    show_logits: FloatArray | None
+    shows: ShowTables | None
 
 
 class LatentUserModel:
@@ -128,18 +151,25 @@ class LatentPrior:
             "target": (num_items, states),
         }
         spreads = {"start": _START_SPREAD, "source": config.move_spread, "target": config.move_spread}
-        if config.shows:
-            self.shapes |= {"show_mean": (), "show_item": (num_items,), "show_deviation": (states, num_items)}
-            spreads |= {"show_mean": 10.0, "show_item": _EXPOSURE_MEAN_SPREAD, "show_deviation": config.show_spread}
+        if config.show_modes:
+            self.shapes |= {
+                "show_mode": (states, config.show_modes),
+                "show_mean": (),
+                "show_item": (num_items,),
+                "show_deviation": (states, config.show_modes, num_items),
+            }
+            spreads |= {"show_mode": 1.0, "show_mean": 10.0, "show_item": _SHOWN_SPREAD}
+            spreads["show_deviation"] = config.show_spread
         self._spreads = spreads
 
     def tables(self, parameters: Parameters) -> LatentTables:
         """The tables of parameters."""
         moves = Moves.of(_scaled_exp(parameters["source"]), _scaled_exp(parameters["target"]))
-        show = None
-        if self.config.shows:
-            show = parameters["show_mean"] + parameters["show_item"] + parameters["show_deviation"]
-        return LatentTables(softmax(parameters["start"]), self.appeal.tables(parameters), moves, show)
+        shows = None
+        if self.config.show_modes:
+            logits = parameters["show_mean"] + parameters["show_item"] + parameters["show_deviation"]
+            shows = ShowTables(log_softmax(parameters["show_mode"], axis=1), logits)
+        return LatentTables(softmax(parameters["start"]), self.appeal.tables(parameters), moves, shows)
 
     def posterior(
         self, steps: LoggedSteps, parameters: Parameters, session_weights: FloatArray | None = None
@@ -152,7 +182,7 @@ class LatentPrior:
             session_weights: how much each session counts, [S]; 1 when left out.
         """
         tables = self.tables(parameters)
-        evidence = step_evidence(steps, tables, shows=self.config.shows)
+        evidence = step_evidence(steps, tables, shows=True)
         found = smooth_states(steps, tables.start, tables.moves, evidence, session_weights)
         weights = np.ones(steps.num_sessions) if session_weights is None else session_weights
         gradient = self._gradient(steps, parameters, tables, found, weights)
@@ -189,11 +219,8 @@ class LatentPrior:
         leaving = found.moved_from / moves.totals
         gradient["source"] = found.moved - moves.source * (leaving.T @ moves.target)
         gradient["target"] = found.moved_to - (leaving @ moves.source) * moves.target
-        if tables.show_logits is not None:
-            shown = (steps.shown.T @ states).T - states.sum(axis=0)[:, None] * expit(tables.show_logits)
-            gradient["show_deviation"] = shown
-            gradient["show_item"] = shown.sum(axis=0)
-            gradient["show_mean"] = np.asarray(shown.sum())
+        if tables.shows is not None:
+            gradient |= _show_gradient(steps, tables.shows, states)
         return gradient
 
 
@@ -203,9 +230,24 @@ def step_evidence(steps: LoggedSteps, tables: LatentTables, *, shows: bool) -> F
     evidence: FloatArray = log_weights.T[steps.clicks] - np.log(steps.shown @ tables.appeal.weights.T)
     succeeded = steps.successes[:, None] > 0
     evidence += np.where(succeeded, log_expit(logits).T[steps.clicks], log_expit(-logits).T[steps.clicks])
-    if shows and tables.show_logits is not None:
-        evidence += steps.shown @ tables.show_logits.T + log_expit(-tables.show_logits).sum(axis=1)
+    if shows and tables.shows is not None:
+        evidence += logsumexp(tables.shows.log_likelihoods(steps), axis=2)
     return evidence
+
+
+def _show_gradient(steps: LoggedSteps, shows: ShowTables, states: FloatArray) -> Parameters:
+    """Gradient of what slates tell, where states are their posterior times the weight of the session, [T, K]."""
+    number, modes, items = shows.logits.shape
+    joint = (softmax(shows.log_likelihoods(steps), axis=2) * states[:, :, None]).reshape(-1, number * modes)
+    counts = joint.sum(axis=0).reshape(number, modes)
+    shown = np.asarray(steps.shown.T @ joint).T.reshape(number, modes, items)
+    by_logit = shown - counts[:, :, None] * expit(shows.logits)
+    return {
+        "show_mode": counts - counts.sum(axis=1, keepdims=True) * np.exp(shows.log_modes),
+        "show_deviation": by_logit,
+        "show_item": by_logit.sum(axis=(0, 1)),
+        "show_mean": np.asarray(by_logit.sum()),
+    }
 
 
 def _scaled_exp(logits: FloatArray) -> FloatArray:
