@@ -7,12 +7,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from irecgan_gym.models.ascent import maximise
-from irecgan_gym.models.latent_user_model import LatentPrior, LatentUserConfig, LatentUserModel, step_evidence
-from irecgan_gym.models.hidden_states import smooth_states
 from irecgan_gym.models.appeal import Parameters
+from irecgan_gym.models.ascent import maximise
+from irecgan_gym.models.latent_user_model import LatentPrior, LatentUserConfig, LatentUserModel
 from irecgan_gym.models.logged_steps import LoggedSteps
-from irecgan_gym.models.slate_kinds import SlateKinds, distinct_slates
+from irecgan_gym.models.slate_kinds import SlateKinds, SlateMixture
 
 FloatArray = NDArray[np.float64]
 
@@ -29,27 +28,6 @@ def random_start(config: LatentUserConfig, num_items: int, rng: np.random.Genera
     parameters["source"] = rng.normal(0, 0.1, parameters["source"].shape)
     parameters["target"] = rng.normal(0, 0.5, parameters["target"].shape)
     return parameters
-
-
-def start_from_slates(
-    config: LatentUserConfig, steps: LoggedSteps, rng: np.random.Generator
-) -> tuple[LatentUserConfig, Parameters]:
-    """Parameters whose states are kinds of slates: where a logger sees the state, they are found at once.
-
-    Args:
-        config: with one mode.
-        steps: the log.
-        rng: see :func:`~irecgan_gym.models.slate_kinds.distinct_slates`.
-
-    Returns:
-        Settings with as many states as kinds, at most ``config.num_states``, and the parameters.
-    """
-    chosen = distinct_slates(steps, config.num_states, rng)
-    shown = np.asarray(steps.shown[chosen].todense())
-    config = replace(config, num_states=len(chosen), show_modes=1)
-    parameters = random_start(config, steps.num_items, rng)
-    parameters["show_deviation"] = np.where(shown > 0, 3.0, -1.5)[:, None, :]
-    return config, parameters
 
 
 def start_from_groups(
@@ -96,21 +74,24 @@ def climb(
 
 
 def fit_from_slates(
-    config: LatentUserConfig, steps: LoggedSteps, rng: np.random.Generator, *, num_kinds: int = 30
+    config: LatentUserConfig,
+    steps: LoggedSteps,
+    mixture: SlateMixture,
+    rng: np.random.Generator,
+    *,
+    max_iterations: int = 80,
 ) -> LatentUserModel:
     """Fit a model in whose states the logger shows certain kinds of slates.
 
-    Kinds are states of their own at first; then those that belong together become modes of one state.
+    Kinds are found by their slates alone; those that follow the same clicks become modes of one state.
+
+    Args:
+        config: the rest of the settings; states and modes are as many as are found.
+        steps: the log.
+        mixture: kinds of its slates.
+        rng: of the start.
+        max_iterations: of the climb.
     """
-    wide = replace(config, num_states=num_kinds, show_modes=1)
-    first = climb(*_swap(start_from_slates(wide, steps, rng), steps), max_iterations=60, tolerance=1e-5)
-    evidence = step_evidence(steps, first.tables, shows=True)
-    states = smooth_states(steps, first.tables.start, first.tables.moves, evidence).states
-    kinds = SlateKinds.of(steps, states)
-    return climb(*_swap(start_from_groups(config, steps, kinds, rng), steps))
-
-
-def _swap(
-    start: tuple[LatentUserConfig, Parameters], steps: LoggedSteps
-) -> tuple[LatentUserConfig, LoggedSteps, Parameters]:
-    return start[0], steps, start[1]
+    kinds = SlateKinds.of(steps, mixture.members(steps))
+    found, start = start_from_groups(config, steps, kinds, rng)
+    return climb(found, steps, start, max_iterations=max_iterations, tolerance=1e-5)

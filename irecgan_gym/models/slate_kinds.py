@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp, softmax
 
+from irecgan_gym.models.hidden_states import sums_by
 from irecgan_gym.models.logged_steps import LoggedSteps
 
 FloatArray = NDArray[np.float64]
@@ -17,6 +19,9 @@ _SAME_KIND = 0.8
 # A kind that has less of the first steps than this share of the commonest is not one of the start's.
 _START_SHARE = 0.2
 _MAX_LOOKED_AT = 4000
+_MAX_ROUNDS = 50
+# Nats a step: EM ends where a round gains less.
+_TOLERANCE = 1e-4
 
 
 def distinct_slates(steps: LoggedSteps, number: int, rng: np.random.Generator) -> IntArray:
@@ -42,6 +47,92 @@ def distinct_slates(steps: LoggedSteps, number: int, rng: np.random.Generator) -
         nearest = np.maximum(nearest, overlap)
         chosen.append(int(np.argmin(nearest + 0.05 * rng.random(len(nearest)))))
     return looked_at[np.array(chosen)]
+
+
+@dataclass(frozen=True, eq=False)
+class SlateMixture:
+    """A mixture of C kinds of slates, in each of which every item has a chance of its own to be shown.
+
+    Attributes:
+        chance: that a slate of each kind holds each item, [C, n].
+        share: of each kind among slates, [C].
+    """
+
+    chance: FloatArray
+    share: FloatArray
+
+    @classmethod
+    def fit(cls, steps: LoggedSteps, number: int, rng: np.random.Generator) -> SlateMixture:
+        """Fit by EM, which begins at slates that have little in common.
+
+        Args:
+            steps: the log.
+            number: C, the most kinds that are looked for.
+            rng: see :func:`distinct_slates`.
+        """
+        seeds = distinct_slates(steps, number, rng)
+        held = np.asarray(steps.shown[seeds].todense())
+        base = np.asarray(steps.shown.mean(axis=0)).ravel()
+        mixture = cls(np.where(held > 0, 0.8, np.maximum(0.2 * base, 1e-4)), np.full(len(seeds), 1 / len(seeds)))
+        reached = -np.inf
+        for _ in range(_MAX_ROUNDS):
+            scores = mixture._scores(steps)
+            likelihood = float(logsumexp(scores, axis=1).sum())
+            if likelihood - reached < _TOLERANCE * steps.num_steps:
+                break
+            reached = likelihood
+            members = softmax(scores, axis=1)
+            count = members.sum(axis=0)
+            # A tenth of a slate of the log's mean is added to every kind, so that no chance is 0 or 1.
+            chance = (np.asarray(steps.shown.T @ members).T + 0.1 * base) / (count + 0.1)[:, None]
+            mixture = cls(np.clip(chance, 1e-4, 1 - 1e-4), (count + 0.01) / (count + 0.01).sum())
+        return mixture
+
+    def members(self, steps: LoggedSteps) -> FloatArray:
+        """Probability that each step's slate is of each kind, [T, C]."""
+        return np.asarray(softmax(self._scores(steps), axis=1))
+
+    def _scores(self, steps: LoggedSteps) -> FloatArray:
+        log_odds = np.log(self.chance / (1 - self.chance))
+        return np.asarray(steps.shown @ log_odds.T + np.log1p(-self.chance).sum(axis=1) + np.log(self.share))
+
+
+def logger_sees(mixture: SlateMixture, training: LoggedSteps, held_out: LoggedSteps) -> bool:
+    """Whether a logger shows what it shows for the user's sake: kinds of slates depend on what users did before.
+
+    A logger that is blind to the state shows each kind as often after one click as after another, and at the start of
+    a session as later. Whether a log's does is told by held-out steps: if the last click, or that there is none, makes
+    the kinds of their slates more likely, by more than noise (two standard errors).
+
+    Args:
+        mixture: the kinds, fitted to ``training``.
+        training: steps from which is learnt which kind follows which click.
+        held_out: other steps.
+    """
+    members = mixture.members(training)
+    share = members.mean(axis=0)
+    by_place, by_click = (
+        _conditional_shares(contexts, members, share, number)
+        for contexts, number in (
+            ((training.previous < training.num_items).astype(np.int64), 2),
+            (training.previous, training.num_items + 1),
+        )
+    )
+    seen = mixture.members(held_out)
+    gains = (
+        (seen * np.log(table[context] / share)).sum(axis=1)
+        for table, context in (
+            (by_place, (held_out.previous < held_out.num_items).astype(np.int64)),
+            (by_click, held_out.previous),
+        )
+    )
+    return any(float(gain.mean()) > 2 * float(gain.std()) / np.sqrt(len(gain)) for gain in gains)
+
+
+def _conditional_shares(contexts: IntArray, members: FloatArray, share: FloatArray, number: int) -> FloatArray:
+    counts = sums_by(contexts, members, number) + 5 * share
+    shares: FloatArray = counts / counts.sum(axis=1, keepdims=True)
+    return shares
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irecgan_gym.models.hidden_states import Moves
+from irecgan_gym.models.logged_steps import LoggedSteps
 from irecgan_gym.planning.ratio_slates import best_ratio_slates, slate_ratios
 
 FloatArray = NDArray[np.float64]
@@ -77,6 +78,18 @@ class LearnedWorld:
         """What a click is worth, q(s, a), where V(s') are values [m] of the next state; [m, n]."""
         worth: FloatArray = self.successes * (1 + self.moves.expected(values))
         return worth
+
+    def beliefs_along(self, steps: LoggedSteps) -> FloatArray:
+        """Beliefs before each logged step, given its session's slates and clicks so far, [T, m]."""
+        beliefs = np.empty((steps.num_steps, self.num_states))
+        totals = np.asarray(steps.shown @ self.weights.T)
+        now = self.first_beliefs(steps.num_sessions)
+        for place, rows in enumerate(steps.rounds):
+            if place:
+                before = steps.rounds[place - 1][: len(rows)]
+                now = self.update(now[: len(rows)], totals[before], steps.clicks[before])
+            beliefs[rows] = now
+        return beliefs
 
     def known_state_values(self, slate_size: int) -> FloatArray:
         """V*, [m], of one who sees the state: policy iteration over slates (see ``optimal_slates``)."""
