@@ -68,13 +68,6 @@ class BeliefSlates:
         objective: FloatArray = (beliefs.T * worth / totals).sum(axis=0)
         return objective
 
-    def gains(self, beliefs: FloatArray, slates: Slates) -> FloatArray:
-        """Gradient of the objective in the presence of each item, [B, n], at slates [B, k] under beliefs [B, m]."""
-        totals, worth = self._sums(slates)
-        shares = beliefs.T / totals
-        gradient: FloatArray = shares.T @ self._worth - (shares * worth / totals).T @ self._weights
-        return gradient
-
     def _sums(self, slates: Slates) -> tuple[FloatArray, FloatArray]:
         """Sums of r and of r q over the slates in each state, [m, B] each."""
         return self._weights[:, slates].sum(axis=2), self._worth[:, slates].sum(axis=2)
@@ -94,7 +87,9 @@ class BeliefSlates:
         slates, scores = slates.copy(), scores.copy()
         rows = np.arange(len(beliefs))
         while len(rows):
-            gradient = self.gains(beliefs[rows], slates[rows])
+            totals, worth = self._sums(slates[rows])
+            shares = beliefs[rows].T / totals
+            gradient = shares.T @ self._worth - (shares * worth / totals).T @ self._weights
             candidates = np.argpartition(-gradient, self.slate_size - 1, axis=1)[:, : self.slate_size]
             candidates.sort(axis=1)
             reached = self.scores(beliefs[rows], candidates)

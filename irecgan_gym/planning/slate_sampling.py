@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from irecgan_gym.planning.belief_slates import BeliefSlates
+from irecgan_gym.planning.planned_slates import PlannedSlates
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -15,7 +15,7 @@ _HIGHEST = 2.0
 _LOWEST = 1e-4
 
 
-def item_scores(chooser: BeliefSlates, beliefs: FloatArray, slates: IntArray) -> FloatArray:
+def item_scores(chooser: PlannedSlates, beliefs: FloatArray, slates: IntArray) -> FloatArray:
     """What an item adds to the worth of the best slates, to first order; the items of the slates come first.
 
     Args:
@@ -43,7 +43,7 @@ def draw_slates(scores: FloatArray, temperature: float, slate_size: int, rng: np
 
 
 def choose_temperature(
-    chooser: BeliefSlates, beliefs: FloatArray, *, loss: float, rng: np.random.Generator
+    chooser: PlannedSlates, beliefs: FloatArray, *, loss: float, rng: np.random.Generator
 ) -> float:
     """The highest temperature at which drawn slates lose no more than a share of what the best ones earn.
 
