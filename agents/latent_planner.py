@@ -78,7 +78,7 @@ def fit_seen_states(
     for spread in config.spreads:
         candidate = replace(config.model, appeal=replace(config.model.appeal, group_spread=spread))
         model = fit_from_slates(candidate, training, mixture, rng)
-        likelihood = float(model.log_likelihood(held_out, shows=True).mean())
+        likelihood = float(model.log_likelihood(held_out, slates="signs").mean())
         if likelihood > reached:
             reached, best = likelihood, model
     assert best is not None

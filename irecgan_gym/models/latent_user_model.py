@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from irecgan_gym.models.storage import load_weights, save_weights
 from irecgan_gym.sessions import Sessions
 
 FloatArray = NDArray[np.float64]
+SlateReading = Literal["given", "signs", "scored"]
 
 _START_SPREAD = 3.0
 _SHOWN_SPREAD = 3.0
@@ -106,17 +108,23 @@ class LatentUserModel:
         self.num_items = num_items
         self.tables = LatentPrior(config, num_items).tables(parameters)
 
-    def log_likelihood(self, sessions: Sessions | LoggedSteps, *, shows: bool = False) -> FloatArray:
-        """Exact log-probability of what users did at each step, given all before, [T].
+    def log_likelihood(self, sessions: Sessions | LoggedSteps, *, slates: SlateReading = "given") -> FloatArray:
+        """Exact log-probability of what was seen at each step, given all before, [T].
 
         Args:
             sessions: what to score.
-            shows: whether the probability of the slates counts too, where the model has one; else slates are given,
-                and tell nothing.
+            slates: ``"given"``: they tell nothing, and clicks and successes are scored. ``"signs"``: the same, but
+                slates tell the state, this step's too, by what the model knows of its logger. ``"scored"``: the
+                slates are scored as well.
         """
         steps = sessions if isinstance(sessions, LoggedSteps) else LoggedSteps.of(sessions)
-        evidence = step_evidence(steps, self.tables, shows=shows)
-        return filter_states(steps, self.tables.start, self.tables.moves, evidence)[1]
+        tables = self.tables
+        evidence = step_evidence(steps, tables, shows=slates != "given")
+        predicted, log_likelihood = filter_states(steps, tables.start, tables.moves, evidence)
+        if slates == "signs" and tables.shows is not None:
+            shown = logsumexp(tables.shows.log_likelihoods(steps), axis=2)
+            log_likelihood = log_likelihood - logsumexp(shown, axis=1, b=predicted)
+        return log_likelihood
 
     def save(self, path: str | Path) -> None:
         """Write to one safetensors file, atomically."""
