@@ -17,8 +17,8 @@ from irecgan_gym.dataclass_json import from_json
 from irecgan_gym.models.hidden_states import Moves
 from irecgan_gym.models.logged_steps import LoggedSteps
 from irecgan_gym.models.storage import load_weights, save_weights
-from irecgan_gym.planning.planned_slates import PlannedSlates
 from irecgan_gym.planning.learned_world import LearnedWorld
+from irecgan_gym.planning.planned_slates import PlannedSlates
 from irecgan_gym.planning.slate_sampling import choose_temperature, draw_slates, item_scores
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
@@ -82,9 +82,7 @@ class Planner(Agent, Generic[ConfigT]):
         self._plan(world, None, beliefs[looked_at])
         return self
 
-    def _plan(
-        self, world: LearnedWorld, temperature: float | None, beliefs: NDArray[np.float64] | None = None
-    ) -> None:
+    def _plan(self, world: LearnedWorld, temperature: float | None, beliefs: NDArray[np.float64] | None = None) -> None:
         self.world = world
         values = world.known_state_values(self.slate_size) * getattr(self.config, "foresight", 1.0)
         self._chooser = PlannedSlates(world.weights, world.click_values(values), self.slate_size)

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.choice_planner import choice_world
+from agents.choice_planner import NUM_KINDS, choice_world
 from agents.latent_planner import latent_world
 from irecgan_gym.models.choice_model import ChoiceModel, ChoiceModelConfig
 from irecgan_gym.models.latent_fitting import climb, fit_from_slates, random_start
@@ -18,8 +18,6 @@ from irecgan_gym.models.slate_kinds import SlateMixture
 from irecgan_gym.planning.learned_world import LearnedWorld
 
 FloatArray = NDArray[np.float64]
-
-_NUM_KINDS = 30
 
 
 class FittedUser(Protocol):
@@ -94,7 +92,7 @@ class LatentCandidate:
     def fit(self, steps: LoggedSteps, rng: np.random.Generator) -> FittedLatent:
         """See :class:`Candidate`."""
         if self.sees:
-            mixture = SlateMixture.fit(steps, _NUM_KINDS, rng)
+            mixture = SlateMixture.fit(steps, NUM_KINDS, rng)
             model = fit_from_slates(self.config, steps, mixture, rng, max_iterations=self.max_iterations)
         else:
             start = random_start(self.config, steps.num_items, rng)

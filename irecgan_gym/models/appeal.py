@@ -1,4 +1,4 @@
-"""How appealing items are and how often their clicks succeed, by context or state, with shrinkage to the item's mean."""
+"""How appealing items are and how often their clicks succeed, by context or state, shrunk to the item's mean."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def filter_states(
     log_likelihood = np.empty(len(evidence))
     highest = evidence.max(axis=1)
     likelihood = np.exp(evidence - highest[:, None])
-    now = np.broadcast_to(start, (steps.num_sessions, len(start)))
+    now = filtered = np.broadcast_to(start, (steps.num_sessions, len(start)))
     for place, rows in enumerate(steps.rounds):
         if place:
             before = steps.rounds[place - 1][: len(rows)]

@@ -195,9 +195,7 @@ class LatentPrior:
         weights = np.ones(steps.num_sessions) if session_weights is None else session_weights
         gradient = self._gradient(steps, parameters, tables, found, weights)
         density, pull = self.log_density(parameters)
-        return float(weights @ found.log_likelihood) + density, {
-            name: gradient[name] + pull[name] for name in gradient
-        }
+        return float(weights @ found.log_likelihood) + density, {name: gradient[name] + pull[name] for name in gradient}
 
     def log_density(self, parameters: Parameters) -> tuple[float, Parameters]:
         """Log-density of the prior but for a constant, and its gradient."""

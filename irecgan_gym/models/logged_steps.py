@@ -52,7 +52,9 @@ class LoggedSteps:
         """
         wrong = np.flatnonzero((sessions.rewards != 0) & (sessions.rewards != 1))
         if len(wrong):
-            raise ValueError(f"rewards[{wrong[0]}] must be 0 or 1 for a model of choice, got {sessions.rewards[wrong[0]]}")
+            raise ValueError(
+                f"rewards[{wrong[0]}] must be 0 or 1 for a model of choice, got {sessions.rewards[wrong[0]]}"
+            )
         left = np.flatnonzero(sessions.clicks == sessions.num_items)
         if len(left):
             raise ValueError(f"clicks[{left[0]}] is no item: models of choice are for users who click at every step")

@@ -10,6 +10,8 @@ from irecgan_gym.planning.planned_slates import PlannedSlates
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
+# Of the items of the best slate before all others, as a share of the range of scores.
+_LEAD = 0.01
 _HALVINGS = 12
 _HIGHEST = 2.0
 _LOWEST = 1e-4
@@ -32,19 +34,19 @@ def item_scores(chooser: PlannedSlates, beliefs: FloatArray, slates: IntArray) -
     outside = scores.copy()
     outside[rows, slates] = -np.inf
     # Where exchanges found what the first order does not see.
-    scores[rows, slates] = np.maximum(inside, outside.max(axis=1, keepdims=True))
+    ceiling = outside.max(axis=1, keepdims=True)
+    scores[rows, slates] = np.maximum(inside, ceiling + _LEAD * np.ptp(scores, axis=1, keepdims=True))
     return scores
 
 
 def draw_slates(scores: FloatArray, temperature: float, slate_size: int, rng: np.random.Generator) -> IntArray:
     """Slates without replacement in proportion to exp(score / temperature), by Gumbel's trick; [B, n] to [B, k]."""
-    noisy = scores + temperature * rng.gumbel(size=scores.shape)
+    # Scores are divided, not the noise multiplied: items that come first by a hair still do when it is cold.
+    noisy = scores / temperature + rng.gumbel(size=scores.shape)
     return np.argpartition(-noisy, slate_size - 1, axis=1)[:, :slate_size]
 
 
-def choose_temperature(
-    chooser: PlannedSlates, beliefs: FloatArray, *, loss: float, rng: np.random.Generator
-) -> float:
+def choose_temperature(chooser: PlannedSlates, beliefs: FloatArray, *, loss: float, rng: np.random.Generator) -> float:
     """The highest temperature at which drawn slates lose no more than a share of what the best ones earn.
 
     A step's loss comes again at each step of a session, which has about one step more than it has rewards: so a step

@@ -98,9 +98,7 @@ def test_saved_and_loaded_it_is_the_same(tmp_path):
     loaded = LatentUserModel.load(tmp_path / "model.safetensors")
     assert loaded.config == config
     for how in ("given", "signs", "scored"):
-        np.testing.assert_array_equal(
-            loaded.log_likelihood(steps, slates=how), model.log_likelihood(steps, slates=how)
-        )
+        np.testing.assert_array_equal(loaded.log_likelihood(steps, slates=how), model.log_likelihood(steps, slates=how))
 
 
 @pytest.mark.parametrize("wrong", [{"num_states": 0}, {"show_modes": -1}, {"move_spread": 0.0}])
