@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import softmax
 
 from agents.choice_planner import NUM_KINDS
-from agents.planner import Planner
+from agents.planner import Planner, PlanningConfig
 from agents.user_candidates import Candidate, ChoiceCandidate, LatentCandidate
 from irecgan_gym.models.appeal import AppealConfig, Link
 from irecgan_gym.models.choice_model import ChoiceModelConfig
@@ -24,7 +24,7 @@ _LEAST_SHARE = 0.02
 
 
 @dataclass(frozen=True)
-class AutoPlannerConfig:
+class AutoPlannerConfig(PlanningConfig):
     """Settings of an AutoPlanner.
 
     Attributes:
@@ -39,8 +39,6 @@ class AutoPlannerConfig:
             compared on held-out sessions of the whole.
         num_members: models averaged at most.
         least: see :class:`agents.choice_planner.ChoicePlannerConfig`.
-        foresight: factor of the worth of later steps; 0 plans for the next click alone.
-        sampling_loss: share of the reward that sampled slates may lose, by the model.
     """
 
     links: tuple[Link, ...] = ("tied", "linked", "untied")
@@ -53,8 +51,6 @@ class AutoPlannerConfig:
     fold_sessions: int = 1500
     num_members: int = 4
     least: float | None = 0.5
-    foresight: float = 1.0
-    sampling_loss: float = 0.05
 
 
 Folds = list[tuple[LoggedSteps, LoggedSteps]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.planner import Planner
+from agents.planner import Planner, PlanningConfig
 from irecgan_gym.models.appeal import AppealConfig
 from irecgan_gym.models.choice_model import (
     SPREADS,
@@ -31,7 +31,7 @@ NUM_KINDS = 30
 
 
 @dataclass(frozen=True)
-class ChoicePlannerConfig:
+class ChoicePlannerConfig(PlanningConfig):
     """Settings of a ChoicePlanner.
 
     Attributes:
@@ -39,15 +39,11 @@ class ChoicePlannerConfig:
         spreads: of an item in a context around its mean; held-out likelihood chooses.
         least: what an item is worth that the log's policy could have shown and did not, where that policy sees the
             state: its weight, as a share of the least weight shown. None takes no account of exposure.
-        foresight: factor of the worth of later steps; 0 plans for the next click alone.
-        sampling_loss: share of the reward that sampled slates may lose, by the model.
     """
 
     model: ChoiceModelConfig = field(default_factory=ChoiceModelConfig)
     spreads: tuple[float, ...] = SPREADS
     least: float | None = 0.5
-    foresight: float = 1.0
-    sampling_loss: float = 0.05
 
 
 class ChoicePlanner(Planner[ChoicePlannerConfig]):

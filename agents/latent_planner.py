@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from agents.choice_planner import NUM_KINDS
-from agents.planner import Planner
+from agents.planner import Planner, PlanningConfig
 from irecgan_gym.models.exposure import complete, exposure_of_counts
 from irecgan_gym.models.hidden_states import smooth_states
 from irecgan_gym.models.latent_fitting import climb, fit_from_slates, random_start
@@ -20,7 +20,7 @@ from irecgan_gym.sessions import Sessions, concatenate
 
 
 @dataclass(frozen=True)
-class LatentPlannerConfig:
+class LatentPlannerConfig(PlanningConfig):
     """Settings of a LatentPlanner.
 
     Attributes:
@@ -30,8 +30,6 @@ class LatentPlannerConfig:
         num_starts: searches for the likeliest model, of which held-out likelihood chooses.
         reads_slates: whether slates are signs of the state where the log's policy sees it.
         least: see :class:`agents.choice_planner.ChoicePlannerConfig`.
-        foresight: factor of the worth of later steps; 0 plans for the next click alone.
-        sampling_loss: share of the reward that sampled slates may lose, by the model.
     """
 
     model: LatentUserConfig = field(default_factory=lambda: LatentUserConfig(move_spread=1.5))
@@ -40,8 +38,6 @@ class LatentPlannerConfig:
     num_starts: int = 2
     reads_slates: bool = True
     least: float | None = 0.5
-    foresight: float = 1.0
-    sampling_loss: float = 0.05
 
 
 class LatentPlanner(Planner[LatentPlannerConfig]):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -18,15 +18,40 @@ from irecgan_gym.models.hidden_states import Moves
 from irecgan_gym.models.logged_steps import LoggedSteps
 from irecgan_gym.models.storage import load_weights, save_weights
 from irecgan_gym.planning.learned_world import LearnedWorld
-from irecgan_gym.planning.planned_slates import PlannedSlates
+from irecgan_gym.planning.point_values import KnownStateSlates, PointValues, points_along
 from irecgan_gym.planning.slate_sampling import choose_temperature, draw_slates, item_scores
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
 
-ConfigT = TypeVar("ConfigT", bound="Any")
+ConfigT = TypeVar("ConfigT", bound="PlanningConfig")
 PlannerT = TypeVar("PlannerT", bound="Planner[Any]")
 
 _BELIEFS_LOOKED_AT = 500
+
+
+@dataclass(frozen=True)
+class PlanningConfig:
+    """Settings of planning on a learned user.
+
+    Attributes:
+        foresight: factor of the worth of later steps; 0 plans for the next click alone.
+        num_points: beliefs that point-based value iteration goes by
+            (:class:`irecgan_gym.planning.point_values.PointValues`); 0 plans by QMDP.
+        sampling_loss: share of the reward that sampled slates may lose, by the model.
+        slates: ``"searched"``: the best slate as a whole; ``"top"``: the items that are worth most if clicked.
+    """
+
+    foresight: float = 1.0
+    num_points: int = 0
+    sampling_loss: float = 0.05
+    slates: Literal["searched", "top"] = "searched"
+
+    def __post_init__(self) -> None:
+        if self.slates not in ("searched", "top"):
+            raise ValueError(f"slates must be 'searched' or 'top', got {self.slates!r}")
+        for name in ("foresight", "num_points", "sampling_loss"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
 
 
 class Planner(Agent, Generic[ConfigT]):
@@ -54,7 +79,9 @@ class Planner(Agent, Generic[ConfigT]):
         self.config = self.config_type() if config is None else config
         self.seed = seed
         self._rng = np.random.default_rng(seed)
-        self._plan(_ignorant_world(num_items), 1.0)
+        self.temperature = 1.0
+        world = _ignorant_world(num_items)
+        self._plan(world, world.start[None])
 
     @abstractmethod
     def _learn_world(self, training: Sessions, validation: Sessions, recorder: Recorder) -> LearnedWorld:
@@ -77,21 +104,24 @@ class Planner(Agent, Generic[ConfigT]):
             share = max(0.1, 1 / len(sessions))
             training, validation = sessions.split((1 - share, share), seed=self.seed)
         world = self._learn_world(training, validation, recorder)
-        beliefs = world.beliefs_along(LoggedSteps.of(validation))
-        looked_at = self._rng.permutation(len(beliefs))[:_BELIEFS_LOOKED_AT]
-        self._plan(world, None, beliefs[looked_at])
+        held_out = LoggedSteps.of(validation)
+        points = points_along(world, held_out, max(self.config.num_points, 1), self._rng)
+        self._plan(world, points)
+        beliefs = world.beliefs_along(held_out)
+        beliefs = beliefs[self._rng.permutation(len(beliefs))[:_BELIEFS_LOOKED_AT]]
+        self.temperature = choose_temperature(
+            self._chooser.slates_for(beliefs), beliefs, loss=self.config.sampling_loss, rng=self._rng
+        )
         return self
 
-    def _plan(self, world: LearnedWorld, temperature: float | None, beliefs: NDArray[np.float64] | None = None) -> None:
-        self.world = world
-        values = world.known_state_values(self.slate_size) * getattr(self.config, "foresight", 1.0)
-        self._chooser = PlannedSlates(world.weights, world.click_values(values), self.slate_size)
-        if temperature is None:
-            assert beliefs is not None
-            temperature = choose_temperature(
-                self._chooser, beliefs, loss=getattr(self.config, "sampling_loss", 0.05), rng=self._rng
-            )
-        self.temperature = temperature
+    def _plan(self, world: LearnedWorld, points: NDArray[np.float64]) -> None:
+        self.world, self.points = world, points
+        self._chooser: KnownStateSlates | PointValues
+        if self.config.num_points:
+            self._chooser = PointValues(world, self.slate_size, points)
+        else:
+            top = self.config.slates == "top"
+            self._chooser = KnownStateSlates(world, self.slate_size, self.config.foresight, top=top)
 
     def set_random_seed(self, seed: int) -> None:
         """See :meth:`agents.base.Agent.set_random_seed`."""
@@ -118,9 +148,10 @@ class Planner(Agent, Generic[ConfigT]):
         if len(clicks) and not 0 <= int(clicks.min()) <= int(clicks.max()) <= self.num_items:
             raise ValueError(f"observations must be item ids from 0 to {self.num_items}, got {observed}")
         beliefs = self._beliefs(clicks, state, episode_start)
-        slates = self._chooser.choose(beliefs)
+        chooser = self._chooser.slates_for(beliefs)
+        slates = chooser.choose(beliefs)
         if not deterministic:
-            scores = item_scores(self._chooser, beliefs, slates)
+            scores = item_scores(chooser, beliefs, slates)
             slates = draw_slates(scores, self.temperature, self.slate_size, self._rng)
         return slates[0] if observed.ndim == 0 else slates, (beliefs, slates)
 
@@ -149,7 +180,8 @@ class Planner(Agent, Generic[ConfigT]):
         scores = np.empty(len(sessions.slate_items), dtype=np.float32)
         for step in range(0, sessions.num_steps, 256):
             part = beliefs[step : step + 256]
-            found = item_scores(self._chooser, part, self._chooser.choose(part))
+            chooser = self._chooser.slates_for(part)
+            found = item_scores(chooser, part, chooser.choose(part))
             logs = log_softmax(found / self.temperature, axis=1)
             low, high = sessions.slate_offsets[step], sessions.slate_offsets[min(step + 256, sessions.num_steps)]
             scores[low:high] = logs[sessions.step_of_entry[low:high] - step, sessions.slate_items[low:high]]
@@ -164,6 +196,7 @@ class Planner(Agent, Generic[ConfigT]):
             "successes": world.successes,
             "source": world.moves.source,
             "target": world.moves.target,
+            "points": self.points,
         }
         arguments = {
             "num_items": self.num_items,
@@ -184,7 +217,8 @@ class Planner(Agent, Generic[ConfigT]):
         tables = {name: tensor.numpy() for name, tensor in tensors.items()}
         moves = Moves.of(tables["source"], tables["target"])
         world = LearnedWorld(tables["start"], tables["weights"], tables["successes"], moves)
-        agent._plan(world, arguments["temperature"])
+        agent._plan(world, tables["points"])
+        agent.temperature = arguments["temperature"]
         return agent
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from irecgan_gym.models.storage import load_weights, save_weights
 from irecgan_gym.sessions import Sessions
 
 FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+IntArray = NDArray[np.integer[Any]]
 Context = Literal["none", "place", "last-click"]
 
 
@@ -126,7 +126,7 @@ def contexts_of(last_clicks: IntArray, num_items: int, context: Context) -> IntA
     if context == "none":
         return np.zeros(len(last_clicks), dtype=np.int64)
     if context == "place":
-        return (last_clicks != num_items).astype(np.int64)
+        return np.asarray(last_clicks != num_items, dtype=np.int64)
     return np.asarray(last_clicks, dtype=np.int64)
 
 
@@ -155,7 +155,7 @@ def choice_gradient(
     log_weights, logits = tables.log_weights.ravel(), tables.success_logits.ravel()
     value = clicks @ log_weights - np.log(totals).sum()
     value += successes @ log_expit(logits) + (clicks - successes) @ log_expit(-logits)
-    by_weight = (clicks - expected).reshape(groups, items)
+    by_weight = np.asarray(clicks - expected, dtype=np.float64).reshape(groups, items)
     by_success = successes.reshape(groups, items) - clicks.reshape(groups, items) * tables.successes
     return float(value), by_weight, by_success
 

@@ -45,7 +45,7 @@ def exposure_of_shares(impressions: FloatArray, steps: FloatArray) -> FloatArray
     share = (impressions + base) / (steps[:, None] + 1)
     # Contexts of few steps have shares by chance; they do not say how often an item can be shown.
     most = share[steps >= min(50, steps.max())].max()
-    return np.minimum(share / most, 1.0)
+    return np.asarray(np.minimum(share / most, 1.0))
 
 
 def complete(appeal: AppealTables, exposure: FloatArray, *, least: float = 0.5) -> CompletedAppeal:

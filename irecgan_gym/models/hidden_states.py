@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,7 @@ class Moves:
         expected: FloatArray = ((self.target * values) @ self.source.T / self.totals).T
         return expected
 
-    def after(self, weights: FloatArray, clicks: NDArray[np.int64]) -> FloatArray:
+    def after(self, weights: FloatArray, clicks: NDArray[np.integer[Any]]) -> FloatArray:
         """Push weights of states through the moves of clicks; [B, K] and items [B] to [B, K]."""
         pushed: FloatArray = ((weights / self.totals[clicks]) @ self.source) * self.target[clicks]
         return pushed
@@ -148,11 +149,12 @@ def smooth_states(
         moved = moves.source * ((np.concatenate(from_weights) * weight).T @ np.concatenate(to_weights))
         moved_to = sums_by(clicks[moving], states[np.concatenate(next_states)] * weight, size)
         moved_from = sums_by(clicks[moving], states[moving] * weight, size)
-    by_session = np.bincount(steps.session, weights=log_likelihood, minlength=steps.num_sessions)
+    by_session = sums_by(steps.session, log_likelihood[:, None], steps.num_sessions)[:, 0]
     return StatePosterior(by_session, states, moved, moved_to, moved_from)
 
 
-def sums_by(groups: NDArray[np.int64], rows: FloatArray, number: int) -> FloatArray:
+def sums_by(groups: NDArray[np.integer[Any]], rows: FloatArray, number: int) -> FloatArray:
     """Sums of rows [T, K] over each of a number of groups [T], [number, K]."""
     flat = (groups[:, None] * rows.shape[1] + np.arange(rows.shape[1])).ravel()
-    return np.bincount(flat, weights=rows.ravel(), minlength=number * rows.shape[1]).reshape(number, -1)
+    sums = np.bincount(flat, weights=rows.ravel(), minlength=number * rows.shape[1]).astype(np.float64)
+    return sums.reshape(number, -1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from irecgan_gym.models.hidden_states import sums_by
 from irecgan_gym.models.logged_steps import LoggedSteps
 
 FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+IntArray = NDArray[np.integer[Any]]
 
 # Kinds whose items overlap by more (cosine) are one kind that was found twice.
 _SAME_KIND = 0.8
@@ -46,7 +47,7 @@ def distinct_slates(steps: LoggedSteps, number: int, rng: np.random.Generator) -
         overlap = np.asarray((slates @ last.T).todense()).ravel() / np.minimum(sizes, last.nnz)
         nearest = np.maximum(nearest, overlap)
         chosen.append(int(np.argmin(nearest + 0.05 * rng.random(len(nearest)))))
-    return looked_at[np.array(chosen)]
+    return np.asarray(looked_at[np.array(chosen)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +167,7 @@ class SlateKinds:
         """The kinds shown at the start of sessions, the commonest first."""
         counts = self.members[steps.rounds[0]].sum(axis=0)
         order = np.argsort(-counts)
-        return order[counts[order] >= _START_SHARE * counts.max()]
+        return np.asarray(order[counts[order] >= _START_SHARE * counts.max()])
 
     def groups(self, steps: LoggedSteps) -> list[IntArray]:
         """Kinds by the state in which they are shown, the start's first.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from irecgan_gym.models.logged_steps import LoggedSteps
 from irecgan_gym.planning.ratio_slates import best_ratio_slates, slate_ratios
 
 FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+IntArray = NDArray[np.integer[Any]]
 
 # Relative: policy iteration ends where a round gains less.
 _TOLERANCE = 1e-9
@@ -44,7 +45,7 @@ class LearnedWorld:
     @property
     def num_items(self) -> int:
         """Number of items, n."""
-        return self.weights.shape[1]
+        return int(self.weights.shape[1])
 
     def first_beliefs(self, number: int) -> FloatArray:
         """Beliefs at the start of sessions, [number, m]."""
@@ -94,7 +95,7 @@ class LearnedWorld:
     def known_state_values(self, slate_size: int) -> FloatArray:
         """V*, [m], of one who sees the state: policy iteration over slates (see ``optimal_slates``)."""
         slates = best_ratio_slates(self.weights, self.successes, slate_size)
-        values = self._slate_values(slates)
+        values = self.slate_values(slates)
         for _ in range(_MAX_ROUNDS):
             worth = self.click_values(values)
             candidates = best_ratio_slates(self.weights, worth, slate_size)
@@ -103,11 +104,11 @@ class LearnedWorld:
             if not better.any():
                 break
             slates = np.where(better[:, None], candidates, slates)
-            values = self._slate_values(slates)
+            values = self.slate_values(slates)
         return values
 
-    def _slate_values(self, slates: IntArray) -> FloatArray:
-        """Expected reward from each state on where each state has a slate of its own, [m]."""
+    def slate_values(self, slates: IntArray) -> FloatArray:
+        """Expected reward from each state on where each state has a slate of its own, [m, k]; [m]."""
         states = np.arange(self.num_states)[:, None]
         clicks = self.weights[states, slates]
         succeeded = clicks / clicks.sum(axis=1, keepdims=True) * self.successes[states, slates]

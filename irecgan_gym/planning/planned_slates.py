@@ -33,6 +33,7 @@ class PlannedSlates:
     def __init__(self, weights: FloatArray, values: FloatArray, slate_size: int) -> None:
         self.slate_size = slate_size
         self._weights = weights
+        self._values = values
         self._worth = weights * values
         self._by_item = np.ascontiguousarray(weights.T)
         self._worth_by_item = np.ascontiguousarray(np.swapaxes(self._worth, -1, -2))
@@ -110,6 +111,13 @@ class PlannedSlates:
 
     def _largest(self, scores: FloatArray) -> IntArray:
         return np.argpartition(-scores, self.slate_size - 1, axis=1)[:, : self.slate_size]
+
+
+class TopSlates(PlannedSlates):
+    """Chooses the items that are worth most if clicked, whatever else is shown; the control of the search."""
+
+    def _search(self, beliefs: FloatArray) -> IntArray:
+        return np.sort(self._largest(beliefs @ self._values), axis=1)
 
 
 def _is_better(scores: FloatArray, than: FloatArray) -> NDArray[np.bool_]:
