@@ -29,7 +29,7 @@ PlannerT = TypeVar("PlannerT", bound="Planner[Any]")
 _BELIEFS_LOOKED_AT = 500
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PlanningConfig:
     """Settings of planning on a learned user.
 

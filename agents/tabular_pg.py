@@ -18,7 +18,7 @@ from irecgan_gym.sessions import Sessions, concatenate
 FloatArray = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TabularPGConfig(PlanningConfig):
     """Settings of a TabularPG.
 
