@@ -212,7 +212,11 @@ class Planner(Agent, Generic[ConfigT]):
     def load(cls: type[PlannerT], path: str | Path, *, device: str = "auto") -> PlannerT:
         """Read what :meth:`save` wrote; sampled slates start from the agent's seed again."""
         arguments, tensors = load_weights(path, cls.kind)
-        config = from_json(cls.config_type, arguments["config"])
+        # JSON has no tuples.
+        settings = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in arguments["config"].items()
+        }
+        config = from_json(cls.config_type, settings)
         agent = cls(arguments["num_items"], arguments["slate_size"], config, seed=arguments["seed"])
         tables = {name: tensor.numpy() for name, tensor in tensors.items()}
         moves = Moves.of(tables["source"], tables["target"])

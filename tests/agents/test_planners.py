@@ -50,7 +50,7 @@ def learned_agent(request, log):
 
 def reward(agent, deterministic, env=ENV):
     result = evaluate_online(
-        agent, env, 600, deterministic=deterministic, seed=5, num_envs=200, env_kwargs={"mdp_seed": 1}
+        agent, env, 300, deterministic=deterministic, seed=5, num_envs=150, env_kwargs={"mdp_seed": 1}
     )
     return result.reward.mean
 
@@ -104,9 +104,7 @@ def test_new_sessions_begin_with_the_first_belief(learned):
 
 
 def test_scores_are_log_probabilities_over_the_catalogue(learned, log):
-    one = Sessions.from_columns(
-        num_items=50, lengths=[1], slates=[list(range(50))], clicks=[0], rewards=[0]
-    )
+    one = Sessions.from_columns(num_items=50, lengths=[1], slates=[list(range(50))], clicks=[0], rewards=[0])
     assert np.exp(learned.slate_scores(one)).sum() == pytest.approx(1, rel=1e-4)
 
 
