@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import softmax
 
-from agents.choice_planner import NUM_KINDS
-from agents.planner import Planner, PlanningConfig
-from agents.user_candidates import Candidate, ChoiceCandidate, LatentCandidate
+from irecgan_gym.agents.choice_planner import NUM_KINDS
+from irecgan_gym.agents.planner import Planner, PlanningConfig
+from irecgan_gym.agents.user_candidates import Candidate, ChoiceCandidate, LatentCandidate
 from irecgan_gym.models.appeal import AppealConfig, Link
 from irecgan_gym.models.choice_model import ChoiceModelConfig
 from irecgan_gym.models.latent_user_model import LatentUserConfig
@@ -38,7 +38,7 @@ class AutoPlannerConfig(PlanningConfig):
         fold_sessions: settings of larger logs are chosen on so many sessions; then the best models of each family are
             compared on held-out sessions of the whole.
         num_members: models averaged at most.
-        least: see :class:`agents.choice_planner.ChoicePlannerConfig`.
+        least: see :class:`irecgan_gym.agents.choice_planner.ChoicePlannerConfig`.
     """
 
     links: tuple[Link, ...] = ("tied", "linked", "untied")
@@ -62,7 +62,7 @@ class AutoPlanner(Planner[AutoPlannerConfig]):
     Whether the log's policy sees the state is told by its slates
     (:func:`irecgan_gym.models.slate_kinds.logger_sees`); if so, slates are signs of the state and what is never shown
     is worse than what is. Candidates are weighed by the likelihood of sessions that they were not fitted to; those
-    near the best are averaged: the belief is over models and their states. See :class:`agents.planner.Planner`.
+    near the best are averaged: the belief is over models and their states. See :class:`irecgan_gym.agents.planner.Planner`.
 
     Attributes:
         sees: whether the log's policy was found to see the state.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.planner import Planner, PlanningConfig
+from irecgan_gym.agents.planner import Planner, PlanningConfig
 from irecgan_gym.models.appeal import AppealConfig
 from irecgan_gym.models.choice_model import (
     SPREADS,
@@ -49,7 +49,7 @@ class ChoicePlannerConfig(PlanningConfig):
 class ChoicePlanner(Planner[ChoicePlannerConfig]):
     """Fits a choice model to a log and shows the slates that are best by it.
 
-    See :class:`agents.planner.Planner`.
+    See :class:`irecgan_gym.agents.planner.Planner`.
     """
 
     kind = "choice_planner"

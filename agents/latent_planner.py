@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from agents.choice_planner import NUM_KINDS
-from agents.planner import Planner, PlanningConfig
+from irecgan_gym.agents.choice_planner import NUM_KINDS
+from irecgan_gym.agents.planner import Planner, PlanningConfig
 from irecgan_gym.models.exposure import complete, exposure_of_counts
 from irecgan_gym.models.hidden_states import smooth_states
 from irecgan_gym.models.latent_fitting import climb, fit_from_slates, random_start
@@ -29,7 +29,7 @@ class LatentPlannerConfig(PlanningConfig):
         spreads: of an item in a state around its mean, of which held-out likelihood chooses.
         num_starts: searches for the likeliest model, of which held-out likelihood chooses.
         reads_slates: whether slates are signs of the state where the log's policy sees it.
-        least: see :class:`agents.choice_planner.ChoicePlannerConfig`.
+        least: see :class:`irecgan_gym.agents.choice_planner.ChoicePlannerConfig`.
     """
 
     model: LatentUserConfig = field(default_factory=lambda: LatentUserConfig(move_spread=1.5))
@@ -43,7 +43,7 @@ class LatentPlannerConfig(PlanningConfig):
 class LatentPlanner(Planner[LatentPlannerConfig]):
     """Fits a latent-state user model to a log, filters the state exactly and shows the slates that are best by it.
 
-    See :class:`agents.planner.Planner`.
+    See :class:`irecgan_gym.agents.planner.Planner`.
     """
 
     kind = "latent_planner"

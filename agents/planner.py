@@ -12,21 +12,24 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
-from agents.base import Agent, State
-from irecgan_gym.dataclass_json import from_json
+from irecgan_gym.agents.base import Agent, Array, State
+from irecgan_gym.models.fitting import split_validation
 from irecgan_gym.models.hidden_states import Moves
 from irecgan_gym.models.logged_steps import LoggedSteps
-from irecgan_gym.models.storage import load_weights, save_weights
 from irecgan_gym.planning.learned_world import LearnedWorld
 from irecgan_gym.planning.point_values import KnownStateSlates, PointValues, points_along
 from irecgan_gym.planning.slate_sampling import choose_temperature, draw_slates, item_scores
-from irecgan_gym.recorder import Recorder, silent
+from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.storage.files import from_json
+from irecgan_gym.storage.weights import load_weights, save_weights
 
 ConfigT = TypeVar("ConfigT", bound="PlanningConfig")
 PlannerT = TypeVar("PlannerT", bound="Planner[Any]")
 
 _BELIEFS_LOOKED_AT = 500
+_HELD_OUT = 0.1
+"""Share of the sessions that chooses settings where no validation is given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,22 +90,8 @@ class Planner(Agent, Generic[ConfigT]):
     def _learn_world(self, training: Sessions, validation: Sessions, recorder: Recorder) -> LearnedWorld:
         """Learn the user to plan for; held-out sessions choose settings."""
 
-    def learn(
-        self: PlannerT, sessions: Sessions, validation: Sessions | None = None, *, recorder: Recorder = silent
-    ) -> PlannerT:
-        """See :meth:`agents.base.Agent.learn`.
-
-        Raises:
-            ValueError: sessions over another catalogue, too few to hold any out, or of users who do not click.
-        """
-        if sessions.num_items != self.num_items:
-            raise ValueError(f"the sessions have {sessions.num_items} items, the agent {self.num_items}")
-        training = sessions
-        if validation is None:
-            if len(sessions) < 2:
-                raise ValueError(f"{len(sessions)} sessions are too few to hold any out: give validation sessions")
-            share = max(0.1, 1 / len(sessions))
-            training, validation = sessions.split((1 - share, share), seed=self.seed)
+    def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
+        training, validation = split_validation(sessions, validation, _HELD_OUT, self.seed)
         world = self._learn_world(training, validation, recorder)
         held_out = LoggedSteps.of(validation)
         points = points_along(world, held_out, max(self.config.num_points, 1), self._rng)
@@ -112,7 +101,6 @@ class Planner(Agent, Generic[ConfigT]):
         self.temperature = choose_temperature(
             self._chooser.slates_for(beliefs), beliefs, loss=self.config.sampling_loss, rng=self._rng
         )
-        return self
 
     def _plan(self, world: LearnedWorld, points: NDArray[np.float64]) -> None:
         self.world, self.points = world, points
@@ -124,58 +112,41 @@ class Planner(Agent, Generic[ConfigT]):
             self._chooser = KnownStateSlates(world, self.slate_size, self.config.foresight, top=top)
 
     def set_random_seed(self, seed: int) -> None:
-        """See :meth:`agents.base.Agent.set_random_seed`."""
+        """See :meth:`irecgan_gym.agents.base.Agent.set_random_seed`."""
         self._rng = np.random.default_rng(seed)
 
-    def predict(
-        self,
-        observation: NDArray[Any] | int,
-        state: State | None = None,
-        episode_start: NDArray[np.bool_] | None = None,
-        deterministic: bool = False,
+    def _choose(
+        self, observed: Array, state: State | None, starts: NDArray[np.bool_], deterministic: bool
     ) -> tuple[NDArray[np.int64], State | None]:
-        """See :meth:`agents.base.Agent.predict`; the state is the beliefs [B, m] and the slates shown [B, k].
-
-        Raises:
-            ValueError: observations that are no item ids.
-        """
-        observed = np.asarray(observation)
-        if not np.issubdtype(observed.dtype, np.integer) or observed.ndim > 1:
-            raise ValueError(
-                f"observation must be the last clicks, integers of shape [B], got {observed.dtype} {observed.shape}"
-            )
-        clicks = observed.reshape(-1).astype(np.int64)
+        """Choose slates; the state is the beliefs [B, m] and the slates shown [B, k]."""
+        clicks = observed.astype(np.int64)
         if len(clicks) and not 0 <= int(clicks.min()) <= int(clicks.max()) <= self.num_items:
             raise ValueError(f"observations must be item ids from 0 to {self.num_items}, got {observed}")
-        beliefs = self._beliefs(clicks, state, episode_start)
+        beliefs = self._beliefs(clicks, state, starts)
         chooser = self._chooser.slates_for(beliefs)
         slates = chooser.choose(beliefs)
         if not deterministic:
             scores = item_scores(chooser, beliefs, slates)
             slates = draw_slates(scores, self.temperature, self.slate_size, self._rng)
-        return slates[0] if observed.ndim == 0 else slates, (beliefs, slates)
+        return slates, (beliefs, slates)
 
     def _beliefs(
-        self, clicks: NDArray[np.int64], state: State | None, episode_start: NDArray[np.bool_] | None
+        self, clicks: NDArray[np.int64], state: State | None, starts: NDArray[np.bool_]
     ) -> NDArray[np.float64]:
         beliefs = self.world.first_beliefs(len(clicks))
-        going_on = clicks != self.num_items
-        if episode_start is not None:
-            going_on &= ~np.asarray(episode_start, dtype=bool).reshape(-1)
-        rows = np.flatnonzero(going_on)
+        rows = np.flatnonzero((clicks != self.num_items) & ~starts)
         if state is not None and len(rows):
             before, shown = (part[rows] for part in state)
             beliefs[rows] = self.world.update(before, self.world.totals(shown), clicks[rows])
         return beliefs
 
     def slate_scores(self, sessions: Sessions) -> NDArray[np.float32]:
-        """See :meth:`agents.base.Agent.slate_scores`; of the softmax from which sampled slates are drawn.
+        """See :meth:`irecgan_gym.agents.base.Agent.slate_scores`; of the softmax from which sampled slates are drawn.
 
         Raises:
             ValueError: sessions over another catalogue.
         """
-        if sessions.num_items != self.num_items:
-            raise ValueError(f"the sessions have {sessions.num_items} items, the agent {self.num_items}")
+        self._check_catalogue(sessions)
         beliefs = self.world.beliefs_along(LoggedSteps.of(sessions))
         scores = np.empty(len(sessions.slate_items), dtype=np.float32)
         for step in range(0, sessions.num_steps, 256):
@@ -227,6 +198,6 @@ class Planner(Agent, Generic[ConfigT]):
 
 
 def _ignorant_world(num_items: int) -> LearnedWorld:
-    """Users to whom all items are alike: before anything is learnt."""
+    """Users to whom all items are alike: before anything is learned."""
     table = np.full((1, num_items), 0.5)
     return LearnedWorld(np.ones(1), table, table, Moves.of(np.ones((1, 1)), np.ones((num_items, 1))))

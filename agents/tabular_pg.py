@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.planner import Planner, PlanningConfig
+from irecgan_gym.agents.planner import Planner, PlanningConfig
 from irecgan_gym.models.choice_model import Context, contexts_of, num_contexts
 from irecgan_gym.models.hidden_states import Moves, sums_by
 from irecgan_gym.models.logged_steps import LoggedSteps
@@ -41,7 +41,7 @@ class TabularPG(Planner[TabularPGConfig]):
     """The policy to which offline policy gradient tends where each context has a free softmax of its own.
 
     Its probability of an item is proportional to the item's clicks times their returns in the context, which are
-    shrunk to those of all contexts together; it shows the most probable items. See :class:`agents.planner.Planner`.
+    shrunk to those of all contexts together; it shows the most probable items. See :class:`irecgan_gym.agents.planner.Planner`.
     """
 
     kind = "tabular_pg"

@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.choice_planner import NUM_KINDS, choice_world
-from agents.latent_planner import latent_world
+from irecgan_gym.agents.choice_planner import NUM_KINDS, choice_world
+from irecgan_gym.agents.latent_planner import latent_world
 from irecgan_gym.models.choice_model import ChoiceModel, ChoiceModelConfig
 from irecgan_gym.models.latent_fitting import climb, fit_from_slates, random_start
 from irecgan_gym.models.latent_user_model import LatentUserConfig, LatentUserModel
@@ -27,7 +27,7 @@ class FittedUser(Protocol):
         """Log-probability of the click and its success at each step, given the slate and all before, [T]."""
 
     def world(self, steps: LoggedSteps, least: float | None) -> LearnedWorld:
-        """The user to plan for; ``least`` as in :class:`agents.choice_planner.ChoicePlannerConfig`."""
+        """The user to plan for; ``least`` as in :class:`irecgan_gym.agents.choice_planner.ChoicePlannerConfig`."""
 
 
 class Candidate(Protocol):

@@ -15,13 +15,13 @@ import numpy as np
 from scipy import stats
 
 import irecgan_gym  # noqa: F401 (registers the envs)
-from agents import Agent, Belief, MaxLogBelief, make_agent, preset
-from agents.auto_planner import AutoPlanner, AutoPlannerConfig
-from agents.choice_planner import ChoicePlanner, ChoicePlannerConfig
-from agents.evaluation import evaluate_online
-from agents.latent_planner import LatentPlanner, LatentPlannerConfig
-from agents.tabular_pg import TabularPG, TabularPGConfig
-from benchmarks.online_job import Streams
+from irecgan_gym.agents import Agent, Belief, MaxLogBelief, make_agent, preset
+from irecgan_gym.agents.auto_planner import AutoPlanner, AutoPlannerConfig
+from irecgan_gym.agents.choice_planner import ChoicePlanner, ChoicePlannerConfig
+from irecgan_gym.agents.latent_planner import LatentPlanner, LatentPlannerConfig
+from irecgan_gym.agents.tabular_pg import TabularPG, TabularPGConfig
+from irecgan_gym.benchmarks.online_job import Streams
+from irecgan_gym.evaluation.online import evaluate_online
 from irecgan_gym.models.appeal import AppealConfig
 from irecgan_gym.models.choice_model import ChoiceModelConfig
 from irecgan_gym.sessions import Sessions

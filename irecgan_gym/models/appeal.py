@@ -1,4 +1,4 @@
-"""How appealing items are and how often their clicks succeed, by context or state, shrunk to the item's mean."""
+"""Appeal of items and success of their clicks, by context or state, shrunk to the item's mean."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class AppealTables:
 
     @property
     def weights(self) -> FloatArray:
-        """What clicks on a slate are proportional to, [G, n]."""
+        """Return the weights that clicks on a slate are proportional to, [G, n]."""
         return np.exp(self.log_weights)
 
     @property

@@ -15,7 +15,7 @@ Parameters = dict[str, FloatArray]
 
 @dataclass(frozen=True)
 class Maximum:
-    """Where a search ended.
+    """End of a search.
 
     Attributes:
         parameters: the best found.

@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import log_expit
 
-from irecgan_gym.dataclass_json import from_json
 from irecgan_gym.models.appeal import AppealConfig, AppealPrior, AppealTables, Parameters
 from irecgan_gym.models.ascent import maximise
 from irecgan_gym.models.logged_steps import LoggedSteps
-from irecgan_gym.models.storage import load_weights, save_weights
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.storage.files import from_json
+from irecgan_gym.storage.weights import load_weights, save_weights
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.integer[Any]]
@@ -25,7 +25,7 @@ Context = Literal["none", "place", "last-click"]
 
 @dataclass(frozen=True)
 class ChoiceModelConfig:
-    """What a choice model is.
+    """Shape of a choice model.
 
     Attributes:
         context: what appeals depend on. ``"none"``: on nothing. ``"place"``: on whether the slate is the first of its
@@ -117,7 +117,7 @@ class ChoiceModel:
 
 
 def num_contexts(num_items: int, context: Context) -> int:
-    """How many contexts there are."""
+    """Return the number of contexts."""
     return {"none": 1, "place": 2, "last-click": num_items + 1}[context]
 
 

@@ -1,4 +1,4 @@
-"""What never being shown tells of an item: tables completed where a logger that knew better showed none."""
+"""Exposure as a signal: tables completed where a logger that knew better showed none."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class CompletedAppeal:
 
 
 def exposure_of_counts(impressions: FloatArray) -> FloatArray:
-    """How far an item counts as one that a logger could have shown in a state, from its impressions there; [G, n]."""
+    """Return how far an item counts as one that a logger could have shown in a state, from its impressions there; [G, n]."""
     exposure: FloatArray = impressions / (impressions + _IMPRESSIONS)
     return exposure
 

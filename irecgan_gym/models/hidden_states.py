@@ -49,7 +49,7 @@ class Moves:
 
 @dataclass(frozen=True, eq=False)
 class StatePosterior:
-    """What whole sessions tell of the states at each of their steps.
+    """Posterior of the states at each step, given whole sessions.
 
     Attributes:
         log_likelihood: of each session, [S], in the order of the sessions.

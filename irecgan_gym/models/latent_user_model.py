@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit, log_softmax, logsumexp, softmax
 
-from irecgan_gym.dataclass_json import from_json
 from irecgan_gym.models.appeal import AppealConfig, AppealPrior, AppealTables, Parameters, gaussian_log_density
 from irecgan_gym.models.hidden_states import Moves, StatePosterior, filter_states, smooth_states, sums_by
 from irecgan_gym.models.logged_steps import LoggedSteps
-from irecgan_gym.models.storage import load_weights, save_weights
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.storage.files import from_json
+from irecgan_gym.storage.weights import load_weights, save_weights
 
 FloatArray = NDArray[np.float64]
 SlateReading = Literal["given", "signs", "scored"]
@@ -27,7 +27,7 @@ _SHOWN_SPREAD = 3.0
 
 @dataclass(frozen=True)
 class LatentUserConfig:
-    """What a latent-state user model is.
+    """Shape of a latent-state user model.
 
     Attributes:
         num_states: K.
@@ -58,7 +58,7 @@ class LatentUserConfig:
 
 @dataclass(frozen=True, eq=False)
 class ShowTables:
-    """What a logger shows in each of its M modes in each of K states.
+    """Slates that a logger shows in each of its M modes in each of K states.
 
     Attributes:
         log_modes: log-probability of each mode, [K, M].

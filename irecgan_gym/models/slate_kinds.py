@@ -1,4 +1,4 @@
-"""What kinds of slates a logger shows, and which of them belong to one state of the user."""
+"""Kinds of slates that a logger shows, and which of them belong to one state of the user."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class SlateMixture:
 
 
 def logger_sees(mixture: SlateMixture, training: LoggedSteps, held_out: LoggedSteps) -> bool:
-    """Whether a logger shows what it shows for the user's sake: kinds of slates depend on what users did before.
+    """Tell whether a logger shows what it shows for the user's sake: kinds of slates depend on what users did before.
 
     A logger that is blind to the state shows each kind as often after one click as after another, and at the start of
     a session as later. Whether a log's does is told by held-out steps: if the last click, or that there is none, makes
@@ -107,7 +107,7 @@ def logger_sees(mixture: SlateMixture, training: LoggedSteps, held_out: LoggedSt
 
     Args:
         mixture: the kinds, fitted to ``training``.
-        training: steps from which is learnt which kind follows which click.
+        training: steps from which is learned which kind follows which click.
         held_out: other steps.
     """
     members = mixture.members(training)

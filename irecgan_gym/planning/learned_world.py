@@ -76,7 +76,7 @@ class LearnedWorld:
         return posterior
 
     def click_values(self, values: FloatArray) -> FloatArray:
-        """What a click is worth, q(s, a), where V(s') are values [m] of the next state; [m, n]."""
+        """Return the value of every click, q(s, a), where V(s') are values [m] of the next state; [m, n]."""
         worth: FloatArray = self.successes * (1 + self.moves.expected(values))
         return worth
 

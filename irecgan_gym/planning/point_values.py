@@ -32,7 +32,7 @@ class KnownStateSlates:
         self._slates = search(world.weights, world.click_values(values), slate_size)
 
     def slates_for(self, beliefs: FloatArray) -> PlannedSlates:
-        """What chooses and values slates for these beliefs, [B, m]."""
+        """Return the object that chooses and values slates for these beliefs, [B, m]."""
         return self._slates
 
 
@@ -61,12 +61,12 @@ class PointValues:
             self.alphas = self._improved(points)
 
     def slates_for(self, beliefs: FloatArray) -> PlannedSlates:
-        """What chooses and values slates for these beliefs, [B, m]."""
+        """Return the object that chooses and values slates for these beliefs, [B, m]."""
         totals = self._world.totals(self._first.choose(beliefs))
         return PlannedSlates(self._world.weights, self.click_values(beliefs, totals), self._slate_size)
 
     def click_values(self, beliefs: FloatArray, totals: FloatArray) -> FloatArray:
-        """What a click on each item is worth in each state, if then the plan goes on that is best for what it tells.
+        """Return the value of a click on each item in each state, if the plan goes on that is best for what it tells.
 
         Args:
             beliefs: before the click, [B, m].
@@ -106,7 +106,7 @@ class PointValues:
         return np.where(better[:, None], found, self.alphas[(points @ self.alphas.T).argmax(axis=1)])
 
     def _repeated(self, slate: IntArray) -> FloatArray:
-        """What is earned from each state by the same slate for ever, [m]."""
+        """Return the earnings from each state by the same slate for ever, [m]."""
         world = self._world
         return world.slate_values(np.tile(slate, (world.num_states, 1)))
 

@@ -18,7 +18,7 @@ _LOWEST = 1e-4
 
 
 def item_scores(chooser: PlannedSlates, beliefs: FloatArray, slates: IntArray) -> FloatArray:
-    """What an item adds to the worth of the best slates, to first order; the items of the slates come first.
+    """Return what an item adds to the worth of the best slates, to first order; the items of the slates come first.
 
     Args:
         chooser: that chose them.

@@ -4,15 +4,15 @@ import pytest
 from stable_baselines3.common.evaluation import evaluate_policy
 
 import irecgan_gym  # noqa: F401
-from agents.auto_planner import AutoPlanner, AutoPlannerConfig
-from agents.choice_planner import ChoicePlanner, ChoicePlannerConfig
-from agents.evaluation import evaluate_online
-from agents.latent_planner import LatentPlanner, LatentPlannerConfig
-from agents.reference import RandomPolicy
-from agents.tabular_pg import TabularPG, TabularPGConfig
+from irecgan_gym.agents.auto_planner import AutoPlanner, AutoPlannerConfig
+from irecgan_gym.agents.choice_planner import ChoicePlanner, ChoicePlannerConfig
+from irecgan_gym.agents.latent_planner import LatentPlanner, LatentPlannerConfig
+from irecgan_gym.agents.references.simple import RandomPolicy
+from irecgan_gym.agents.tabular_pg import TabularPG, TabularPGConfig
+from irecgan_gym.evaluation.online import evaluate_online
 from irecgan_gym.models.choice_model import ChoiceModelConfig
-from irecgan_gym.models.storage import StorageError
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.storage.weights import StorageError
 
 ENV = "RecSim-Observable-v0"
 SMALL_AUTO = AutoPlannerConfig(
