@@ -41,7 +41,8 @@ class TabularPG(Planner[TabularPGConfig]):
     """The policy to which offline policy gradient tends where each context has a free softmax of its own.
 
     Its probability of an item is proportional to the item's clicks times their returns in the context, which are
-    shrunk to those of all contexts together; it shows the most probable items. See :class:`irecgan_gym.agents.planner.Planner`.
+    shrunk to those of all contexts together; it shows the most probable items.
+    See :class:`irecgan_gym.agents.planner.Planner`.
     """
 
     kind = "tabular_pg"

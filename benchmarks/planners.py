@@ -1,4 +1,4 @@
-"""Planners and their controls beside PG: ``python -m benchmarks.planners --out FILE``, a row for each agent and seed."""
+"""Planners and their controls beside PG: ``python -m benchmarks.planners --out FILE``, one row an agent and seed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from irecgan_gym.agents.auto_planner import AutoPlanner, AutoPlannerConfig
 from irecgan_gym.agents.choice_planner import ChoicePlanner, ChoicePlannerConfig
 from irecgan_gym.agents.latent_planner import LatentPlanner, LatentPlannerConfig
 from irecgan_gym.agents.tabular_pg import TabularPG, TabularPGConfig
-from irecgan_gym.benchmarks.online_job import Streams
+from irecgan_gym.benchmarks.online_test import Streams
 from irecgan_gym.evaluation.online import evaluate_online
 from irecgan_gym.models.appeal import AppealConfig
 from irecgan_gym.models.choice_model import ChoiceModelConfig

@@ -26,7 +26,7 @@ class CompletedAppeal:
 
 
 def exposure_of_counts(impressions: FloatArray) -> FloatArray:
-    """Return how far an item counts as one that a logger could have shown in a state, from its impressions there; [G, n]."""
+    """Return how far a logger could have shown an item in a state, from its impressions there; [G, n]."""
     exposure: FloatArray = impressions / (impressions + _IMPRESSIONS)
     return exposure
 
