@@ -1,4 +1,4 @@
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -62,7 +62,7 @@ def test_rounds_never_make_it_worse(mdp):
     world = world_of(mdp)
     points = np.random.default_rng(0).dirichlet(np.full(5, 0.3), size=30)
     values = [PointValues(world, 4, points, rounds).values(points) for rounds in (0, 1, 3, 10)]
-    assert all((later >= earlier - 1e-9).all() for earlier, later in zip(values, values[1:], strict=False))
+    assert all((later >= earlier - 1e-9).all() for earlier, later in pairwise(values))
     assert values[-1].mean() > values[0].mean() + 0.1
 
 
