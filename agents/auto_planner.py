@@ -34,6 +34,7 @@ class AutoPlannerConfig(PlanningConfig):
         num_states: of latent-state models, where the log's policy does not tell how many there are.
         move_spreads: of their transitions.
         max_context_items: catalogues up to which the last click is a context of its own.
+        rank: numbers in the embedding of an item, in larger catalogues than those.
         num_folds: of cross-validation, for logs up to ``fold_sessions``.
         fold_sessions: settings of larger logs are chosen on so many sessions; then the best models of each family are
             compared on held-out sessions of the whole.
@@ -47,6 +48,7 @@ class AutoPlannerConfig(PlanningConfig):
     num_states: tuple[int, ...] = (5, 10)
     move_spreads: tuple[float, ...] = (0.5, 1.5)
     max_context_items: int = 1000
+    rank: int = 8
     num_folds: int = 4
     fold_sessions: int = 1500
     num_members: int = 4
@@ -103,8 +105,9 @@ class AutoPlanner(Planner[AutoPlannerConfig]):
     def _families(self, folds: Folds) -> list[list[Candidate]]:
         """Candidates that differ in their settings, by what they have in common; the link is chosen at once."""
         config = self.config
+        rank = None if self.num_items <= config.max_context_items else config.rank
         by_place = [
-            ChoiceCandidate(ChoiceModelConfig("place", AppealConfig(link=link, group_spread=spread)))
+            ChoiceCandidate(ChoiceModelConfig("place", AppealConfig(link=link, group_spread=spread, rank=rank)))
             for link in config.links
             for spread in config.spreads
         ]
@@ -114,12 +117,13 @@ class AutoPlanner(Planner[AutoPlannerConfig]):
             [candidate for candidate in by_place if candidate.config.appeal.link == link]
         ]
         if self.num_items <= config.max_context_items:
-            appeals = [AppealConfig(link=link, group_spread=spread) for spread in config.spreads]
+            appeals = [AppealConfig(link=link, group_spread=spread, rank=rank) for spread in config.spreads]
             families.append([ChoiceCandidate(ChoiceModelConfig("last-click", appeal)) for appeal in appeals])
         families.append(
             [
                 LatentCandidate(
-                    LatentUserConfig(number, AppealConfig(link=link, group_spread=spread), move_spread), self.sees
+                    LatentUserConfig(number, AppealConfig(link=link, group_spread=spread, rank=rank), move_spread),
+                    self.sees,
                 )
                 for number in (config.num_states[:1] if self.sees else config.num_states)
                 for spread in config.state_spreads

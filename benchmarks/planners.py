@@ -1,4 +1,4 @@
-"""Planners and their controls beside PG: ``python -m benchmarks.planners --out FILE``, one row an agent and seed."""
+"""Planners and their controls beside PG: ``python -m benchmarks.planners --out FILE`` writes a row for each run."""
 
 from __future__ import annotations
 

@@ -12,6 +12,8 @@ from scipy.optimize import minimize
 FloatArray = NDArray[np.float64]
 Parameters = dict[str, FloatArray]
 
+_LONG = 200_000
+
 
 @dataclass(frozen=True)
 class Maximum:
@@ -60,6 +62,14 @@ def maximise(
         value, gradient = function(unpacked(vector))
         return -value, -packed(gradient)
 
-    options = {"maxiter": max_iterations, "maxfun": 2 * max_iterations, "ftol": tolerance, "gtol": 0.0, "maxcor": 20}
+    # Of what the search remembers, two vectors an iteration: fewer where they are long.
+    memory = 20 if bounds[-1] < _LONG else 5
+    options = {
+        "maxiter": max_iterations,
+        "maxfun": 2 * max_iterations,
+        "ftol": tolerance,
+        "gtol": 0.0,
+        "maxcor": memory,
+    }
     found = minimize(downhill, packed(start), jac=True, method="L-BFGS-B", options=options)
     return Maximum(unpacked(found.x), -float(found.fun), int(found.nfev))
