@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from irecgan_gym.benchmarks.engine.command import STOPPED, SettingsError, check_distinct, check_positive
+from irecgan_gym.benchmarks.engine.command import STOPPED, SettingsError, check_at_least, check_distinct, check_positive
 from irecgan_gym.benchmarks.engine.experiment import check_device
 from irecgan_gym.benchmarks.engine.processors import available_processors
 from irecgan_gym.benchmarks.engine.run_folder import versions
@@ -33,6 +33,7 @@ from irecgan_gym.benchmarks.throughput.phases import GenerationPhase
 from irecgan_gym.benchmarks.throughput.report import growth_table, machine_line, markdown_report
 from irecgan_gym.benchmarks.throughput.rows import comparison_table, to_csv
 from irecgan_gym.benchmarks.throughput.shapes import Shape, ShapeName, shape, smoke_shape
+from irecgan_gym.benchmarks.throughput.synthetic_logs import CIKM
 from irecgan_gym.kernels.low_precision import Precision
 from irecgan_gym.models.building import resolve_device
 from irecgan_gym.storage.files import write_atomically
@@ -94,6 +95,7 @@ class Throughput:
         )
         check_distinct(only=self.only, shapes=self.shapes, precisions=self.precisions)
         check_device(self.device)
+        check_at_least(CIKM.slate_sizes[1], "the longest slate", items=self.items)
         if not self.seconds > 0:
             raise SettingsError(f"--seconds must be positive, got {self.seconds}")
 

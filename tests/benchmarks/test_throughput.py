@@ -245,5 +245,5 @@ def test_a_catalogue_of_another_size_is_a_shape_of_its_own(capsys):
     assert (other.name, other.num_items, other.authors) == ("cikm, 100 items", 100, {})
     assert other.sessions(seed=0).num_items == 100
     assert shape("cikm", cikm_sessions=20, max_sessions=20, cikm_items=40_000).name == "cikm"
-    assert command.main(["--items", "34", "--scale", "smoke"]) == 1
-    assert "--items must be at least 35, the longest slate, got 34" in " ".join(capsys.readouterr().err.split())
+    assert command_line(Throughput, ["--items", "34", "--scale", "smoke"]) == 2
+    assert "--items must be at least 35 (the longest slate), got 34" in " ".join(capsys.readouterr().err.split())

@@ -1,5 +1,6 @@
 """Slates shown without looking, against all pairs of slates of tiny worlds."""
 
+from importlib import import_module
 from itertools import combinations
 
 import numpy as np
@@ -12,7 +13,8 @@ from irecgan_gym.planning.values import click_probabilities, item_values, slate_
 
 
 def test_fixed_slates_are_the_same_slate_in_every_state(monkeypatch):
-    monkeypatch.setattr("irecgan_gym.planning.blind_slates._MAX_ENTRIES", 100)
+    # The package offers the function by the name of its module.
+    monkeypatch.setattr(import_module("irecgan_gym.planning.blind_slates"), "_MAX_ENTRIES", 100)
     mdp = draw_mdp(3, 5, 1, "dirichlet")
     slates = np.array(list(combinations(range(5), 2)))
     expected = [slate_values(mdp, np.tile(slate, (3, 1))) for slate in slates]
