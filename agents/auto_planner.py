@@ -9,13 +9,13 @@ from scipy.special import softmax
 
 from irecgan_gym.agents.choice_planner import NUM_KINDS
 from irecgan_gym.agents.planner import Planner, PlanningConfig
-from irecgan_gym.agents.user_candidates import Candidate, ChoiceCandidate, LatentCandidate
+from irecgan_gym.agents.user_candidates import ChoiceCandidate, LatentCandidate, UserCandidate
 from irecgan_gym.models.appeal import AppealConfig, Link
 from irecgan_gym.models.choice_model import ChoiceModelConfig
 from irecgan_gym.models.latent_user_model import LatentUserConfig
-from irecgan_gym.models.logged_steps import LoggedSteps
 from irecgan_gym.models.slate_kinds import SlateMixture, logger_sees
 from irecgan_gym.planning.learned_world import LearnedWorld, ensemble
+from irecgan_gym.planning.logged_steps import LoggedSteps
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions, concatenate
 
@@ -64,7 +64,8 @@ class AutoPlanner(Planner[AutoPlannerConfig]):
     Whether the log's policy sees the state is told by its slates
     (:func:`irecgan_gym.models.slate_kinds.logger_sees`); if so, slates are signs of the state and what is never shown
     is worse than what is. Candidates are weighed by the likelihood of sessions that they were not fitted to; those
-    near the best are averaged: the belief is over models and their states. See :class:`irecgan_gym.agents.planner.Planner`.
+    near the best are averaged: the belief is over models and their states.
+    See :class:`irecgan_gym.agents.planner.Planner`.
 
     Attributes:
         sees: whether the log's policy was found to see the state.
@@ -102,7 +103,7 @@ class AutoPlanner(Planner[AutoPlannerConfig]):
         least = config.least if self.sees else None
         return ensemble([candidate.fit(steps, rng).world(steps, least) for candidate in best], shares)
 
-    def _families(self, folds: Folds) -> list[list[Candidate]]:
+    def _families(self, folds: Folds) -> list[list[UserCandidate]]:
         """Candidates that differ in their settings, by what they have in common; the link is chosen at once."""
         config = self.config
         rank = None if self.num_items <= config.max_context_items else config.rank
@@ -113,7 +114,7 @@ class AutoPlanner(Planner[AutoPlannerConfig]):
         ]
         best = max(by_place, key=lambda candidate: _held_out(candidate, folds, self.seed))
         link = best.config.appeal.link
-        families: list[list[Candidate]] = [
+        families: list[list[UserCandidate]] = [
             [candidate for candidate in by_place if candidate.config.appeal.link == link]
         ]
         if self.num_items <= config.max_context_items:
@@ -145,7 +146,7 @@ def _folds(sessions: Sessions, number: int, seed: int) -> Folds:
     ]
 
 
-def _held_out(candidate: Candidate, folds: Folds, seed: int) -> float:
+def _held_out(candidate: UserCandidate, folds: Folds, seed: int) -> float:
     """Log-likelihood of all held-out steps together."""
     return sum(
         float(candidate.fit(fitted_to, np.random.default_rng(seed)).held_out(held_out).sum())

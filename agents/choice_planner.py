@@ -18,10 +18,10 @@ from irecgan_gym.models.choice_model import (
     num_contexts,
 )
 from irecgan_gym.models.exposure import complete, exposure_of_shares
-from irecgan_gym.models.hidden_states import Moves
-from irecgan_gym.models.logged_steps import LoggedSteps
 from irecgan_gym.models.slate_kinds import SlateMixture, logger_sees
+from irecgan_gym.planning.hidden_states import Moves
 from irecgan_gym.planning.learned_world import LearnedWorld
+from irecgan_gym.planning.logged_steps import LoggedSteps
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions, concatenate
 

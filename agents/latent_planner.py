@@ -9,12 +9,12 @@ import numpy as np
 from irecgan_gym.agents.choice_planner import NUM_KINDS
 from irecgan_gym.agents.planner import Planner, PlanningConfig
 from irecgan_gym.models.exposure import complete, exposure_of_counts
-from irecgan_gym.models.hidden_states import smooth_states
 from irecgan_gym.models.latent_fitting import climb, fit_from_slates, random_start
 from irecgan_gym.models.latent_user_model import LatentUserConfig, LatentUserModel, step_evidence
-from irecgan_gym.models.logged_steps import LoggedSteps
 from irecgan_gym.models.slate_kinds import SlateMixture, logger_sees
+from irecgan_gym.planning.hidden_states import smooth_states
 from irecgan_gym.planning.learned_world import LearnedWorld
+from irecgan_gym.planning.logged_steps import LoggedSteps
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions, concatenate
 

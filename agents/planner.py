@@ -14,9 +14,9 @@ from scipy.special import log_softmax
 
 from irecgan_gym.agents.base import Agent, Array, State
 from irecgan_gym.models.fitting import split_validation
-from irecgan_gym.models.hidden_states import Moves
-from irecgan_gym.models.logged_steps import LoggedSteps
+from irecgan_gym.planning.hidden_states import Moves
 from irecgan_gym.planning.learned_world import LearnedWorld
+from irecgan_gym.planning.logged_steps import LoggedSteps
 from irecgan_gym.planning.point_values import KnownStateSlates, PointValues, points_along
 from irecgan_gym.planning.slate_sampling import choose_temperature, draw_slates, item_scores
 from irecgan_gym.recorder import Recorder

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from irecgan_gym.agents.planner import Planner, PlanningConfig
 from irecgan_gym.models.choice_model import Context, contexts_of, num_contexts
-from irecgan_gym.models.hidden_states import Moves, sums_by
-from irecgan_gym.models.logged_steps import LoggedSteps
+from irecgan_gym.planning.hidden_states import Moves, sums_by
 from irecgan_gym.planning.learned_world import LearnedWorld
+from irecgan_gym.planning.logged_steps import LoggedSteps
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions, concatenate
 

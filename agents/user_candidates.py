@@ -13,9 +13,9 @@ from irecgan_gym.agents.latent_planner import latent_world
 from irecgan_gym.models.choice_model import ChoiceModel, ChoiceModelConfig
 from irecgan_gym.models.latent_fitting import climb, fit_from_slates, random_start
 from irecgan_gym.models.latent_user_model import LatentUserConfig, LatentUserModel
-from irecgan_gym.models.logged_steps import LoggedSteps
 from irecgan_gym.models.slate_kinds import SlateMixture
 from irecgan_gym.planning.learned_world import LearnedWorld
+from irecgan_gym.planning.logged_steps import LoggedSteps
 
 FloatArray = NDArray[np.float64]
 
@@ -30,7 +30,7 @@ class FittedUser(Protocol):
         """The user to plan for; ``least`` as in :class:`irecgan_gym.agents.choice_planner.ChoicePlannerConfig`."""
 
 
-class Candidate(Protocol):
+class UserCandidate(Protocol):
     """Settings of a model of the user."""
 
     @property
@@ -49,12 +49,12 @@ class ChoiceCandidate:
 
     @property
     def name(self) -> str:
-        """See :class:`Candidate`."""
+        """See :class:`UserCandidate`."""
         appeal = self.config.appeal
         return f"choice {self.config.context} {appeal.link} {appeal.group_spread:g}"
 
     def fit(self, steps: LoggedSteps, rng: np.random.Generator) -> FittedChoice:
-        """See :class:`Candidate`."""
+        """See :class:`UserCandidate`."""
         return FittedChoice(ChoiceModel.fit(steps, self.config))
 
 
@@ -84,13 +84,13 @@ class LatentCandidate:
 
     @property
     def name(self) -> str:
-        """See :class:`Candidate`."""
+        """See :class:`UserCandidate`."""
         config = self.config
         states = "seen" if self.sees else f"{config.num_states}"
         return f"latent {states} {config.appeal.link} {config.appeal.group_spread:g} {config.move_spread:g}"
 
     def fit(self, steps: LoggedSteps, rng: np.random.Generator) -> FittedLatent:
-        """See :class:`Candidate`."""
+        """See :class:`UserCandidate`."""
         if self.sees:
             mixture = SlateMixture.fit(steps, NUM_KINDS, rng)
             model = fit_from_slates(self.config, steps, mixture, rng, max_iterations=self.max_iterations)

@@ -13,7 +13,7 @@ from scipy.special import log_expit
 
 from irecgan_gym.models.appeal import AppealConfig, AppealPrior, AppealTables, Parameters
 from irecgan_gym.models.ascent import maximise
-from irecgan_gym.models.logged_steps import LoggedSteps
+from irecgan_gym.planning.logged_steps import LoggedSteps
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.storage.files import from_json
 from irecgan_gym.storage.weights import load_weights, save_weights

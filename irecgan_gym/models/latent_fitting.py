@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from irecgan_gym.models.appeal import Parameters
 from irecgan_gym.models.ascent import maximise
 from irecgan_gym.models.latent_user_model import LatentPrior, LatentUserConfig, LatentUserModel
-from irecgan_gym.models.logged_steps import LoggedSteps
 from irecgan_gym.models.slate_kinds import SlateKinds, SlateMixture
+from irecgan_gym.planning.logged_steps import LoggedSteps
 
 FloatArray = NDArray[np.float64]
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.special import expit, log_expit, log_softmax, logsumexp, softmax
 
 from irecgan_gym.models.appeal import AppealConfig, AppealPrior, AppealTables, Parameters, gaussian_log_density
-from irecgan_gym.models.hidden_states import Moves, StatePosterior, filter_states, smooth_states, sums_by
-from irecgan_gym.models.logged_steps import LoggedSteps
+from irecgan_gym.planning.hidden_states import Moves, StatePosterior, filter_states, smooth_states, sums_by
+from irecgan_gym.planning.logged_steps import LoggedSteps
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.storage.files import from_json
 from irecgan_gym.storage.weights import load_weights, save_weights

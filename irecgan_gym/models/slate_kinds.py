@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp, softmax
 
-from irecgan_gym.models.hidden_states import sums_by
-from irecgan_gym.models.logged_steps import LoggedSteps
+from irecgan_gym.planning.hidden_states import sums_by
+from irecgan_gym.planning.logged_steps import LoggedSteps
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.integer[Any]]

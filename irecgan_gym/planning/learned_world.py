@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from irecgan_gym.models.hidden_states import Moves
-from irecgan_gym.models.logged_steps import LoggedSteps
+from irecgan_gym.planning.hidden_states import Moves
+from irecgan_gym.planning.logged_steps import LoggedSteps
 from irecgan_gym.planning.ratio_slates import best_ratio_slates, slate_ratios
 
 FloatArray = NDArray[np.float64]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from irecgan_gym.models.logged_steps import LoggedSteps
 from irecgan_gym.planning.learned_world import LearnedWorld
+from irecgan_gym.planning.logged_steps import LoggedSteps
 from irecgan_gym.planning.planned_slates import PlannedSlates, TopSlates
 
 FloatArray = NDArray[np.float64]

@@ -3,7 +3,7 @@ import pytest
 
 from irecgan_gym.models.appeal import AppealConfig
 from irecgan_gym.models.choice_model import ChoiceModel, ChoiceModelConfig, choose_choice_model, contexts_of
-from irecgan_gym.models.logged_steps import LoggedSteps
+from irecgan_gym.planning.logged_steps import LoggedSteps
 from tests.models.test_latent_user_model import log_of
 
 LINKS = ["tied", "linked", "untied"]

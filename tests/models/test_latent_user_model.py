@@ -9,7 +9,7 @@ from irecgan_gym.mdp import draw_mdp
 from irecgan_gym.models.appeal import AppealConfig
 from irecgan_gym.models.latent_fitting import climb, random_start
 from irecgan_gym.models.latent_user_model import LatentPrior, LatentUserConfig, LatentUserModel
-from irecgan_gym.models.logged_steps import LoggedSteps
+from irecgan_gym.planning.logged_steps import LoggedSteps
 
 
 def log_of(num_sessions, *, logging_policy="random", seed=0, **tables):

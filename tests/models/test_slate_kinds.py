@@ -5,8 +5,8 @@ from irecgan_gym.models.appeal import AppealTables
 from irecgan_gym.models.exposure import complete, exposure_of_counts, exposure_of_shares
 from irecgan_gym.models.latent_fitting import fit_from_slates
 from irecgan_gym.models.latent_user_model import LatentUserConfig
-from irecgan_gym.models.logged_steps import LoggedSteps
 from irecgan_gym.models.slate_kinds import SlateKinds, SlateMixture, distinct_slates, logger_sees
+from irecgan_gym.planning.logged_steps import LoggedSteps
 from tests.models.test_latent_user_model import log_of
 
 

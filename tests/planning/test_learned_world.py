@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from irecgan_gym.mdp import draw_mdp
-from irecgan_gym.models.hidden_states import Moves
-from irecgan_gym.models.logged_steps import LoggedSteps
 from irecgan_gym.planning.belief_filter import BeliefFilter
 from irecgan_gym.planning.belief_slates import BeliefSlates
+from irecgan_gym.planning.hidden_states import Moves
 from irecgan_gym.planning.learned_world import LearnedWorld, ensemble
+from irecgan_gym.planning.logged_steps import LoggedSteps
 from irecgan_gym.planning.optimal_slates import optimal_slates
 from irecgan_gym.planning.planned_slates import PlannedSlates
 from irecgan_gym.planning.slate_sampling import choose_temperature, draw_slates, item_scores

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from irecgan_gym.mdp import draw_mdp
-from irecgan_gym.models.hidden_states import Moves
+from irecgan_gym.planning.hidden_states import Moves
 from irecgan_gym.planning.learned_world import LearnedWorld
 from irecgan_gym.planning.optimal_slates import optimal_slates
 from irecgan_gym.planning.point_values import KnownStateSlates, PointValues

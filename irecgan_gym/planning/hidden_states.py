@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from irecgan_gym.models.logged_steps import LoggedSteps
+from irecgan_gym.planning.logged_steps import LoggedSteps
 
 FloatArray = NDArray[np.float64]
 

@@ -3,8 +3,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from irecgan_gym.models.hidden_states import Moves, filter_states, smooth_states, sums_by
-from irecgan_gym.models.logged_steps import LoggedSteps
+from irecgan_gym.planning.hidden_states import Moves, filter_states, smooth_states, sums_by
+from irecgan_gym.planning.logged_steps import LoggedSteps
 from irecgan_gym.sessions import Sessions
 
 NUM_ITEMS, NUM_STATES = 4, 3
