@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
+import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from rich.console import Console
 from scipy import stats
 
 import irecgan_gym  # noqa: F401 (registers the envs)
-from irecgan_gym.agents import Agent, Belief, MaxLogBelief, make_agent, preset
+from irecgan_gym.agents import AGENT_NAMES, Agent, Belief, MaxLogBelief, make_agent, preset
 from irecgan_gym.agents.auto_planner import AutoPlanner, AutoPlannerConfig
 from irecgan_gym.agents.choice_planner import ChoicePlanner, ChoicePlannerConfig
 from irecgan_gym.agents.latent_planner import LatentPlanner, LatentPlannerConfig
 from irecgan_gym.agents.tabular_pg import TabularPG, TabularPGConfig
+from irecgan_gym.benchmarks.engine.command import check_distinct, check_known, check_positive, command_line
 from irecgan_gym.benchmarks.online_test import Streams
 from irecgan_gym.evaluation.online import evaluate_online
 from irecgan_gym.models.appeal import AppealConfig
@@ -49,41 +52,63 @@ SETTINGS: dict[str, tuple[type[Any], Any]] = {
 REFERENCES: dict[str, Callable[..., Agent]] = {"belief": Belief, "max-log-belief": MaxLogBelief}
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Train and deploy; rows are written as they come, a table at the end."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--env", nargs="+", default=list(ENVS))
-    parser.add_argument("--logging-policy", nargs="+", default=["random", "max", "mix"])
-    parser.add_argument("--sessions", nargs="+", type=int, default=[200, 1000, 10000])
-    parser.add_argument("--agents", nargs="+", default=["auto", "tabular-pg", "tabular-pg-last-click", "pg"])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--eval-sessions", type=int, default=10_000)
-    parser.add_argument("--out", type=Path, required=True)
-    given = parser.parse_args(arguments)
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    rewards: dict[tuple[str, ...], dict[int, float]] = {}
-    with given.out.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["env", "logging_policy", "sessions", "seed", "agent", "top-k", "sampled", "seconds"])
-        for env, policy, number, seed in (
-            (env, policy, number, seed)
-            for number in given.sessions
-            for env in given.env
-            for policy in given.logging_policy
-            for seed in given.seeds
-        ):
-            made = gym.make(env, logging_policy=policy, mdp_seed=seed)
-            log = made.get_wrapper_attr("collect")(number, seed=Streams.of(seed).log)
-            for name in given.agents:
-                began = time.process_time()
-                agent = _learned(name, log, seed, made.get_wrapper_attr("mdp"))
-                seconds = time.process_time() - began
-                found = [_reward(agent, env, seed, given.eval_sessions, top) for top in (True, False)]
-                rewards.setdefault((env, policy, str(number), name), {})[seed] = found[0]
-                numbers = [f"{value:.4f}" for value in found]
-                writer.writerow([env, policy, number, seed, name, *numbers, f"{seconds:.1f}"])
-                file.flush()
-    print(table(rewards, given.agents))
+@dataclass(frozen=True, kw_only=True)
+class Planners:
+    """Train planners, their controls and PG on the same logs, deploy them, and write a row for each run."""
+
+    out: Path
+    """File for the rows, in CSV."""
+    env: tuple[str, ...] = ENVS
+    """Environments."""
+    logging_policy: tuple[str, ...] = ("random", "max", "mix")
+    """Policies that make the logs."""
+    sessions: tuple[int, ...] = (200, 1000, 10000)
+    """Numbers of logged sessions."""
+    agents: tuple[str, ...] = ("auto", "tabular-pg", "tabular-pg-last-click", "pg")
+    """Agents: the first is compared with the others."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Seeds; logs and users are those of simulated_online with the same seed."""
+    eval_sessions: int = 10_000
+    """Sessions that each agent is deployed for."""
+
+    def check(self) -> None:
+        """Refuse settings that make no sense.
+
+        Raises:
+            SettingsError: with the option and what it takes.
+        """
+        check_known(ENVS, env=self.env)
+        check_known(("random", "max", "mix"), logging_policy=self.logging_policy)
+        check_known((*SETTINGS, *REFERENCES, *AGENT_NAMES), agents=self.agents)
+        check_distinct(sessions=self.sessions, seeds=self.seeds)
+        check_positive(sessions=min(self.sessions), eval_sessions=self.eval_sessions)
+
+    def execute(self, console: Console) -> None:
+        """Train and deploy; rows are written as they come, a table at the end.
+
+        Raises:
+            SettingsError: settings that make no sense.
+        """
+        self.check()
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        rewards: dict[tuple[str, ...], dict[int, float]] = {}
+        with self.out.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["env", "logging_policy", "sessions", "seed", "agent", "top-k", "sampled", "seconds"])
+            for number, env, policy, seed in product(self.sessions, self.env, self.logging_policy, self.seeds):
+                made = gym.make(env, logging_policy=policy, mdp_seed=seed)
+                log = made.get_wrapper_attr("collect")(number, seed=Streams.of(seed).log)
+                for name in self.agents:
+                    began = time.process_time()
+                    agent = _learned(name, log, seed, made.get_wrapper_attr("mdp"))
+                    seconds = time.process_time() - began
+                    found = [_reward(agent, env, seed, self.eval_sessions, top) for top in (True, False)]
+                    rewards.setdefault((env, policy, str(number), name), {})[seed] = found[0]
+                    numbers = [f"{value:.4f}" for value in found]
+                    writer.writerow([env, policy, number, seed, name, *numbers, f"{seconds:.1f}"])
+                    file.flush()
+                console.print(f"{env}, {policy}({number}), seed {seed}: done", highlight=False)
+        console.print(table(rewards, self.agents), markup=False, highlight=False, soft_wrap=True)
 
 
 def table(rewards: dict[tuple[str, ...], dict[int, float]], agents: Sequence[str]) -> str:
@@ -136,4 +161,4 @@ def _reward(agent: Agent, env: str, seed: int, number: int, deterministic: bool)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command_line(Planners))
