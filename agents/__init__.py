@@ -1,8 +1,11 @@
 """Agents that recommend slates: IRecGAN and the methods it is compared with, behind one interface."""
 
 from irecgan_gym.agents.ac import AC, ACConfig
+from irecgan_gym.agents.auto_planner import AutoPlanner, AutoPlannerConfig
 from irecgan_gym.agents.base import Agent
+from irecgan_gym.agents.choice_planner import ChoicePlanner, ChoicePlannerConfig
 from irecgan_gym.agents.irecgan import IRecGAN, IRecGANConfig
+from irecgan_gym.agents.latent_planner import LatentPlanner, LatentPlannerConfig
 from irecgan_gym.agents.lstm import LSTM, LSTMD, LSTMConfig, LSTMDConfig
 from irecgan_gym.agents.pg import PG, PGC
 from irecgan_gym.agents.pgis import PGIS, PGISConfig
@@ -23,6 +26,7 @@ from irecgan_gym.agents.references.blind import Blind
 from irecgan_gym.agents.references.pg_limit import PGLimit
 from irecgan_gym.agents.references.simple import PopularityPolicy, RandomPolicy
 from irecgan_gym.agents.references.state_policies import MaxLogOptimal, MaxReward, Myopic, Optimal
+from irecgan_gym.agents.tabular_pg import TabularPG, TabularPGConfig
 
 __all__ = [
     "AC",
@@ -38,12 +42,18 @@ __all__ = [
     "ACConfig",
     "ACUConfig",
     "Agent",
+    "AutoPlanner",
+    "AutoPlannerConfig",
     "Belief",
     "Blind",
+    "ChoicePlanner",
+    "ChoicePlannerConfig",
     "IRecGAN",
     "IRecGANConfig",
     "LSTMConfig",
     "LSTMDConfig",
+    "LatentPlanner",
+    "LatentPlannerConfig",
     "MaxLogBelief",
     "MaxLogOptimal",
     "MaxReward",
@@ -58,6 +68,8 @@ __all__ = [
     "PopularityPolicy",
     "PresetName",
     "RandomPolicy",
+    "TabularPG",
+    "TabularPGConfig",
     "agent_class",
     "make_agent",
     "preset",

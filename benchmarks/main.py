@@ -44,6 +44,7 @@ SUBCOMMANDS = {
     "third-party": Subcommand(
         "third_party.experiment:ThirdParty", "compare agents of other libraries", ("benchmarks", "sb3")
     ),
+    "planners": Subcommand("planners:Planners", "compare planners on learned user models with policy gradients"),
     "ope": Subcommand("ope:OffPolicy", "compare off-policy estimators with the true value of policies"),
     "tune": Subcommand("tune:Tune", "search settings of agents"),
     "throughput": Subcommand("throughput.command:Throughput", "measure speed and memory"),

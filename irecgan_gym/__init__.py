@@ -29,10 +29,16 @@ if TYPE_CHECKING:
         ACConfig,
         ACUConfig,
         Agent,
+        AutoPlanner,
+        AutoPlannerConfig,
         Belief,
         Blind,
+        ChoicePlanner,
+        ChoicePlannerConfig,
         IRecGAN,
         IRecGANConfig,
+        LatentPlanner,
+        LatentPlannerConfig,
         LSTMConfig,
         LSTMDConfig,
         MaxLogBelief,
@@ -85,7 +91,8 @@ else:
         __name__,
         {
             "irecgan_gym.agents": (
-                "AC ACConfig ACU ACUConfig AGENT_NAMES Agent Belief Blind IRecGAN IRecGANConfig LSTM LSTMConfig "
+                "AutoPlanner AutoPlannerConfig ChoicePlanner ChoicePlannerConfig "
+                "LatentPlanner LatentPlannerConfig AC ACConfig ACU ACUConfig AGENT_NAMES Agent Belief Blind IRecGAN IRecGANConfig LSTM LSTMConfig "
                 "LSTMD LSTMDConfig MaxLogBelief MaxLogOptimal MaxReward Myopic Optimal PG PGC PGConfig PGIS "
                 "PGISConfig PGLimit PGU PopularityPolicy RandomPolicy agent_class make_agent preset"
             ),
@@ -121,8 +128,12 @@ __all__ = [
     "ACUConfig",
     "AdversarialReward",
     "Agent",
+    "AutoPlanner",
+    "AutoPlannerConfig",
     "Belief",
     "Blind",
+    "ChoicePlanner",
+    "ChoicePlannerConfig",
     "Discriminator",
     "DiscriminatorConfig",
     "EncoderConfig",
@@ -132,6 +143,8 @@ __all__ = [
     "IRecGANConfig",
     "LSTMConfig",
     "LSTMDConfig",
+    "LatentPlanner",
+    "LatentPlannerConfig",
     "MLflowRecorder",
     "MaxLogBelief",
     "MaxLogOptimal",

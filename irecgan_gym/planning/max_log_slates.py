@@ -1,4 +1,4 @@
-"""The best slates for one who has learnt all that endless logs of the policy ``max`` can tell."""
+"""The best slates for one who has learned all that endless logs of the policy ``max`` can tell."""
 
 from __future__ import annotations
 

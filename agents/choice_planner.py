@@ -1,0 +1,96 @@
+"""ChoicePlanner: the best slate for users whose choices depend on what is known of them at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irecgan_gym.agents.planner import Planner, PlanningConfig
+from irecgan_gym.models.appeal import AppealConfig
+from irecgan_gym.models.choice_model import (
+    SPREADS,
+    ChoiceModel,
+    ChoiceModelConfig,
+    choose_choice_model,
+    contexts_of,
+    num_contexts,
+)
+from irecgan_gym.models.exposure import complete, exposure_of_shares
+from irecgan_gym.models.slate_kinds import SlateMixture, logger_sees
+from irecgan_gym.planning.hidden_states import Moves
+from irecgan_gym.planning.learned_world import LearnedWorld
+from irecgan_gym.planning.logged_steps import LoggedSteps
+from irecgan_gym.recorder import Recorder
+from irecgan_gym.sessions import Sessions, concatenate
+
+FloatArray = NDArray[np.float64]
+
+NUM_KINDS = 30
+
+
+@dataclass(frozen=True)
+class ChoicePlannerConfig(PlanningConfig):
+    """Settings of a ChoicePlanner.
+
+    Attributes:
+        model: contexts and link of the choice model.
+        spreads: of an item in a context around its mean; held-out likelihood chooses.
+        least: what an item is worth that the log's policy could have shown and did not, where that policy sees the
+            state: its weight, as a share of the least weight shown. None takes no account of exposure.
+    """
+
+    model: ChoiceModelConfig = field(default_factory=ChoiceModelConfig)
+    spreads: tuple[float, ...] = SPREADS
+    least: float | None = 0.5
+
+
+class ChoicePlanner(Planner[ChoicePlannerConfig]):
+    """Fits a choice model to a log and shows the slates that are best by it.
+
+    See :class:`irecgan_gym.agents.planner.Planner`.
+    """
+
+    kind = "choice_planner"
+    config_type = ChoicePlannerConfig
+
+    def _learn_world(self, training: Sessions, validation: Sessions, recorder: Recorder) -> LearnedWorld:
+        chosen, likelihood = choose_choice_model(training, validation, self.config.model, self.config.spreads)
+        recorder.record({"choice_model/validation_log_likelihood": likelihood}, 0)
+        sees = False
+        if self.config.least is not None:
+            fitted_to, held_out = LoggedSteps.of(training), LoggedSteps.of(validation)
+            mixture = SlateMixture.fit(fitted_to, NUM_KINDS, np.random.default_rng(self.seed))
+            sees = logger_sees(mixture, fitted_to, held_out)
+        steps = LoggedSteps.of(concatenate([training, validation]))
+        return choice_world(ChoiceModel.fit(steps, chosen), steps, self.config.least if sees else None)
+
+
+def choice_world(model: ChoiceModel, steps: LoggedSteps, least: float | None) -> LearnedWorld:
+    """The users of a choice model: their state is their context.
+
+    Args:
+        model: fitted to the steps.
+        steps: whose exposure counts.
+        least: see :class:`ChoicePlannerConfig`.
+    """
+    context, size = model.config.context, model.num_items
+    number = num_contexts(size, context)
+    weights, successes = model.tables.weights, model.tables.successes
+    if least is not None:
+        groups = contexts_of(steps.previous, size, context)
+        flat = np.repeat(groups * size, np.diff(steps.shown.indptr)) + steps.slate_items
+        impressions = np.bincount(flat, minlength=number * size).reshape(number, size).astype(np.float64)
+        counts = np.bincount(groups, minlength=number).astype(np.float64)
+        completed = complete(model.tables, exposure_of_shares(impressions, counts), least=least)
+        weights, successes = completed.weights, completed.successes
+    start, target = np.zeros(number), np.zeros((size, number))
+    start[contexts_of(np.array([size]), size, context)[0]] = 1
+    target[np.arange(size), contexts_of(np.arange(size), size, context)] = 1
+    return LearnedWorld(start, weights, successes, Moves.of(np.ones((number, number)), target))
+
+
+def untied(config: ChoicePlannerConfig) -> ChoicePlannerConfig:
+    """The control without a link of appeal and success."""
+    return replace(config, model=replace(config.model, appeal=AppealConfig(link="untied")))

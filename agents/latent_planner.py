@@ -1,0 +1,118 @@
+"""LatentPlanner: an exact belief over hidden states of the user, and the best slate for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from irecgan_gym.agents.choice_planner import NUM_KINDS
+from irecgan_gym.agents.planner import Planner, PlanningConfig
+from irecgan_gym.models.exposure import complete, exposure_of_counts
+from irecgan_gym.models.latent_fitting import climb, fit_from_slates, random_start
+from irecgan_gym.models.latent_user_model import LatentUserConfig, LatentUserModel, step_evidence
+from irecgan_gym.models.slate_kinds import SlateMixture, logger_sees
+from irecgan_gym.planning.hidden_states import smooth_states
+from irecgan_gym.planning.learned_world import LearnedWorld
+from irecgan_gym.planning.logged_steps import LoggedSteps
+from irecgan_gym.recorder import Recorder
+from irecgan_gym.sessions import Sessions, concatenate
+
+
+@dataclass(frozen=True)
+class LatentPlannerConfig(PlanningConfig):
+    """Settings of a LatentPlanner.
+
+    Attributes:
+        model: of the users; what held-out likelihood chooses takes the place of its entries.
+        num_states: K, of which held-out likelihood chooses.
+        spreads: of an item in a state around its mean, of which held-out likelihood chooses.
+        num_starts: searches for the likeliest model, of which held-out likelihood chooses.
+        reads_slates: whether slates are signs of the state where the log's policy sees it.
+        least: see :class:`irecgan_gym.agents.choice_planner.ChoicePlannerConfig`.
+    """
+
+    model: LatentUserConfig = field(default_factory=lambda: LatentUserConfig(move_spread=1.5))
+    num_states: tuple[int, ...] = (5, 10)
+    spreads: tuple[float, ...] = (0.6, 1.2)
+    num_starts: int = 2
+    reads_slates: bool = True
+    least: float | None = 0.5
+
+
+class LatentPlanner(Planner[LatentPlannerConfig]):
+    """Fits a latent-state user model to a log, filters the state exactly and shows the slates that are best by it.
+
+    See :class:`irecgan_gym.agents.planner.Planner`.
+    """
+
+    kind = "latent_planner"
+    config_type = LatentPlannerConfig
+
+    def _learn_world(self, training: Sessions, validation: Sessions, recorder: Recorder) -> LearnedWorld:
+        fitted_to, held_out = LoggedSteps.of(training), LoggedSteps.of(validation)
+        rng = np.random.default_rng(self.seed)
+        mixture = SlateMixture.fit(fitted_to, NUM_KINDS, rng)
+        whole = LoggedSteps.of(concatenate([training, validation]))
+        if self.config.reads_slates and logger_sees(mixture, fitted_to, held_out):
+            model = fit_seen_states(self.config, fitted_to, held_out, whole, mixture, rng)
+            return latent_world(model, whole, self.config.least)
+        model = fit_hidden_states(self.config, fitted_to, held_out, whole, rng)
+        return latent_world(model, whole, None)
+
+
+def fit_seen_states(
+    config: LatentPlannerConfig,
+    training: LoggedSteps,
+    held_out: LoggedSteps,
+    whole: LoggedSteps,
+    mixture: SlateMixture,
+    rng: np.random.Generator,
+) -> LatentUserModel:
+    """Fit to the whole log of a policy that sees the state, with the spread that held-out sessions like best."""
+    reached, best = -np.inf, None
+    for spread in config.spreads:
+        candidate = replace(config.model, appeal=replace(config.model.appeal, group_spread=spread))
+        model = fit_from_slates(candidate, training, mixture, rng)
+        likelihood = float(model.log_likelihood(held_out, slates="signs").mean())
+        if likelihood > reached:
+            reached, best = likelihood, model
+    assert best is not None
+    return climb(best.config, whole, best.parameters, max_iterations=20, tolerance=1e-5)
+
+
+def fit_hidden_states(
+    config: LatentPlannerConfig,
+    training: LoggedSteps,
+    held_out: LoggedSteps,
+    whole: LoggedSteps,
+    rng: np.random.Generator,
+) -> LatentUserModel:
+    """Fit to the whole log with the number of states, the spread and the start that held-out sessions like best."""
+    reached, best = -np.inf, None
+    for number in config.num_states:
+        for spread in config.spreads:
+            candidate = replace(
+                config.model, num_states=number, appeal=replace(config.model.appeal, group_spread=spread)
+            )
+            for _ in range(config.num_starts):
+                start = random_start(candidate, training.num_items, rng)
+                model = climb(candidate, training, start, max_iterations=100, tolerance=1e-5)
+                likelihood = float(model.log_likelihood(held_out).mean())
+                if likelihood > reached:
+                    reached, best = likelihood, model
+    assert best is not None
+    return climb(best.config, whole, best.parameters, max_iterations=60, tolerance=1e-6)
+
+
+def latent_world(model: LatentUserModel, steps: LoggedSteps, least: float | None) -> LearnedWorld:
+    """The users of a latent-state model, with tables completed for what was never shown where ``least`` is given."""
+    tables = model.tables
+    weights, successes = tables.appeal.weights, tables.appeal.successes
+    if least is not None:
+        evidence = step_evidence(steps, tables, shows=True)
+        states = smooth_states(steps, tables.start, tables.moves, evidence).states
+        exposure = exposure_of_counts(np.asarray(steps.shown.T @ states).T)
+        completed = complete(tables.appeal, exposure, least=least)
+        weights, successes = completed.weights, completed.successes
+    return LearnedWorld(tables.start, weights, successes, tables.moves)

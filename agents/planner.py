@@ -1,0 +1,203 @@
+"""Agents that learn a model of the user from a log, filter what clicks tell, and plan slates on the model."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Literal, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import log_softmax
+
+from irecgan_gym.agents.base import Agent, Array, State
+from irecgan_gym.models.fitting import split_validation
+from irecgan_gym.planning.hidden_states import Moves
+from irecgan_gym.planning.learned_world import LearnedWorld
+from irecgan_gym.planning.logged_steps import LoggedSteps
+from irecgan_gym.planning.point_values import KnownStateSlates, PointValues, points_along
+from irecgan_gym.planning.slate_sampling import choose_temperature, draw_slates, item_scores
+from irecgan_gym.recorder import Recorder
+from irecgan_gym.sessions import Sessions
+from irecgan_gym.storage.files import from_json
+from irecgan_gym.storage.weights import load_weights, save_weights
+
+ConfigT = TypeVar("ConfigT", bound="PlanningConfig")
+PlannerT = TypeVar("PlannerT", bound="Planner[Any]")
+
+_BELIEFS_LOOKED_AT = 500
+_HELD_OUT = 0.1
+"""Share of the sessions that chooses settings where no validation is given."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanningConfig:
+    """Settings of planning on a learned user.
+
+    Attributes:
+        foresight: factor of the worth of later steps; 0 plans for the next click alone.
+        num_points: beliefs that point-based value iteration goes by
+            (:class:`irecgan_gym.planning.point_values.PointValues`); 0 plans by QMDP.
+        sampling_loss: share of the reward that sampled slates may lose, by the model.
+        slates: ``"searched"``: the best slate as a whole; ``"top"``: the items that are worth most if clicked.
+    """
+
+    foresight: float = 1.0
+    num_points: int = 0
+    sampling_loss: float = 0.05
+    slates: Literal["searched", "top"] = "searched"
+
+    def __post_init__(self) -> None:
+        if self.slates not in ("searched", "top"):
+            raise ValueError(f"slates must be 'searched' or 'top', got {self.slates!r}")
+        for name in ("foresight", "num_points", "sampling_loss"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+
+
+class Planner(Agent, Generic[ConfigT]):
+    """Acting, scoring and storing for agents that plan on a learned user.
+
+    Top-k deployment shows the slate of the largest expected value under the belief that slates and clicks so far leave.
+    Sampled deployment draws slates near it, at a temperature at which, by the model, no more than ``sampling_loss`` of
+    the reward is lost.
+
+    Args:
+        num_items: size of the catalogue, n.
+        slate_size: items to show at a time, k.
+        config: settings, of the class's ``config_type``; its defaults when None.
+        seed: of fits and of sampled slates.
+        device: makes no difference: planners compute on the CPU.
+    """
+
+    kind: ClassVar[str]
+    config_type: type[ConfigT]
+
+    def __init__(
+        self, num_items: int, slate_size: int, config: ConfigT | None = None, *, seed: int = 0, device: str = "auto"
+    ) -> None:
+        super().__init__(num_items, slate_size)
+        self.config = self.config_type() if config is None else config
+        self.seed = seed
+        self._rng = np.random.default_rng(seed)
+        self.temperature = 1.0
+        world = _ignorant_world(num_items)
+        self._plan(world, world.start[None])
+
+    @abstractmethod
+    def _learn_world(self, training: Sessions, validation: Sessions, recorder: Recorder) -> LearnedWorld:
+        """Learn the user to plan for; held-out sessions choose settings."""
+
+    def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
+        training, validation = split_validation(sessions, validation, _HELD_OUT, self.seed)
+        world = self._learn_world(training, validation, recorder)
+        held_out = LoggedSteps.of(validation)
+        points = points_along(world, held_out, max(self.config.num_points, 1), self._rng)
+        self._plan(world, points)
+        beliefs = world.beliefs_along(held_out)
+        beliefs = beliefs[self._rng.permutation(len(beliefs))[:_BELIEFS_LOOKED_AT]]
+        self.temperature = choose_temperature(
+            self._chooser.slates_for(beliefs), beliefs, loss=self.config.sampling_loss, rng=self._rng
+        )
+
+    def _plan(self, world: LearnedWorld, points: NDArray[np.float64]) -> None:
+        self.world, self.points = world, points
+        self._chooser: KnownStateSlates | PointValues
+        if self.config.num_points:
+            self._chooser = PointValues(world, self.slate_size, points)
+        else:
+            top = self.config.slates == "top"
+            self._chooser = KnownStateSlates(world, self.slate_size, self.config.foresight, top=top)
+
+    def set_random_seed(self, seed: int) -> None:
+        """See :meth:`irecgan_gym.agents.base.Agent.set_random_seed`."""
+        self._rng = np.random.default_rng(seed)
+
+    def _choose(
+        self, observed: Array, state: State | None, starts: NDArray[np.bool_], deterministic: bool
+    ) -> tuple[NDArray[np.int64], State | None]:
+        """Choose slates; the state is the beliefs [B, m] and the slates shown [B, k]."""
+        clicks = observed.astype(np.int64)
+        if len(clicks) and not 0 <= int(clicks.min()) <= int(clicks.max()) <= self.num_items:
+            raise ValueError(f"observations must be item ids from 0 to {self.num_items}, got {observed}")
+        beliefs = self._beliefs(clicks, state, starts)
+        chooser = self._chooser.slates_for(beliefs)
+        slates = chooser.choose(beliefs)
+        if not deterministic:
+            scores = item_scores(chooser, beliefs, slates)
+            slates = draw_slates(scores, self.temperature, self.slate_size, self._rng)
+        return slates, (beliefs, slates)
+
+    def _beliefs(
+        self, clicks: NDArray[np.int64], state: State | None, starts: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        beliefs = self.world.first_beliefs(len(clicks))
+        rows = np.flatnonzero((clicks != self.num_items) & ~starts)
+        if state is not None and len(rows):
+            before, shown = (part[rows] for part in state)
+            beliefs[rows] = self.world.update(before, self.world.totals(shown), clicks[rows])
+        return beliefs
+
+    def slate_scores(self, sessions: Sessions) -> NDArray[np.float32]:
+        """See :meth:`irecgan_gym.agents.base.Agent.slate_scores`; of the softmax from which sampled slates are drawn.
+
+        Raises:
+            ValueError: sessions over another catalogue.
+        """
+        self._check_catalogue(sessions)
+        beliefs = self.world.beliefs_along(LoggedSteps.of(sessions))
+        scores = np.empty(len(sessions.slate_items), dtype=np.float32)
+        for step in range(0, sessions.num_steps, 256):
+            part = beliefs[step : step + 256]
+            chooser = self._chooser.slates_for(part)
+            found = item_scores(chooser, part, chooser.choose(part))
+            logs = log_softmax(found / self.temperature, axis=1)
+            low, high = sessions.slate_offsets[step], sessions.slate_offsets[min(step + 256, sessions.num_steps)]
+            scores[low:high] = logs[sessions.step_of_entry[low:high] - step, sessions.slate_items[low:high]]
+        return scores
+
+    def save(self, path: str | Path) -> None:
+        """Write settings and the learned user to one safetensors file, atomically."""
+        world = self.world
+        tables = {
+            "start": world.start,
+            "weights": world.weights,
+            "successes": world.successes,
+            "source": world.moves.source,
+            "target": world.moves.target,
+            "points": self.points,
+        }
+        arguments = {
+            "num_items": self.num_items,
+            "slate_size": self.slate_size,
+            "config": asdict(self.config),
+            "seed": self.seed,
+            "temperature": self.temperature,
+        }
+        tensors = {name: torch.from_numpy(np.array(table)) for name, table in tables.items()}
+        save_weights(path, self.kind, arguments, tensors)
+
+    @classmethod
+    def load(cls: type[PlannerT], path: str | Path, *, device: str = "auto") -> PlannerT:
+        """Read what :meth:`save` wrote; sampled slates start from the agent's seed again."""
+        arguments, tensors = load_weights(path, cls.kind)
+        # JSON has no tuples.
+        settings = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in arguments["config"].items()
+        }
+        config = from_json(cls.config_type, settings)
+        agent = cls(arguments["num_items"], arguments["slate_size"], config, seed=arguments["seed"])
+        tables = {name: tensor.numpy() for name, tensor in tensors.items()}
+        moves = Moves.of(tables["source"], tables["target"])
+        world = LearnedWorld(tables["start"], tables["weights"], tables["successes"], moves)
+        agent._plan(world, tables["points"])
+        agent.temperature = arguments["temperature"]
+        return agent
+
+
+def _ignorant_world(num_items: int) -> LearnedWorld:
+    """Users to whom all items are alike: before anything is learned."""
+    table = np.full((1, num_items), 0.5)
+    return LearnedWorld(np.ones(1), table, table, Moves.of(np.ones((1, 1)), np.ones((num_items, 1))))

@@ -1,0 +1,115 @@
+"""Models of the user that can be fitted to a log and compared by what they say of held-out sessions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irecgan_gym.agents.choice_planner import NUM_KINDS, choice_world
+from irecgan_gym.agents.latent_planner import latent_world
+from irecgan_gym.models.choice_model import ChoiceModel, ChoiceModelConfig
+from irecgan_gym.models.latent_fitting import climb, fit_from_slates, random_start
+from irecgan_gym.models.latent_user_model import LatentUserConfig, LatentUserModel
+from irecgan_gym.models.slate_kinds import SlateMixture
+from irecgan_gym.planning.learned_world import LearnedWorld
+from irecgan_gym.planning.logged_steps import LoggedSteps
+
+FloatArray = NDArray[np.float64]
+
+
+class FittedUser(Protocol):
+    """A fitted model of the user."""
+
+    def held_out(self, steps: LoggedSteps) -> FloatArray:
+        """Log-probability of the click and its success at each step, given the slate and all before, [T]."""
+
+    def world(self, steps: LoggedSteps, least: float | None) -> LearnedWorld:
+        """The user to plan for; ``least`` as in :class:`irecgan_gym.agents.choice_planner.ChoicePlannerConfig`."""
+
+
+class UserCandidate(Protocol):
+    """Settings of a model of the user."""
+
+    @property
+    def name(self) -> str:
+        """A few words that tell it from others."""
+
+    def fit(self, steps: LoggedSteps, rng: np.random.Generator) -> FittedUser:
+        """Fit the model to a log."""
+
+
+@dataclass(frozen=True)
+class ChoiceCandidate:
+    """A choice model with contexts."""
+
+    config: ChoiceModelConfig
+
+    @property
+    def name(self) -> str:
+        """See :class:`UserCandidate`."""
+        appeal = self.config.appeal
+        return f"choice {self.config.context} {appeal.link} {appeal.group_spread:g}"
+
+    def fit(self, steps: LoggedSteps, rng: np.random.Generator) -> FittedChoice:
+        """See :class:`UserCandidate`."""
+        return FittedChoice(ChoiceModel.fit(steps, self.config))
+
+
+@dataclass(frozen=True, eq=False)
+class FittedChoice:
+    """See :class:`FittedUser`."""
+
+    model: ChoiceModel
+
+    def held_out(self, steps: LoggedSteps) -> FloatArray:
+        """See :class:`FittedUser`."""
+        click, success = self.model.log_likelihood(steps)
+        return click + success
+
+    def world(self, steps: LoggedSteps, least: float | None) -> LearnedWorld:
+        """See :class:`FittedUser`."""
+        return choice_world(self.model, steps, least)
+
+
+@dataclass(frozen=True)
+class LatentCandidate:
+    """A latent-state model; with slates as signs of the state, where its logger sees that."""
+
+    config: LatentUserConfig
+    sees: bool
+    max_iterations: int = 80
+
+    @property
+    def name(self) -> str:
+        """See :class:`UserCandidate`."""
+        config = self.config
+        states = "seen" if self.sees else f"{config.num_states}"
+        return f"latent {states} {config.appeal.link} {config.appeal.group_spread:g} {config.move_spread:g}"
+
+    def fit(self, steps: LoggedSteps, rng: np.random.Generator) -> FittedLatent:
+        """See :class:`UserCandidate`."""
+        if self.sees:
+            mixture = SlateMixture.fit(steps, NUM_KINDS, rng)
+            model = fit_from_slates(self.config, steps, mixture, rng, max_iterations=self.max_iterations)
+        else:
+            start = random_start(self.config, steps.num_items, rng)
+            model = climb(self.config, steps, start, max_iterations=self.max_iterations, tolerance=1e-5)
+        return FittedLatent(model)
+
+
+@dataclass(frozen=True, eq=False)
+class FittedLatent:
+    """See :class:`FittedUser`."""
+
+    model: LatentUserModel
+
+    def held_out(self, steps: LoggedSteps) -> FloatArray:
+        """See :class:`FittedUser`."""
+        return self.model.log_likelihood(steps, slates="signs")
+
+    def world(self, steps: LoggedSteps, least: float | None) -> LearnedWorld:
+        """See :class:`FittedUser`."""
+        return latent_world(self.model, steps, least)

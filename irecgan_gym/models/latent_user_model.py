@@ -1,0 +1,262 @@
+"""Users with a hidden state, one of K, which sets what they click, what succeeds, and where they go next."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit, log_expit, log_softmax, logsumexp, softmax
+
+from irecgan_gym.models.appeal import AppealConfig, AppealPrior, AppealTables, Parameters, gaussian_log_density
+from irecgan_gym.planning.hidden_states import Moves, StatePosterior, filter_states, smooth_states, sums_by
+from irecgan_gym.planning.logged_steps import LoggedSteps
+from irecgan_gym.sessions import Sessions
+from irecgan_gym.storage.files import from_json
+from irecgan_gym.storage.weights import load_weights, save_weights
+
+FloatArray = NDArray[np.float64]
+SlateReading = Literal["given", "signs", "scored"]
+
+_START_SPREAD = 3.0
+_SHOWN_SPREAD = 3.0
+
+
+@dataclass(frozen=True)
+class LatentUserConfig:
+    """Shape of a latent-state user model.
+
+    Attributes:
+        num_states: K.
+        appeal: prior of appeals and successes by state.
+        move_spread: of the logits of transitions, from a state and after an item alike; the smaller, the less a click
+            tells where its user goes.
+        show_modes: whether the slate is taken as a sign of the state too: a logger that sees the state tells it by what
+            it shows. 0 takes slates as given. With M of 1 or more, a logger draws one of M modes in each state, in each
+            of which every item has a chance of its own to be in the slate.
+        show_spread: of the log-odds of an item's chance to be shown in a state around its mean.
+    """
+
+    num_states: int = 10
+    appeal: AppealConfig = field(default_factory=AppealConfig)
+    move_spread: float = 1.0
+    show_modes: int = 0
+    show_spread: float = 2.0
+
+    def __post_init__(self) -> None:
+        if self.num_states < 1:
+            raise ValueError(f"num_states must be at least 1, got {self.num_states}")
+        if self.show_modes < 0:
+            raise ValueError(f"show_modes must not be negative, got {self.show_modes}")
+        for name in ("move_spread", "show_spread"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, eq=False)
+class ShowTables:
+    """Slates that a logger shows in each of its M modes in each of K states.
+
+    Attributes:
+        log_modes: log-probability of each mode, [K, M].
+        logits: log-odds that an item is in the slate, [K, M, n].
+    """
+
+    log_modes: FloatArray
+    logits: FloatArray
+
+    def log_likelihoods(self, steps: LoggedSteps) -> FloatArray:
+        """Log-probability of each step's slate and mode by state, [T, K, M]."""
+        number, modes, items = self.logits.shape
+        flat = self.logits.reshape(number * modes, items)
+        scores = steps.shown @ flat.T + log_expit(-flat).sum(axis=1)
+        return np.asarray(scores).reshape(-1, number, modes) + self.log_modes
+
+
+@dataclass(frozen=True, eq=False)
+class LatentTables:
+    """The tables of K states and n items.
+
+    Attributes:
+        start: distribution of a session's first state, [K].
+        appeal: weights and successes, [K, n].
+        moves: transitions by state and clicked item.
+        shows: how slates are shown by state; None where slates are no sign of the state.
+    """
+
+    start: FloatArray
+    appeal: AppealTables
+    moves: Moves
+    shows: ShowTables | None
+
+
+class LatentUserModel:
+    """A fitted latent-state user model.
+
+    Args:
+        config: what it is.
+        parameters: by name, as the posterior has them.
+        num_items: n.
+    """
+
+    def __init__(self, config: LatentUserConfig, parameters: Parameters, num_items: int) -> None:
+        self.config = config
+        self.parameters = parameters
+        self.num_items = num_items
+        self.tables = LatentPrior(config, num_items).tables(parameters)
+
+    def log_likelihood(self, sessions: Sessions | LoggedSteps, *, slates: SlateReading = "given") -> FloatArray:
+        """Exact log-probability of what was seen at each step, given all before, [T].
+
+        Args:
+            sessions: what to score.
+            slates: ``"given"``: they tell nothing, and clicks and successes are scored. ``"signs"``: the same, but
+                slates tell the state, this step's too, by what the model knows of its logger. ``"scored"``: the
+                slates are scored as well.
+        """
+        steps = sessions if isinstance(sessions, LoggedSteps) else LoggedSteps.of(sessions)
+        tables = self.tables
+        evidence = step_evidence(steps, tables, shows=slates != "given")
+        predicted, log_likelihood = filter_states(steps, tables.start, tables.moves, evidence)
+        if slates == "signs" and tables.shows is not None:
+            shown = logsumexp(tables.shows.log_likelihoods(steps), axis=2)
+            log_likelihood = log_likelihood - logsumexp(shown, axis=1, b=predicted)
+        return log_likelihood
+
+    def save(self, path: str | Path) -> None:
+        """Write to one safetensors file, atomically."""
+        tensors = {name: torch.from_numpy(np.array(value)) for name, value in self.parameters.items()}
+        save_weights(path, "latent_user_model", {"num_items": self.num_items, "config": asdict(self.config)}, tensors)
+
+    @classmethod
+    def load(cls, path: str | Path) -> LatentUserModel:
+        """Read what :meth:`save` wrote."""
+        arguments, tensors = load_weights(path, "latent_user_model")
+        parameters = {name: tensor.numpy() for name, tensor in tensors.items()}
+        return cls(from_json(LatentUserConfig, arguments["config"]), parameters, arguments["num_items"])
+
+
+class LatentPrior:
+    """The parameters of a latent-state user model, their tables, and the posterior that a fit climbs.
+
+    Args:
+        config: the model.
+        num_items: n.
+    """
+
+    def __init__(self, config: LatentUserConfig, num_items: int) -> None:
+        self.config = config
+        self.num_items = num_items
+        self.appeal = AppealPrior(config.appeal, config.num_states, num_items)
+        states = config.num_states
+        self.shapes: dict[str, tuple[int, ...]] = {
+            **self.appeal.shapes,
+            "start": (states,),
+            "source": (states, states),
+            "target": (num_items, states),
+        }
+        spreads = {"start": _START_SPREAD, "source": config.move_spread, "target": config.move_spread}
+        if config.show_modes:
+            self.shapes |= {
+                "show_mode": (states, config.show_modes),
+                "show_mean": (),
+                "show_item": (num_items,),
+                "show_deviation": (states, config.show_modes, num_items),
+            }
+            spreads |= {"show_mode": 1.0, "show_mean": 10.0, "show_item": _SHOWN_SPREAD}
+            spreads["show_deviation"] = config.show_spread
+        self._spreads = spreads
+
+    def tables(self, parameters: Parameters) -> LatentTables:
+        """The tables of parameters."""
+        moves = Moves.of(_scaled_exp(parameters["source"]), _scaled_exp(parameters["target"]))
+        shows = None
+        if self.config.show_modes:
+            logits = parameters["show_mean"] + parameters["show_item"] + parameters["show_deviation"]
+            shows = ShowTables(log_softmax(parameters["show_mode"], axis=1), logits)
+        return LatentTables(softmax(parameters["start"]), self.appeal.tables(parameters), moves, shows)
+
+    def posterior(
+        self, steps: LoggedSteps, parameters: Parameters, session_weights: FloatArray | None = None
+    ) -> tuple[float, Parameters]:
+        """Log-posterior of parameters but for a constant, and its gradient by Fisher's identity.
+
+        Args:
+            steps: the log.
+            parameters: where.
+            session_weights: how much each session counts, [S]; 1 when left out.
+        """
+        tables = self.tables(parameters)
+        evidence = step_evidence(steps, tables, shows=True)
+        found = smooth_states(steps, tables.start, tables.moves, evidence, session_weights)
+        weights = np.ones(steps.num_sessions) if session_weights is None else session_weights
+        gradient = self._gradient(steps, parameters, tables, found, weights)
+        density, pull = self.log_density(parameters)
+        return float(weights @ found.log_likelihood) + density, {name: gradient[name] + pull[name] for name in gradient}
+
+    def log_density(self, parameters: Parameters) -> tuple[float, Parameters]:
+        """Log-density of the prior but for a constant, and its gradient."""
+        appeal, by_appeal = self.appeal.log_density(parameters)
+        other, by_other = gaussian_log_density(parameters, self._spreads, {})
+        return appeal + other, {**by_appeal, **by_other}
+
+    def _gradient(
+        self,
+        steps: LoggedSteps,
+        parameters: Parameters,
+        tables: LatentTables,
+        found: StatePosterior,
+        session_weights: FloatArray,
+    ) -> Parameters:
+        weights, size = tables.appeal.weights, steps.num_items
+        states = found.states * session_weights[steps.session][:, None]
+        totals = steps.shown @ weights.T
+        clicks = sums_by(steps.clicks, states, size).T
+        successes = sums_by(steps.clicks, states * steps.successes[:, None], size).T
+        expected = weights * (steps.shown.T @ (states / totals)).T
+        by_success = successes - clicks * tables.appeal.successes
+        gradient = self.appeal.gradient(parameters, tables.appeal, clicks - expected, by_success)
+        first = states[steps.rounds[0]].sum(axis=0)
+        gradient["start"] = first - first.sum() * tables.start
+        moves = tables.moves
+        leaving = found.moved_from / moves.totals
+        gradient["source"] = found.moved - moves.source * (leaving.T @ moves.target)
+        gradient["target"] = found.moved_to - (leaving @ moves.source) * moves.target
+        if tables.shows is not None:
+            gradient |= _show_gradient(steps, tables.shows, states)
+        return gradient
+
+
+def step_evidence(steps: LoggedSteps, tables: LatentTables, *, shows: bool) -> FloatArray:
+    """Log-likelihood of what was seen at each step, given the state, [T, K]."""
+    log_weights, logits = tables.appeal.log_weights, tables.appeal.success_logits
+    evidence: FloatArray = log_weights.T[steps.clicks] - np.log(steps.shown @ tables.appeal.weights.T)
+    succeeded = steps.successes[:, None] > 0
+    evidence += np.where(succeeded, log_expit(logits).T[steps.clicks], log_expit(-logits).T[steps.clicks])
+    if shows and tables.shows is not None:
+        evidence += logsumexp(tables.shows.log_likelihoods(steps), axis=2)
+    return evidence
+
+
+def _show_gradient(steps: LoggedSteps, shows: ShowTables, states: FloatArray) -> Parameters:
+    """Gradient of what slates tell, where states are their posterior times the weight of the session, [T, K]."""
+    number, modes, items = shows.logits.shape
+    joint = (softmax(shows.log_likelihoods(steps), axis=2) * states[:, :, None]).reshape(-1, number * modes)
+    counts = joint.sum(axis=0).reshape(number, modes)
+    shown = np.asarray(steps.shown.T @ joint).T.reshape(number, modes, items)
+    by_logit = shown - counts[:, :, None] * expit(shows.logits)
+    return {
+        "show_mode": counts - counts.sum(axis=1, keepdims=True) * np.exp(shows.log_modes),
+        "show_deviation": by_logit,
+        "show_item": by_logit.sum(axis=(0, 1)),
+        "show_mean": np.asarray(by_logit.sum()),
+    }
+
+
+def _scaled_exp(logits: FloatArray) -> FloatArray:
+    """Exponentials, row by row up to a factor, which transitions do not see."""
+    scaled: FloatArray = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return scaled

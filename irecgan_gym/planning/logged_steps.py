@@ -1,0 +1,86 @@
+"""Logged steps laid out for models of choice: who was shown what, what was clicked, which step follows which."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from irecgan_gym.sessions import Sessions
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class LoggedSteps:
+    """Steps of sessions as matrices, in an order in which many sessions can be filtered together.
+
+    Attributes:
+        num_items: size of the catalogue, n.
+        shown: 1 where an item was in the slate of a step, sparse [T, n].
+        slate_items: the same as item ids, one slate after the other, [L].
+        slate_starts: first entry of each slate in ``slate_items``, [T].
+        clicks: the item clicked, [T].
+        successes: whether the click was rewarded, as 0.0 or 1.0; [T].
+        previous: the click before, n at the start of a session; [T].
+        session: the session of each step, [T].
+        rounds: the steps that are the first, second, ... of their sessions, longest sessions first; the sessions of a
+            round are the first ones of the round before.
+        num_sessions: S.
+    """
+
+    num_items: int
+    shown: sparse.csr_matrix
+    slate_items: IntArray
+    slate_starts: IntArray
+    clicks: IntArray
+    successes: FloatArray
+    previous: IntArray
+    session: IntArray
+    rounds: tuple[IntArray, ...]
+    num_sessions: int
+
+    @classmethod
+    def of(cls, sessions: Sessions) -> LoggedSteps:
+        """Lay out sessions of users who click at every step.
+
+        Raises:
+            ValueError: rewards other than 0 and 1, or users who leave without a click.
+        """
+        wrong = np.flatnonzero((sessions.rewards != 0) & (sessions.rewards != 1))
+        if len(wrong):
+            raise ValueError(
+                f"rewards[{wrong[0]}] must be 0 or 1 for a model of choice, got {sessions.rewards[wrong[0]]}"
+            )
+        left = np.flatnonzero(sessions.clicks == sessions.num_items)
+        if len(left):
+            raise ValueError(f"clicks[{left[0]}] is no item: models of choice are for users who click at every step")
+        items = sessions.slate_items.astype(np.int64)
+        shown = sparse.csr_matrix(
+            (np.ones(len(items)), items, sessions.slate_offsets), shape=(sessions.num_steps, sessions.num_items)
+        )
+        order = np.argsort(-sessions.lengths, kind="stable")
+        lengths, starts = sessions.lengths[order], sessions.offsets[:-1][order]
+        longest = int(lengths.max(initial=0))
+        active = np.searchsorted(-lengths, -np.arange(1, longest + 1), side="right")
+        return cls(
+            num_items=sessions.num_items,
+            shown=shown,
+            slate_items=items,
+            slate_starts=sessions.slate_offsets[:-1],
+            clicks=sessions.clicks.astype(np.int64),
+            successes=sessions.rewards.astype(np.float64),
+            previous=sessions.previous_clicks.astype(np.int64),
+            session=sessions.session_of_step,
+            rounds=tuple(starts[:number] + place for place, number in enumerate(active)),
+            num_sessions=len(sessions),
+        )
+
+    @property
+    def num_steps(self) -> int:
+        """Number of steps, T."""
+        return len(self.clicks)
