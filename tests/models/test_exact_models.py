@@ -51,6 +51,7 @@ def test_borders_and_defaults_of_a_score():
     models = tiny_models("reward")
     score = SequenceScore(*models)
     assert (score.num_rollouts, score.max_session_steps) == (5, 40)
+    assert (score.start(2).length.tolist(), score.start(2).length.dtype) == ([0, 0], torch.int64)
     for name in ("num_rollouts", "max_session_steps"):
         assert getattr(SequenceScore(*models, **{name: 1}), name) == 1
         with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):

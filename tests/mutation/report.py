@@ -12,6 +12,7 @@ import tomllib
 
 HERE = Path(__file__).parent
 SCORES, EXPLAINED, REPORT = HERE / "scores.json", HERE / "explained.toml", HERE / "REPORT.md"
+_CUT = "\nCut short: {run} of the {chosen} mutants chosen were run, those of the quickest tests first.\n"
 UNEXPLAINED = "**Not explained yet.**"
 
 _HEAD = """# Mutants
@@ -77,7 +78,8 @@ def write_report() -> int:
             f"| {folder} | {result['total']} | {run} | {killed} | {score} "
             f"| {run - killed - unexplained} | {unexplained} |\n"
         )
-        sections.append(f"\n## {folder}\n" + "".join(_paragraphs(by_reason)))
+        cut = _CUT.format(run=run, chosen=result["chosen"]) if run < result["chosen"] else ""
+        sections.append(f"\n## {folder}\n{cut}" + "".join(_paragraphs(by_reason)))
     REPORT.write_text(_HEAD + "".join(lines) + "".join(sections))
     return open_ones
 

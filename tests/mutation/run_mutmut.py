@@ -46,17 +46,19 @@ def _survivor(name: str, path: Path) -> dict[str, str]:
 
 
 def _write(names: set[str], out: Path) -> None:
-    survivors, total, killed = [], 0, 0
+    survivors, total, killed, run = [], 0, 0, 0
     for path in sorted(walk_mutatable_files()):
         data = SourceFileMutationData(path=path)
         data.load()
         total += len(data.exit_code_by_key)
         for name, code in data.exit_code_by_key.items():
-            if name in names:
+            if name in names and code is not None:
+                run += 1
                 detected = status_by_exit_code[code] in _DETECTED
                 killed += detected
                 survivors += [] if detected else [_survivor(name, path)]
-    out.write_text(json.dumps({"total": total, "run": len(names), "killed": killed, "survivors": survivors}))
+    counts = {"total": total, "chosen": len(names), "run": run, "killed": killed}
+    out.write_text(json.dumps({**counts, "survivors": survivors}))
 
 
 def main() -> None:
@@ -85,9 +87,11 @@ def main() -> None:
     if arguments.sample is not None and arguments.sample < total:
         names = sorted(random.Random(arguments.seed).sample(names, arguments.sample))
     open_ones = [name for name in names if arguments.again or status_by_exit_code[results[name]] not in _DETECTED]
-    if open_ones:
-        mutmut._run(tuple(open_ones), arguments.children)
-    _write(set(names), arguments.out)
+    try:
+        if open_ones:
+            mutmut._run(tuple(open_ones), arguments.children)
+    finally:
+        _write(set(names), arguments.out)
 
 
 if __name__ == "__main__":
