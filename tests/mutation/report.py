@@ -52,7 +52,7 @@ def read_scores() -> dict[str, Any]:
     return json.loads(SCORES.read_text()) if SCORES.exists() else {}
 
 
-def _read_reasons() -> dict[tuple[str, str, str], str]:
+def read_reasons() -> dict[tuple[str, str, str], str]:
     """Return why survivors survive, by file, function and changed code."""
     entries = tomllib.loads(EXPLAINED.read_text())["survivors"] if EXPLAINED.exists() else []
     return {(entry["file"], entry["function"], after): entry["why"] for entry in entries for after in entry["changed"]}
@@ -60,7 +60,7 @@ def _read_reasons() -> dict[tuple[str, str, str], str]:
 
 def write_report() -> int:
     """Write the report; the number of survivors without an explanation."""
-    known, scores = _read_reasons(), read_scores()
+    known, scores = read_reasons(), read_scores()
     lines, sections, open_ones = [], [], 0
     for folder, result in scores.items():
         total, run, killed = result["total"], result["run"], result["killed"]
