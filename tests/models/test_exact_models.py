@@ -258,7 +258,7 @@ def test_states_of_several_layers_are_taken_apart_by_session():
 
 def test_what_a_policy_draws_from_numpys_global_generator_is_seeded_and_forgotten():
     def choose(clicks):
-        return np.random.randint(0, 50, (len(clicks), 2))  # noqa: NPY002
+        return np.stack([np.random.permutation(50)[:2] for _ in clicks])  # noqa: NPY002
 
     policy = PredictorPolicy(_Memoryless(choose), 50, "cpu")
     state = policy.start(20)
