@@ -8,6 +8,7 @@ import torch
 
 from irecgan_gym.agents import (
     AGENT_NAMES,
+    ACConfig,
     IRecGANConfig,
     LSTMDConfig,
     PGConfig,
@@ -133,3 +134,29 @@ def test_on_policy_updates_are_one_step_in_the_precision_of_the_settings(precisi
     OnPolicyUpdates(policy, FitConfig(precision=precision), gamma=0.9, lambda_r=3.0).update(sessions)
     assert asked == [(len(sessions), {"precision": precision})]
     assert FIT.precision == "float32"
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_irecgan_generates_in_the_precision_of_its_settings_wherever_it_does(precision, log, monkeypatch):  # noqa: F811
+    asked = []
+
+    def spy(name):
+        real = getattr(irecgan, name)
+
+        def called(*arguments, **options):
+            asked.append((name, options["precision"]))
+            return real(*arguments, **options)
+
+        monkeypatch.setattr(irecgan, name, called)
+
+    spy("generate_sessions"), spy("generate_adversarial_sessions")
+    agent_of("irecgan", log, rounds=1, generation_precision=precision).learn(log)
+    assert set(asked) == {("generate_sessions", precision), ("generate_adversarial_sessions", precision)}
+
+
+def test_borders_of_discounts_and_traces():
+    for number in (0.0, 1.0):
+        assert ACConfig(trace_decay=number, gamma=number).trace_decay == number
+    for settings in ({"trace_decay": -0.1}, {"trace_decay": 1.1}, {"gamma": -0.1}, {"gamma": 1.1}, {"value_weight": 0}):
+        with pytest.raises(ValueError, match=next(iter(settings))):
+            ACConfig(**settings)

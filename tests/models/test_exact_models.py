@@ -51,6 +51,7 @@ def test_borders_and_defaults_of_a_score():
     models = tiny_models("reward")
     score = SequenceScore(*models)
     assert (score.num_rollouts, score.max_session_steps) == (5, 40)
+    assert (score.start(2).length.tolist(), score.start(2).length.dtype) == ([0, 0], torch.int64)
     for name in ("num_rollouts", "max_session_steps"):
         assert getattr(SequenceScore(*models, **{name: 1}), name) == 1
         with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
@@ -257,7 +258,7 @@ def test_states_of_several_layers_are_taken_apart_by_session():
 
 def test_what_a_policy_draws_from_numpys_global_generator_is_seeded_and_forgotten():
     def choose(clicks):
-        return np.random.randint(0, 50, (len(clicks), 2))  # noqa: NPY002
+        return np.stack([np.random.permutation(50)[:2] for _ in clicks])  # noqa: NPY002
 
     policy = PredictorPolicy(_Memoryless(choose), 50, "cpu")
     state = policy.start(20)

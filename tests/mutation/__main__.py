@@ -23,12 +23,14 @@ def main() -> None:
     parser.add_argument("--sample", help="number of mutants of each folder, drawn at random; all without it")
     parser.add_argument("--seed", default="0", help="of the sample")
     parser.add_argument("--children", default="1", help="processes at a time")
+    parser.add_argument("--again", action="store_true", help="run killed and explained mutants again, too")
     arguments = parser.parse_args()
     for folder in arguments.folders or FOLDERS:
         tree = make_tree(REPOSITORY, folder)
         command = [sys.executable, str(Path(__file__).with_name("run_mutmut.py")), "--out", "results.json"]
         command += ["--seed", arguments.seed, "--children", arguments.children]
         command += ["--sample", arguments.sample] if arguments.sample else []
+        command += ["--again"] if arguments.again else []
         subprocess.run(command, cwd=tree, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True)
         add_result(folder, json.loads((tree / "results.json").read_text()))
     if unexplained := write_report():

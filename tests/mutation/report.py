@@ -12,6 +12,7 @@ import tomllib
 
 HERE = Path(__file__).parent
 SCORES, EXPLAINED, REPORT = HERE / "scores.json", HERE / "explained.toml", HERE / "REPORT.md"
+_CUT = "\nCut short: {run} of the {chosen} mutants chosen were run, those of the quickest tests first.\n"
 UNEXPLAINED = "**Not explained yet.**"
 
 _HEAD = """# Mutants
@@ -51,7 +52,7 @@ def read_scores() -> dict[str, Any]:
     return json.loads(SCORES.read_text()) if SCORES.exists() else {}
 
 
-def _read_reasons() -> dict[tuple[str, str, str], str]:
+def read_reasons() -> dict[tuple[str, str, str], str]:
     """Return why survivors survive, by file, function and changed code."""
     entries = tomllib.loads(EXPLAINED.read_text())["survivors"] if EXPLAINED.exists() else []
     return {(entry["file"], entry["function"], after): entry["why"] for entry in entries for after in entry["changed"]}
@@ -59,7 +60,7 @@ def _read_reasons() -> dict[tuple[str, str, str], str]:
 
 def write_report() -> int:
     """Write the report; the number of survivors without an explanation."""
-    known, scores = _read_reasons(), read_scores()
+    known, scores = read_reasons(), read_scores()
     lines, sections, open_ones = [], [], 0
     for folder, result in scores.items():
         total, run, killed = result["total"], result["run"], result["killed"]
@@ -77,7 +78,8 @@ def write_report() -> int:
             f"| {folder} | {result['total']} | {run} | {killed} | {score} "
             f"| {run - killed - unexplained} | {unexplained} |\n"
         )
-        sections.append(f"\n## {folder}\n" + "".join(_paragraphs(by_reason)))
+        cut = _CUT.format(run=run, chosen=result["chosen"]) if run < result["chosen"] else ""
+        sections.append(f"\n## {folder}\n{cut}" + "".join(_paragraphs(by_reason)))
     REPORT.write_text(_HEAD + "".join(lines) + "".join(sections))
     return open_ones
 

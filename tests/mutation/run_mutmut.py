@@ -18,6 +18,7 @@ from mutmut.mutation.diff_apply import get_diff_for_mutant
 from mutmut.stats import status_by_exit_code
 from mutmut.utils.file_utils import walk_mutatable_files
 from mutmut.workers.isolation import ForkRunner
+from report import read_reasons
 
 # Of memory a process may ask for: a changed number must not take down the machine.
 _MAX_BYTES = 8 * 2**30
@@ -45,18 +46,34 @@ def _survivor(name: str, path: Path) -> dict[str, str]:
     }
 
 
+def _explained() -> set[str]:
+    """Return the survivors of earlier runs that have been explained: there is no need to run them again."""
+    known, found = read_reasons(), set()
+    for path in walk_mutatable_files():
+        data = SourceFileMutationData(path=path)
+        data.load()
+        for name, code in data.exit_code_by_key.items():
+            if code is not None and status_by_exit_code[code] not in _DETECTED:
+                survivor = _survivor(name, path)
+                if (survivor["file"], survivor["function"], survivor["after"]) in known:
+                    found.add(name)
+    return found
+
+
 def _write(names: set[str], out: Path) -> None:
-    survivors, total, killed = [], 0, 0
+    survivors, total, killed, run = [], 0, 0, 0
     for path in sorted(walk_mutatable_files()):
         data = SourceFileMutationData(path=path)
         data.load()
         total += len(data.exit_code_by_key)
         for name, code in data.exit_code_by_key.items():
-            if name in names:
+            if name in names and code is not None:
+                run += 1
                 detected = status_by_exit_code[code] in _DETECTED
                 killed += detected
                 survivors += [] if detected else [_survivor(name, path)]
-    out.write_text(json.dumps({"total": total, "run": len(names), "killed": killed, "survivors": survivors}))
+    counts = {"total": total, "chosen": len(names), "run": run, "killed": killed}
+    out.write_text(json.dumps({**counts, "survivors": survivors}))
 
 
 def main() -> None:
@@ -65,7 +82,7 @@ def main() -> None:
     parser.add_argument("--sample", type=int, help="number of mutants, drawn at random; all without it")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--children", type=int, default=1)
-    parser.add_argument("--again", action="store_true", help="run killed mutants again, too")
+    parser.add_argument("--again", action="store_true", help="run killed and explained mutants again, too")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_DATA, (_MAX_BYTES, _MAX_BYTES))
@@ -84,10 +101,13 @@ def main() -> None:
     print(f"{total} mutants")
     if arguments.sample is not None and arguments.sample < total:
         names = sorted(random.Random(arguments.seed).sample(names, arguments.sample))
-    open_ones = [name for name in names if arguments.again or status_by_exit_code[results[name]] not in _DETECTED]
-    if open_ones:
-        mutmut._run(tuple(open_ones), arguments.children)
-    _write(set(names), arguments.out)
+    settled = _explained() | {name for name, code in results.items() if status_by_exit_code[code] in _DETECTED}
+    open_ones = [name for name in names if arguments.again or name not in settled]
+    try:
+        if open_ones:
+            mutmut._run(tuple(open_ones), arguments.children)
+    finally:
+        _write(set(names), arguments.out)
 
 
 if __name__ == "__main__":

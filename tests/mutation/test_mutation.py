@@ -92,7 +92,7 @@ def test_the_report_counts_what_is_explained_and_what_is_not(tmp_path, monkeypat
     survivors = [
         {"file": "a.py", "function": "f", "before": "x = 1", "after": after} for after in ("x = 2", "x = None")
     ]
-    report.add_result("planning", {"total": 40, "run": 20, "killed": 18, "survivors": survivors})
+    report.add_result("planning", {"total": 40, "chosen": 25, "run": 20, "killed": 18, "survivors": survivors})
     report.EXPLAINED.write_text(
         '[[survivors]]\nfile = "a.py"\nfunction = "f"\nwhy = "Nobody reads it."\nchanged = ["x = 2"]\n'
     )
@@ -101,6 +101,7 @@ def test_the_report_counts_what_is_explained_and_what_is_not(tmp_path, monkeypat
     assert "| planning | 40 | 20 | 18 | 90.0% (69.9% to 97.2%) | 1 | 1 |" in written
     assert "Nobody reads it.\n\n```diff\n@@ a.py, f\n- x = 1\n+ x = 2\n```" in written
     assert "+ x = None" in written
+    assert "Cut short: 20 of the 25 mutants chosen were run" in written
     assert json.loads(report.SCORES.read_text())["planning"]["killed"] == 18
 
 

@@ -188,17 +188,18 @@ def test_where_nothing_is_worth_anything_the_search_ends():
     assert BeliefSlates(weights, np.zeros_like(values), 3).choose(beliefs).shape == (3, 3)
 
 
-def test_steps_in_a_large_catalogue_go_to_the_items_of_the_largest_gradient():
+@pytest.mark.parametrize("size", [1, 3])
+def test_steps_in_a_large_catalogue_go_to_the_items_of_the_largest_gradient(size):
     rng = np.random.default_rng(0)
     weights, values, beliefs = rng.uniform(0.1, 1, (4, 600)), rng.uniform(1, 2, (4, 600)), rng.dirichlet(np.ones(4), 40)
-    search = BeliefSlates(weights, values, 3)
-    starts = np.tile(np.arange(3), (40, 1))
+    search = BeliefSlates(weights, values, size)
+    starts = np.tile(np.arange(size), (40, 1))
     found, _ = search._climb(beliefs, starts, search.scores(beliefs, starts))
     totals, worth = weights[:, found].sum(axis=2), (weights * values)[:, found].sum(axis=2)
     gradients = (
         (beliefs.T / totals)[:, :, None] * weights[:, None] * (values[:, None] - (worth / totals)[..., None])
     ).sum(0)
-    best = np.sort(np.argsort(-gradients, axis=1)[:, :3], axis=1)
+    best = np.sort(np.argsort(-gradients, axis=1)[:, :size], axis=1)
     # Where the search ended, no step to those items improves the slate.
     assert (search.scores(beliefs, best) <= search.scores(beliefs, found) * (1 + 1e-12)).all()
 
