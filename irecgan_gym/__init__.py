@@ -91,10 +91,11 @@ else:
         __name__,
         {
             "irecgan_gym.agents": (
-                "AutoPlanner AutoPlannerConfig ChoicePlanner ChoicePlannerConfig "
-                "LatentPlanner LatentPlannerConfig AC ACConfig ACU ACUConfig AGENT_NAMES Agent Belief Blind IRecGAN IRecGANConfig LSTM LSTMConfig "
-                "LSTMD LSTMDConfig MaxLogBelief MaxLogOptimal MaxReward Myopic Optimal PG PGC PGConfig PGIS "
-                "PGISConfig PGLimit PGU PopularityPolicy RandomPolicy agent_class make_agent preset"
+                "AC ACConfig ACU ACUConfig Agent agent_class AGENT_NAMES AutoPlanner AutoPlannerConfig Belief "
+                "Blind ChoicePlanner ChoicePlannerConfig IRecGAN IRecGANConfig LatentPlanner "
+                "LatentPlannerConfig LSTM LSTMConfig LSTMD LSTMDConfig make_agent MaxLogBelief MaxLogOptimal "
+                "MaxReward Myopic Optimal PG PGC PGConfig PGIS PGISConfig PGLimit PGU PopularityPolicy preset "
+                "RandomPolicy"
             ),
             "irecgan_gym.collection": "SlatePredictor collect",
             "irecgan_gym.evaluation": (
