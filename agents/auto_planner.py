@@ -120,17 +120,14 @@ class AutoPlanner(Planner[AutoPlannerConfig]):
         if self.num_items <= config.max_context_items:
             appeals = [AppealConfig(link=link, group_spread=spread, rank=rank) for spread in config.spreads]
             families.append([ChoiceCandidate(ChoiceModelConfig("last-click", appeal)) for appeal in appeals])
-        families.append(
-            [
-                LatentCandidate(
-                    LatentUserConfig(number, AppealConfig(link=link, group_spread=spread, rank=rank), move_spread),
-                    self.sees,
-                )
-                for number in (config.num_states[:1] if self.sees else config.num_states)
+        # Small logs like few states, and large ones as many as there are: each number is a family of its own.
+        for number in config.num_states[:1] if self.sees else config.num_states:
+            models = [
+                LatentUserConfig(number, AppealConfig(link=link, group_spread=spread, rank=rank), move_spread)
                 for spread in config.state_spreads
                 for move_spread in config.move_spreads
             ]
-        )
+            families.append([LatentCandidate(model, self.sees) for model in models])
         return families
 
 

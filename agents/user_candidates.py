@@ -80,7 +80,7 @@ class LatentCandidate:
 
     config: LatentUserConfig
     sees: bool
-    max_iterations: int = 80
+    max_iterations: int = 150
 
     @property
     def name(self) -> str:
