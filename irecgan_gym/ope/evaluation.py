@@ -50,7 +50,7 @@ class OffPolicyEvaluation:
     def evaluate_performance_of_estimators(
         self, ground_truth_policy_value: float, *, metric: Literal["relative-ee", "se"] = "relative-ee"
     ) -> dict[str, float]:
-        """Errors against the true value: relative, |V' / V - 1|, or squared, (V' - V)^2.
+        """Errors against the true value: relative, the absolute value of V' / V - 1, or squared, (V' - V)^2.
 
         Raises:
             ValueError: an unknown metric, or a relative error to a value of 0.
