@@ -37,9 +37,10 @@ def main(args: Args) -> float:
     model = MaskablePPO(
         "MultiInputPolicy", env, n_steps=160, batch_size=512, n_epochs=4, gamma=0.99, seed=args.seed, device="cpu"
     )
+    before, _ = evaluate_policy(model, env, n_eval_episodes=100, deterministic=False)
     model.learn(args.timesteps)
     reward, _ = evaluate_policy(model, env, n_eval_episodes=100)
-    print(f"{env_id}: a session earns {reward:.2f}")
+    print(f"{env_id}: a session earns {reward:.2f}; before training, {before:.2f}")
     return float(reward)
 
 

@@ -85,6 +85,7 @@ def main(args: Args) -> float:
     algorithm = PPO(
         policy=policy, critic=Critic(network), optim=AdamOptimizerFactory(lr=1e-3), gamma=0.9, ent_coef=0.001
     )
+    before = Collector[CollectStats](algorithm, test).collect(n_episode=200, reset_before_collect=True).returns.mean()
     steps = min(1024, args.timesteps)
     algorithm.run_training(
         OnPolicyTrainerParams(
@@ -101,7 +102,7 @@ def main(args: Args) -> float:
     )
     collected = Collector[CollectStats](algorithm, test).collect(n_episode=200, reset_before_collect=True)
     reward = float(collected.returns.mean())
-    print(f"{env_id}: a session earns {reward:.2f}")
+    print(f"{env_id}: a session earns {reward:.2f}; before training, {before:.2f}")
     return reward
 
 
