@@ -96,7 +96,8 @@ class TensorBoardRecorder:
 
     def __init__(self, folder: str | Path) -> None:
         module = _load("torch.utils.tensorboard", "tensorboard")
-        self._writer = module.SummaryWriter(str(folder))
+        # Written often enough to watch.
+        self._writer = module.SummaryWriter(str(folder), flush_secs=10)
 
     def record(self, values: Mapping[str, float], step: int) -> None:
         """Write every number as a scalar."""

@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 
-from torch.utils.tensorboard import SummaryWriter
-
 from irecgan_gym.benchmarks.engine.job import Job
+from irecgan_gym.recorder import TensorBoardRecorder
 
 Record = tuple[str, float, int]
 """Metric, value and step of a number that training reported."""
@@ -29,17 +28,16 @@ class JobRecorder:
         self.records: list[Record] = []
         self._show = show
         self._folder = tensorboard / job.name
-        self._writer: SummaryWriter | None = None
+        self._events: TensorBoardRecorder | None = None
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def record(self, values: Mapping[str, float], step: int) -> None:
         """See :class:`irecgan_gym.recorder.Recorder`."""
-        if self._writer is None:
+        if self._events is None:
             # Only now, so that jobs without training leave no empty event file.
-            self._writer = SummaryWriter(str(self._folder), flush_secs=10)
-        for name, value in values.items():
-            self.records.append((name, float(value), step))
-            self._writer.add_scalar(name, float(value), step)
+            self._events = TensorBoardRecorder(self._folder)
+        self._events.record(values, step)
+        self.records += [(name, float(value), step) for name, value in values.items()]
         if values:
             self._show(_line(values, step))
 
@@ -49,8 +47,8 @@ class JobRecorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        if self._events is not None:
+            self._events.close()
 
 
 def _line(values: Mapping[str, float], step: int) -> str:
