@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from irecgan_gym.agents.policy_agent import PolicyAgent
-from irecgan_gym.agents.policy_gradient import PGConfig, ReturnsData, fit_policy
+from irecgan_gym.agents.policy_gradient import PGConfig, offline_and_held_out
+from irecgan_gym.agents.pre_training import pre_train_policy
+from irecgan_gym.agents.returns import ReturnsData
 from irecgan_gym.models.batches import StepBatch
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.slate_policy import SlatePolicy
@@ -73,15 +75,25 @@ class ActorCritic:
         self._squared_errors: list[Tensor] = []
 
     def losses(self, policy: SlatePolicy, data: ReturnsData, batch: StepBatch) -> Tensor:
-        """See :meth:`irecgan_gym.agents.policy_gradient.Objective.losses`."""
+        """See :meth:`irecgan_gym.agents.returns.Objective.losses`."""
+        errors, chosen = self._errors_and_log_probabilities(policy, data, batch)
+        self._squared_errors.append(errors.detach().square().mean())
+        return -errors.detach() * chosen + self._value_weight * errors.square()
+
+    def held_out_losses(self, policy: SlatePolicy, data: ReturnsData, batch: StepBatch) -> Tensor:
+        """Return the same; it has no lower bound, for a click with a negative advantage may become ever less likely."""
+        errors, chosen = self._errors_and_log_probabilities(policy, data, batch)
+        return -errors * chosen + self._value_weight * errors.square()
+
+    def _errors_and_log_probabilities(
+        self, policy: SlatePolicy, data: ReturnsData, batch: StepBatch
+    ) -> tuple[Tensor, Tensor]:
+        """Return G_t - V(s_t) and log pi(c_t in a_t | s_t), both [M]."""
         assert isinstance(policy, ActorCriticPolicy)
         hidden, rows = policy.encoder.distinct(batch)
         values = policy.values(hidden)[rows]
         returns = lambda_returns(data.rewards(batch), values.detach(), batch, data.gamma, self._trace_decay)
-        errors = returns - values
-        self._squared_errors.append(errors.detach().square().mean())
-        chosen = policy.log_probabilities_of_clicks(hidden, rows, batch)
-        return -errors.detach() * chosen + self._value_weight * errors.square()
+        return returns - values, policy.log_probabilities_of_clicks(hidden, rows, batch)
 
     def metrics(self) -> Mapping[str, float]:
         """The critic's mean squared error."""
@@ -119,10 +131,13 @@ class AC(PolicyAgent[ACConfig]):
     policy: ActorCriticPolicy
 
     def _build(self) -> None:
-        self.policy = self._module(lambda: ActorCriticPolicy(self.num_items, self.slate_size, self.config.encoder))
+        shape = (self.num_items, self.slate_size, self.config.encoder)
+        self.policy = self._module("policy", lambda: ActorCriticPolicy(*shape))
 
     def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
         config = self.config
-        offline, held_out = self._hold_out(sessions, validation, config.validation_fraction)
-        objective, rng = ActorCritic(config.trace_decay, config.value_weight), self._next_rng()
-        fit_policy(self.policy, offline, held_out, config, generator=rng, objective=objective, recorder=recorder)
+        parts = self._hold_out(sessions, validation, config.validation_fraction)
+        data, held_out = offline_and_held_out(*parts, config, self.device)
+        objective = ActorCritic(config.trace_decay, config.value_weight)
+        dose = pre_train_policy(self, self.policy, data, held_out, recorder, objective)
+        self._treated(dose.as_metrics(), recorder)

@@ -83,3 +83,25 @@ def fit_discriminator(
         },
         step,
     )
+
+
+@torch.no_grad()
+def discriminator_accuracy(
+    discriminator: Discriminator, real: Sessions, generated: Sessions, batch_size: int, *, leave_option: bool
+) -> float:
+    """Return the share of sessions that are told right, mean of the shares of real and of generated ones.
+
+    Args:
+        discriminator: takes a session for real where its probability is above 1/2.
+        real: logged sessions.
+        generated: generated ones.
+        batch_size: sessions a batch.
+        leave_option: whether users choose from the slate and "no click".
+    """
+    data = SessionTensors(
+        both_kinds(real, generated), leave_option=leave_option, device=discriminator.preference.weight.device
+    )
+    taken_for_real = np.empty(len(real) + len(generated), dtype=np.bool_)
+    for batch in data.all(batch_size):
+        taken_for_real[batch.numbers] = (discriminator.logits_real_is_high(batch) > 0).cpu().numpy()
+    return float(taken_for_real[: len(real)].mean() + 1 - taken_for_real[len(real) :].mean()) / 2

@@ -1,16 +1,17 @@
-"""Generation: sessions of the policy with the user model, their adversarial rewards, and both kinds in one."""
+"""Generation: sessions of the policy with the user model, their adversarial scores, and both kinds in one."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from irecgan_gym.agents.policy_gradient import PGConfig, ReturnsData, offline_rewards
+from irecgan_gym.agents.policy_gradient import PGConfig
+from irecgan_gym.agents.returns import ReturnsData, ReturnSettings, offline_returns, offline_rewards
 from irecgan_gym.collection import play
 from irecgan_gym.envs.user_model_device import UsersOnDevice
 from irecgan_gym.kernels.low_precision import LowPrecision, Precision
@@ -44,12 +45,38 @@ def _bare(sessions: Sessions, events: bool) -> Sessions:
     )
 
 
+@dataclass(frozen=True)
+class RescalingSettings:
+    """Settings of how generated sessions and their scores q_D enter the returns of Eq 10 and the weights of Eq 7.
+
+    Attributes:
+        score_at: ``"reward"`` scales the reward of a later step t' by its own score q_D(tau_0:t'), as in the sums that
+            Eq 9 and 10 stand for and in the authors' code; ``"click"`` scales all of them by the score q_D(tau_0:t) of
+            the step whose click is learned from, as Eq 8 to 10 are printed.
+        score_scale: ``"mean"`` divides scores by their mean over the generated sessions of a round, so that these weigh
+            as much as logged sessions, whose score is 1, and are told apart by quality; ``"none"`` leaves them as the
+            equations have them. A discriminator that tells its sessions well gives them scores of 0.05 to 0.25, and
+            unscaled they vanish beside the logged ones.
+        return_baseline: whether the mean return of a round's generated steps is subtracted from their returns, so that
+            the policy moves away from what is worse than usual.
+    """
+
+    score_at: Literal["reward", "click"] = "reward"
+    score_scale: Literal["mean", "none"] = "mean"
+    return_baseline: bool = False
+
+    def __post_init__(self) -> None:
+        for name, choices in (("score_at", ("reward", "click")), ("score_scale", ("mean", "none"))):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
+
+
 class Generated(NamedTuple):
-    """Generated sessions with their adversarial scores and rewards.
+    """Sessions that join the offline ones in an r-step, with their scores and rewards.
 
     Attributes:
         sessions: slates, clicks and the user model's own rewards.
-        rewards: the agent's rewards q_D (1 + lambda_r r), float32 [T].
+        rewards: the agent's rewards with q_D = 1, 1 + lambda_r r, float32 [T].
         scores: q_D(tau_0:t), float32 [T]; 1 without a discriminator.
     """
 
@@ -63,14 +90,80 @@ class Generated(NamedTuple):
         return {
             "adversarial/generated_length": self.sessions.num_steps / number,
             "adversarial/generated_reward": float(self.sessions.rewards.sum()) / number,
-            "adversarial/rescaled_reward": float(self.rewards.sum()) / number,
+            "adversarial/rescaled_reward": float((self.rewards * self.scores).sum()) / number,
         }
 
+    def scaled(self, settings: RescalingSettings) -> Generated:
+        """Return the same with scores divided by their mean, where the settings say so."""
+        mean = self.scores.mean()
+        return self if settings.score_scale == "none" or mean <= 0 else self._replace(scores=self.scores / mean)
 
-def returns_of_both(offline: Sessions, generated: Generated, config: PGConfig, device: torch.device) -> ReturnsData:
-    """Return B = [B^s, B^r] with the agent's rewards of Eq 10, where q_D = 1 on the offline sessions."""
-    rewards = np.concatenate([offline_rewards(offline, config.lambda_r), generated.rewards])
-    return ReturnsData(both_kinds(offline, generated.sessions), rewards, config.gamma, device)
+    def returns(self, gamma: float, settings: RescalingSettings) -> NDArray[np.float32]:
+        """Return R_t^a of every step (Eq 10), float32 [T].
+
+        Args:
+            gamma: discount factor.
+            settings: see :class:`RescalingSettings`; the scores are taken as they are.
+        """
+        if settings.score_at == "reward":
+            returns = self.sessions.returns_to_go(self.rewards * self.scores, gamma)
+        else:
+            returns = self.scores * self.sessions.returns_to_go(self.rewards, gamma)
+        if settings.return_baseline:
+            clicked = self.sessions.clicks < self.sessions.num_items
+            returns = np.where(clicked, returns - returns[clicked].mean(), returns)
+        return returns.astype(np.float32)
+
+
+class GeneratedPool:
+    """Generated sessions of this round and of rounds before: B^s, where it is not emptied (line 9 of Algorithm 1).
+
+    Args:
+        size: sessions of earlier rounds to keep; 0 empties B^s every time, as in the paper.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._kept: Generated | None = None
+
+    def with_earlier(self, generated: Generated) -> Generated:
+        """Return fresh sessions and those kept before them, and keep the newest of all."""
+        joined = generated
+        if self._kept is not None:
+            joined = Generated(
+                concatenate([generated.sessions, self._kept.sessions]),
+                np.concatenate([generated.rewards, self._kept.rewards]),
+                np.concatenate([generated.scores, self._kept.scores]),
+            )
+        kept = min(self._size, len(joined.sessions))
+        if kept:
+            steps = int(joined.sessions.offsets[kept])
+            self._kept = Generated(
+                joined.sessions.select(slice(0, kept)), joined.rewards[:steps], joined.scores[:steps]
+            )
+        return joined
+
+
+def returns_of_both(
+    offline: Sessions, generated: Generated, config: PGConfig, rescaling: RescalingSettings, device: torch.device
+) -> ReturnsData:
+    """Return B = [B^s, B^r] with the agent's returns of Eq 10, where q_D = 1 on the offline sessions."""
+    own = offline_rewards(offline, config.lambda_r, config.unrewarded_click)
+    rewards = np.concatenate([own, generated.rewards * generated.scores])
+    returns = np.concatenate(
+        [
+            offline.returns_to_go(own, config.gamma).astype(np.float32),
+            generated.returns(config.gamma, rescaling),
+        ]
+    )
+    return ReturnsData(both_kinds(offline, generated.sessions), rewards, config.gamma, device, returns=returns)
+
+
+def replayed_returns(offline: Sessions, drawn: Sessions, config: PGConfig, device: torch.device) -> ReturnsData:
+    """Return the offline sessions and some of them again, with the returns of Eq 10."""
+    return offline_returns(
+        concatenate([replace(offline, provenance={}), replace(drawn, provenance={})]), config, device
+    )
 
 
 def generate_sessions(
@@ -108,17 +201,17 @@ def generate_adversarial_sessions(
     score: SequenceScore,
     num_sessions: int,
     *,
-    lambda_r: float,
+    rewards: ReturnSettings,
     seed: int,
     precision: Precision = "float32",
 ) -> Generated:
-    """Roll the policy out in ``UserModel-v0`` and give every step the adversarial reward q_D (1 + lambda_r r) of Eq 10.
+    """Roll the policy out in ``UserModel-v0`` and give every step the score q_D of Eq 6 by which Eq 10 rescales it.
 
     Args:
         policy: draws the slates (Eq 4).
         score: Eq 6, with the user model that plays the users.
         num_sessions: sessions to generate.
-        lambda_r: weight of the user model's rewards.
+        rewards: weights of the agent's rewards.
         seed: of the users, of the slates and of the roll-outs.
         precision: of large matrix products (see :class:`~irecgan_gym.kernels.low_precision.LowPrecision`).
     """
@@ -134,6 +227,12 @@ def generate_adversarial_sessions(
     sessions = generate_sessions(
         lowered(policy), score.user_model, num_sessions, max_session_steps=score.max_session_steps, seed=seed
     )
-    reward = SessionAdversarialReward(score, mode="generation", lambda_r=lambda_r)
-    rescaled = reward.rescale(sessions, seed=seed)
-    return Generated(sessions, rescaled.rewards.astype(np.float32), rescaled.q.astype(np.float32))
+    rule = SessionAdversarialReward(score, mode="generation", lambda_r=rewards.lambda_r)
+    return with_rewards(sessions, rewards, rule.rescale(sessions, seed=seed).q)
+
+
+def with_rewards(sessions: Sessions, rewards: ReturnSettings, scores: NDArray[np.float64] | None = None) -> Generated:
+    """Return generated sessions with the agent's rewards and their scores, 1 where there are none."""
+    own = offline_rewards(sessions, rewards.lambda_r, rewards.unrewarded_click)
+    given = np.ones(sessions.num_steps) if scores is None else scores
+    return Generated(sessions, own, given.astype(np.float32))

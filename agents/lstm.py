@@ -32,14 +32,18 @@ class LSTM(PolicyAgent[LSTMConfig]):
     saved = ("user_model",)
 
     def _build(self) -> None:
-        self.user_model = self._module(lambda: self.config.new_user_model(self.num_items, self.slate_size))
+        self.user_model = self._module(
+            "user_model", lambda: self.config.new_user_model(self.num_items, self.slate_size)
+        )
         self.policy = UserModelPolicy(self.user_model, self.slate_size, self.config.ranking)
 
     def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
         config = self.config
         offline, held_out = self._hold_out(sessions, validation, config.validation_fraction)
-        fit_user_model(offline, held_out, self.user_model, config.fit, seed=self._next_seed(), recorder=recorder)
-        recorder.record(fidelity(self.user_model, held_out, seed=self._next_seed()).as_metrics(), 0)
+        fit_user_model(
+            offline, held_out, self.user_model, config.fit, seed=self._seed("user_model_training"), recorder=recorder
+        )
+        recorder.record(fidelity(self.user_model, held_out, seed=self._seed("fidelity")).as_metrics(), 0)
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class LSTMD(PolicyAgent[LSTMDConfig]):
     saved = ("user_model",)
 
     def _build(self) -> None:
-        # The same seed gives the user model that IRecGAN has with this seed.
+        # Networks of one name and seed are the same: this is the user model that IRecGAN has with this seed.
         self._irecgan = IRecGAN(
             self.num_items, self.slate_size, self.config.irecgan, seed=self.seed, device=str(self.device)
         )
@@ -73,7 +77,9 @@ class LSTMD(PolicyAgent[LSTMDConfig]):
     def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
         # All of IRecGAN is trained, and its user model acts.
         self._irecgan.learn(sessions, validation, recorder=recorder)
+        self.treatment = dict(self._irecgan.treatment)
 
     def adopt(self, irecgan: IRecGAN) -> None:
         """Take the user model of a trained IRecGAN, in place of learning."""
         self.user_model.load_state_dict(irecgan.user_model.state_dict())
+        self.treatment = dict(irecgan.treatment)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from irecgan_gym.agents.policy_gradient import ReturnsData, offline_rewards, policy_gradient_epoch
+from irecgan_gym.agents.policy_gradient import policy_gradient_epoch
+from irecgan_gym.agents.returns import ReturnsData, offline_rewards
 from irecgan_gym.models.fitting import ClippedAdamW, FitConfig
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.sessions import Sessions

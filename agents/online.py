@@ -11,8 +11,9 @@ import numpy as np
 from irecgan_gym.agents.base import Agent
 from irecgan_gym.agents.irecgan import IRecGAN, IRecGANConfig
 from irecgan_gym.agents.on_policy import OnPolicyUpdates
-from irecgan_gym.agents.pg import PG
+from irecgan_gym.agents.pg import PG, PGC
 from irecgan_gym.agents.pgu import PGUConfig
+from irecgan_gym.agents.policy_gradient import PGCConfig
 from irecgan_gym.agents.presets import make_agent, preset
 from irecgan_gym.collection import collect
 from irecgan_gym.recorder import Recorder, silent
@@ -29,7 +30,7 @@ class _Method(NamedTuple):
 
 _METHODS = {
     "pg-online": _Method("pg", True, False),
-    "pg-online&offline": _Method("pg", True, True),
+    "pg-online&offline": _Method("pgc", True, True),
     "lstm-offline": _Method("lstm", False, True),
     "irecgan": _Method("irecgan", True, True),
 }
@@ -66,21 +67,23 @@ class OnlineConfig:
 def online_preset(method: str, name: str) -> OnlineConfig:
     """Settings of a method, from those of its agent (:func:`irecgan_gym.agents.presets.preset`).
 
-    The networks go on from round to round, so an offline stage needs only a few passes over the data: at most five,
-    stopped after the first without a better held-out loss; and at most three adversarial rounds, with one epoch for
-    each update of the discriminator, which goes on from round to round too.
+    The networks go on from round to round, so an offline stage needs only a few passes over the data: two, and three
+    adversarial rounds, with one epoch for each update of the discriminator, which goes on from round to round too. The
+    policy of ``pg-online&offline`` has as many updates offline as IRecGAN's.
 
     Raises:
         ValueError: an unknown method or preset.
     """
     config = preset(_method(method).agent, name)
-    config = replace(config, fit=replace(config.fit, max_epochs=5, patience=1))
+    config = replace(config, fit=replace(config.fit, max_epochs=2, patience=1))
+    if isinstance(config, PGCConfig):
+        config = replace(config, rounds=3, patience=2)
     if isinstance(config, PGUConfig):
-        config = replace(
-            config, user_model_fit=replace(config.user_model_fit, max_epochs=5, patience=1), rounds=3, patience=2
-        )
+        config = replace(config, user_model_fit=replace(config.user_model_fit, max_epochs=5, patience=1))
     if isinstance(config, IRecGANConfig):
-        config = replace(config, discriminator_fit=replace(config.discriminator_fit, max_epochs=1))
+        config = replace(
+            config, discriminator_fit=replace(config.discriminator_fit, max_epochs=1), pre_training_d_steps=3
+        )
     return OnlineConfig(config)
 
 
@@ -270,7 +273,7 @@ def make_learner(
     agent = make_agent(kind, num_items=num_items, slate_size=slate_size, config=config.agent, seed=seed, device=device)
     online = None
     if learns_online:
-        assert isinstance(agent, (PG, IRecGAN))
+        assert isinstance(agent, (PG, PGC, IRecGAN))
         fit = replace(agent.config.fit, learning_rate=config.learning_rate)
         online = OnPolicyUpdates(agent.policy, fit, gamma=agent.config.gamma, lambda_r=agent.config.lambda_r)
     pool = SessionPool(config.validation_fraction) if learns_offline else None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from irecgan_gym.agents.generation import replayed_returns
 from irecgan_gym.agents.policy_agent import PolicyAgent
-from irecgan_gym.agents.policy_gradient import PGCConfig, PGConfig, PolicyUpdates, fit_policy, offline_returns
+from irecgan_gym.agents.policy_gradient import PGCConfig, PGConfig, PolicyUpdates, offline_and_held_out
+from irecgan_gym.agents.pre_training import pre_train_policy
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
@@ -17,18 +19,21 @@ class PG(PolicyAgent[PGConfig]):
     policy: SlatePolicy
 
     def _build(self) -> None:
-        self.policy = self._module(lambda: SlatePolicy(self.num_items, self.slate_size, self.config.encoder))
+        self.policy = self._module("policy", lambda: SlatePolicy(self.num_items, self.slate_size, self.config.encoder))
 
     def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
-        offline, held_out = self._hold_out(sessions, validation, self.config.validation_fraction)
-        fit_policy(self.policy, offline, held_out, self.config, generator=self._next_rng(), recorder=recorder)
+        config = self.config
+        parts = self._hold_out(sessions, validation, config.validation_fraction)
+        data, held_out = offline_and_held_out(*parts, config, self.device)
+        dose = pre_train_policy(self, self.policy, data, held_out, recorder)
+        self._treated(dose.as_metrics(), recorder)
 
 
 class PGC(PolicyAgent[PGCConfig]):
     """PG with as many policy updates as IRecGAN, the control that shows what the rest of Algorithm 1 is worth.
 
-    Its learning is that of IRecGAN without lines 3, 5, 6, 9 to 12 and 15 to 19: no user model, no generated sessions,
-    no discriminator. The paper has no such baseline.
+    Its learning is that of IRecGAN without lines 3, 5, 6, 9 to 12 and 15 to 19: no user model, no discriminator, and in
+    place of generated sessions as many of the offline ones, drawn a second time. The paper has no such baseline.
     """
 
     kind = "pgc"
@@ -36,18 +41,20 @@ class PGC(PolicyAgent[PGCConfig]):
     policy: SlatePolicy
 
     def _build(self) -> None:
-        self.policy = self._module(lambda: SlatePolicy(self.num_items, self.slate_size, self.config.encoder))
+        self.policy = self._module("policy", lambda: SlatePolicy(self.num_items, self.slate_size, self.config.encoder))
 
     def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
         config = self.config
-        offline, held_out = self._hold_out(sessions, validation, config.validation_fraction)
-        fit_policy(self.policy, offline, held_out, config, generator=self._next_rng(), recorder=recorder)
-        updates = PolicyUpdates(self.policy, held_out, config, self._next_rng())
-        data = offline_returns(offline, config, self.device)
+        offline, validating = self._hold_out(sessions, validation, config.validation_fraction)
+        data, held_out = offline_and_held_out(offline, validating, config, self.device)
+        dose = pre_train_policy(self, self.policy, data, held_out, recorder)
+        updates = PolicyUpdates(self.policy, held_out, config, self._rng("policy_updates"), dose)
+        rng = self._rng("generation")
         for epoch in range(1, config.rounds + 1):
             for _ in range(config.r_steps):
-                measured = updates.update(data)
+                drawn = rng.integers(len(offline), size=config.num_generated(offline))
+                measured = updates.update(replayed_returns(offline, offline.select(drawn), config, self.device))
             recorder.record(measured | updates.validate(), epoch)
-            if updates.best.should_stop:
+            if updates.should_stop:
                 break
-        updates.best.restore()
+        self._treated(updates.finish(), recorder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -13,8 +13,10 @@ from torch import Tensor
 
 from irecgan_gym.agents.logging_policy_model import estimated_propensities, fit_logging_policy
 from irecgan_gym.agents.policy_agent import PolicyAgent
-from irecgan_gym.agents.policy_gradient import PGConfig, ReturnsData, fit_policy
+from irecgan_gym.agents.policy_gradient import PGConfig, fit_policy
+from irecgan_gym.agents.returns import ReturnsData, known_propensities, offline_returns
 from irecgan_gym.models.batches import StepBatch
+from irecgan_gym.models.fitting import FitConfig
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
@@ -26,13 +28,15 @@ class PGISConfig(PGConfig):
 
     Attributes:
         propensities: ``"logged"``: those of the sessions; ``"estimated"``: those of a model of the logging policy,
-            fitted to the slates shown with the settings of ``fit``; ``"auto"``: logged where all are known.
+            fitted to the slates shown; ``"auto"``: logged where all are known.
+        logging_policy_fit: training of that model, stopped by its held-out likelihood.
         weight_clip: largest importance weight.
         top_k_correction: whether the gradient has the factor k (1 - pi)^(k-1) of Chen et al., which stops raising an
             item's probability once it is nearly certain to be in a slate of k.
     """
 
     propensities: Literal["auto", "logged", "estimated"] = "auto"
+    logging_policy_fit: FitConfig = field(default_factory=FitConfig)
     weight_clip: float = 10.0
     top_k_correction: bool = False
 
@@ -52,31 +56,36 @@ class ImportanceWeighted:
     through w_t.
 
     Args:
-        propensities: probability that the clicked item was shown, [T]; any number where the user left.
-        slate_sizes: items shown at each step, [T].
         weight_clip: largest weight.
         top_k_correction: see :class:`PGISConfig`.
     """
 
-    def __init__(
-        self, propensities: Tensor, slate_sizes: Tensor, *, weight_clip: float, top_k_correction: bool
-    ) -> None:
-        self._propensities = propensities
-        self._slate_sizes = slate_sizes
+    def __init__(self, *, weight_clip: float, top_k_correction: bool) -> None:
         self._clip = weight_clip
         self._top_k_correction = top_k_correction
         self._weights: list[Tensor] = []
 
     def losses(self, policy: SlatePolicy, data: ReturnsData, batch: StepBatch) -> Tensor:
-        """See :meth:`irecgan_gym.agents.policy_gradient.Objective.losses`."""
+        """See :meth:`irecgan_gym.agents.returns.Objective.losses`."""
         chosen = policy.click_log_probabilities(batch)
-        size, chance = self._slate_sizes[batch.steps], chosen.detach().exp()
-        clicked = batch.clicks < policy.num_items
-        weights = (size * chance / self._propensities[batch.steps]).clamp(max=self._clip).where(clicked, 0.0)
-        self._weights.append(weights[clicked])
+        weights, size = self._importance_weights(chosen.detach().exp(), data, batch)
+        self._weights.append(weights[batch.clicks < policy.num_items])
         if self._top_k_correction:
-            weights = weights * size * (1 - chance) ** (size - 1)
+            weights = weights * size * (1 - chosen.detach().exp()) ** (size - 1)
         return -weights * data.returns(batch) * chosen
+
+    def held_out_losses(self, policy: SlatePolicy, data: ReturnsData, batch: StepBatch) -> Tensor:
+        """Return -w_t R_t^a: their gradient is that of the loss, but where a weight is clipped."""
+        weights, _ = self._importance_weights(policy.click_log_probabilities(batch).exp(), data, batch)
+        return -weights * data.returns(batch)
+
+    def _importance_weights(self, chance: Tensor, data: ReturnsData, batch: StepBatch) -> tuple[Tensor, Tensor]:
+        """Return w_t, 0 where the user left, and the sizes of the slates; both [M]."""
+        if data.propensities is None:
+            raise ValueError("importance weights need sessions whose propensities are all known")
+        size = batch.slate_mask.sum(1)
+        weights = (size * chance / data.propensities[batch.steps]).clamp(max=self._clip)
+        return weights.where(batch.clicks < data.sessions.sessions.num_items, 0.0), size
 
     def metrics(self) -> Mapping[str, float]:
         """Effective sample size, as a share of the steps, and the share of weights that were clipped."""
@@ -103,32 +112,36 @@ class PGIS(PolicyAgent[PGISConfig]):
     policy: SlatePolicy
 
     def _build(self) -> None:
-        self.policy = self._module(lambda: SlatePolicy(self.num_items, self.slate_size, self.config.encoder))
+        self.policy = self._module("policy", lambda: SlatePolicy(self.num_items, self.slate_size, self.config.encoder))
 
     def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
         config = self.config
-        offline, held_out = self._hold_out(sessions, validation, config.validation_fraction)
-        propensities = self._propensities(offline, held_out, recorder)
-        objective = ImportanceWeighted(
-            torch.tensor(np.nan_to_num(propensities, nan=1.0), dtype=torch.float32, device=self.device),
-            torch.tensor(offline.slate_lengths, dtype=torch.float32, device=self.device),
-            weight_clip=config.weight_clip,
-            top_k_correction=config.top_k_correction,
+        offline, validating = self._hold_out(sessions, validation, config.validation_fraction)
+        data, held_out = (
+            offline_returns(part, config, self.device, propensities)
+            for part, propensities in zip(
+                (offline, validating), self._propensities(offline, validating, recorder), strict=True
+            )
         )
-        rng = self._next_rng()
-        fit_policy(self.policy, offline, held_out, config, generator=rng, objective=objective, recorder=recorder)
+        objective = ImportanceWeighted(weight_clip=config.weight_clip, top_k_correction=config.top_k_correction)
+        rng = self._rng("policy_pre_training")
+        dose = fit_policy(self.policy, data, held_out, config, generator=rng, objective=objective, recorder=recorder)
+        self._treated(dose.as_metrics(), recorder)
 
-    def _propensities(self, training: Sessions, held_out: Sessions, recorder: Recorder) -> NDArray[np.float32]:
-        """Probability that each clicked item was shown, [T]; NaN where the user left."""
-        config, logged = self.config, training.propensities
-        clicked = training.clicks < training.num_items
-        known = logged is not None and not np.isnan(logged[clicked]).any()
-        if logged is not None and known and config.propensities != "estimated":
-            return logged
+    def _propensities(
+        self, training: Sessions, held_out: Sessions, recorder: Recorder
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the probability that each clicked item was shown, of both parts, [T]; any number where users left."""
+        config = self.config
+        logged = known_propensities(training), known_propensities(held_out)
+        if logged[0] is not None and logged[1] is not None and config.propensities != "estimated":
+            return logged[0], logged[1]
         if config.propensities == "logged":
-            which = "have none" if logged is None else "do not have them for all clicks"
+            which = "have none" if training.propensities is None else "do not have them for all clicks"
             raise ValueError(f"propensities='logged', but the sessions {which}: use 'estimated'")
         encoder = replace(config.encoder, events=False, recall=False)
-        model = self._module(lambda: SlatePolicy(self.num_items, self.slate_size, encoder))
-        fit_logging_policy(model, training, held_out, config.fit, generator=self._next_rng(), recorder=recorder)
-        return estimated_propensities(model, training, config.fit.batch_size * 4)
+        model = self._module("logging_policy", lambda: SlatePolicy(self.num_items, self.slate_size, encoder))
+        rng = self._rng("logging_policy_training")
+        fit_logging_policy(model, training, held_out, config.logging_policy_fit, generator=rng, recorder=recorder)
+        size = config.fit.batch_size * 4
+        return estimated_propensities(model, training, size), estimated_propensities(model, held_out, size)

@@ -4,51 +4,58 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from irecgan_gym.agents.ac import ActorCritic, ActorCriticPolicy, CriticSettings
-from irecgan_gym.agents.generation import Generated, generate_sessions, returns_of_both
-from irecgan_gym.agents.policy_agent import PolicyAgent, UserModelSettings
-from irecgan_gym.agents.policy_gradient import (
-    Objective,
-    PGCConfig,
-    PolicyUpdates,
-    Reinforce,
-    fit_policy,
-    offline_rewards,
+from irecgan_gym.agents.generation import (
+    GeneratedPool,
+    RescalingSettings,
+    generate_sessions,
+    returns_of_both,
+    with_rewards,
 )
+from irecgan_gym.agents.policy_agent import PolicyAgent, UserModelSettings
+from irecgan_gym.agents.policy_gradient import PGCConfig, PolicyUpdates, offline_and_held_out
+from irecgan_gym.agents.pre_training import pre_train_policy, pre_train_user_model
+from irecgan_gym.agents.returns import Objective, Reinforce
 from irecgan_gym.evaluation.user_model_fidelity import fidelity
 from irecgan_gym.kernels.low_precision import Precision, check_precision
-from irecgan_gym.models.fitting import FitConfig, fit_user_model
+from irecgan_gym.models.fitting import FitConfig, user_sessions
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
 
 
 @dataclass(frozen=True)
-class PGUConfig(UserModelSettings, PGCConfig):
+class PGUConfig(PGCConfig, UserModelSettings):
     """Settings of agents that learn from a user model's sessions too, beside those of the rounds.
 
     Attributes:
         user_model_fit: training of the user model (Eq 3).
-        generated_share: generated sessions of an r-step, as a share of the offline sessions (paper: 1:10).
+        generated_pool: generated sessions of earlier rounds that are learned from again; 0 as in Algorithm 1, which
+            empties B^s in every r-step (the authors' code keeps 6,000).
+        length_cut: length at which generated sessions are cut, as a multiple of the mean length of the logged ones (2
+            in the authors' code); None for the length of the longest.
         generation_precision: of large matrix products while sessions are generated and completed;
             ``"bfloat16"`` pays where it pays in :class:`~irecgan_gym.models.fitting.FitConfig`.
     """
 
     user_model_fit: FitConfig = field(default_factory=FitConfig)
-    generated_share: float = 0.1
+    generated_pool: int = 0
+    length_cut: float | None = None
     generation_precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.generated_share > 0:
-            raise ValueError(f"generated_share must be positive, got {self.generated_share}")
+        if self.generated_pool < 0:
+            raise ValueError(f"generated_pool must be at least 0, got {self.generated_pool}")
+        if self.length_cut is not None and not self.length_cut > 0:
+            raise ValueError(f"length_cut must be positive or None, got {self.length_cut}")
         check_precision("generation_precision", self.generation_precision)
 
-    def num_generated(self, offline: Sessions) -> int:
-        """Return the number of sessions to generate in an r-step, m."""
-        return max(1, round(self.generated_share * len(offline)))
+    def max_generated_steps(self, real: Sessions) -> int:
+        """Return the length at which generated sessions are cut."""
+        if self.length_cut is None:
+            return int(real.lengths.max())
+        return max(1, round(self.length_cut * float(real.lengths.mean())))
 
 
 @dataclass(frozen=True)
@@ -65,8 +72,10 @@ class PGU(PolicyAgent[PGUConfig]):
     policy: SlatePolicy
 
     def _build(self) -> None:
-        self.policy = self._module(lambda: SlatePolicy(self.num_items, self.slate_size, self.config.encoder))
-        self.user_model = self._module(lambda: self.config.new_user_model(self.num_items, self.slate_size))
+        self.policy = self._module("policy", lambda: SlatePolicy(self.num_items, self.slate_size, self.config.encoder))
+        self.user_model = self._module(
+            "user_model", lambda: self.config.new_user_model(self.num_items, self.slate_size)
+        )
 
     def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
         offline, held_out = self._hold_out(sessions, validation, self.config.validation_fraction)
@@ -82,8 +91,11 @@ class ACU(PolicyAgent[ACUConfig]):
     policy: ActorCriticPolicy
 
     def _build(self) -> None:
-        self.policy = self._module(lambda: ActorCriticPolicy(self.num_items, self.slate_size, self.config.encoder))
-        self.user_model = self._module(lambda: self.config.new_user_model(self.num_items, self.slate_size))
+        shape = (self.num_items, self.slate_size, self.config.encoder)
+        self.policy = self._module("policy", lambda: ActorCriticPolicy(*shape))
+        self.user_model = self._module(
+            "user_model", lambda: self.config.new_user_model(self.num_items, self.slate_size)
+        )
 
     def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
         offline, held_out = self._hold_out(sessions, validation, self.config.validation_fraction)
@@ -97,10 +109,12 @@ def _learn_without_discriminator(
     """Algorithm 1 without lines 5, 6, 10, 12 and 15 to 19: no q_D, no Eq 7, no discriminator."""
     config, policy, user_model = agent.config, agent.policy, agent.user_model
     # Lines 3 and 4: pre-train U (Eq 3), and A (Eq 10) on the offline data.
-    fit_user_model(offline, held_out, user_model, config.user_model_fit, seed=agent._next_seed(), recorder=recorder)
-    fit_policy(policy, offline, held_out, config, generator=agent._next_rng(), objective=objective, recorder=recorder)
-    rng = agent._next_rng()
-    updates = PolicyUpdates(policy, held_out, config, rng, objective)
+    pre_train_user_model(agent, user_model, offline, held_out, recorder)
+    data, validating = offline_and_held_out(offline, held_out, config, agent.device)
+    dose = pre_train_policy(agent, policy, data, validating, recorder, objective)
+    updates = PolicyUpdates(policy, validating, config, agent._rng("policy_updates"), dose, objective)
+    rng, pool, unscaled = agent._rng("generation"), GeneratedPool(config.generated_pool), RescalingSettings()
+    max_steps = config.max_generated_steps(user_sessions(offline, user_model.config))
     for epoch in range(1, config.rounds + 1):
         for _ in range(config.r_steps):
             # Line 9: generate m sessions, B^s; the agent's rewards are those of q_D = 1.
@@ -108,16 +122,16 @@ def _learn_without_discriminator(
                 policy,
                 user_model,
                 config.num_generated(offline),
-                max_session_steps=int(offline.lengths.max()),
+                max_session_steps=max_steps,
                 seed=int(rng.integers(2**31)),
                 precision=config.generation_precision,
             )
-            ones = np.ones(played.num_steps, dtype=np.float32)
-            generated = Generated(played, offline_rewards(played, config.lambda_r), ones)
+            generated = pool.with_earlier(with_rewards(played, config))
             # Line 13: update A by Eq 10 with B = [B^s, B^r].
-            measured = generated.metrics() | updates.update(returns_of_both(offline, generated, config, agent.device))
+            both = returns_of_both(offline, generated, config, unscaled, agent.device)
+            measured = generated.metrics() | updates.update(both)
         recorder.record(measured | updates.validate(), epoch)
-        if updates.best.should_stop:
+        if updates.should_stop:
             break
-    updates.best.restore()
-    recorder.record(fidelity(user_model, held_out, seed=agent._next_seed()).as_metrics(), 0)
+    agent._treated(updates.finish(), recorder)
+    recorder.record(fidelity(user_model, held_out, seed=agent._seed("fidelity")).as_metrics(), 0)

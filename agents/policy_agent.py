@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
@@ -55,14 +55,19 @@ class UserModelSettings(NetworkConfig):
     Attributes:
         ending: how sessions of the user model end, see :class:`~irecgan_gym.models.user_model.UserModelConfig`.
         position_term: whether the user model has a position term, see there; simulated users do without it.
+        generated_rewards: how its simulated rewards come from their probability, see ``rewards`` there.
     """
 
     ending: Literal["reward", "leave"] = "reward"
     position_term: bool = False
+    generated_rewards: Literal["drawn", "thresholded"] = "drawn"
 
     def new_user_model(self, num_items: int, slate_size: int) -> UserModel:
         """Make a user model with this encoder."""
-        return UserModel(UserModelConfig(num_items, slate_size, self.ending, self.encoder, self.position_term))
+        shape = UserModelConfig(
+            num_items, slate_size, self.ending, self.encoder, self.position_term, self.generated_rewards
+        )
+        return UserModel(shape)
 
 
 class PolicyAgent(Agent, Generic[ConfigT]):
@@ -80,6 +85,10 @@ class PolicyAgent(Agent, Generic[ConfigT]):
 
     Attributes:
         policy: chooses the slates.
+        treatment: what training has done, by names that begin with ``treatment/`` (see
+            :mod:`irecgan_gym.agents.treatment`); empty before it.
+        sources: trained agents whose networks are taken over in place of pre-training, by the network's name (see
+            :func:`irecgan_gym.agents.pre_training.start_from`).
     """
 
     kind: ClassVar[str]
@@ -100,14 +109,15 @@ class PolicyAgent(Agent, Generic[ConfigT]):
         self.config = self.config_type() if config is None else config
         self.seed = seed
         self.device = resolve_device(device)
-        # Every use of randomness has a stream of its own, so that one does not shift another.
-        self._seeds = np.random.SeedSequence(seed)
-        self._generator = torch.Generator(self.device).manual_seed(self._next_seed())
+        self.treatment: dict[str, float] = {}
+        self.sources: dict[str, PolicyAgent[Any]] = {}
+        self._lessons = 0
+        self._generator = torch.Generator(self.device).manual_seed(self._seed("slates"))
         self._build()
 
     @abstractmethod
     def _build(self) -> None:
-        """Make the networks by :meth:`_module`, in an order that stays: their parameters depend on it."""
+        """Make the networks by :meth:`_module`."""
 
     @torch.inference_mode(False)
     @torch.enable_grad()
@@ -120,21 +130,38 @@ class PolicyAgent(Agent, Generic[ConfigT]):
         progress_bar: bool = False,
     ) -> PolicyAgentT:
         """See :meth:`irecgan_gym.agents.base.Agent.learn`; gradients are taken whatever the caller has switched off."""
-        return super().learn(sessions, validation, recorder=recorder, progress_bar=progress_bar)
+        try:
+            return super().learn(sessions, validation, recorder=recorder, progress_bar=progress_bar)
+        finally:
+            self._lessons += 1
 
-    def _next_seed(self) -> int:
-        return int(self._seeds.spawn(1)[0].generate_state(1)[0])
+    def _seed(self, use: str) -> int:
+        """Return the seed of a use of randomness.
 
-    def _next_rng(self) -> np.random.Generator:
-        return np.random.default_rng(self._next_seed())
+        Every use has a stream of its own by its name, so that one does not shift another, and agents of one seed start
+        from the same networks and see the same order of sessions wherever they do the same. An agent that learns again
+        has other streams than the first time.
+        """
+        return int(np.random.SeedSequence([self.seed, self._lessons, *use.encode()]).generate_state(1)[0])
 
-    def _module(self, make: Callable[[], ModuleT]) -> ModuleT:
-        return build(make, torch.Generator().manual_seed(self._next_seed()), self.device)
+    def _rng(self, use: str) -> np.random.Generator:
+        """Return a generator for a use of randomness (see :meth:`_seed`)."""
+        return np.random.default_rng(self._seed(use))
+
+    def _module(self, name: str, make: Callable[[], ModuleT]) -> ModuleT:
+        """Make a network, whose parameters depend on its name and the agent's seed alone."""
+        return build(make, torch.Generator().manual_seed(self._seed(name)), self.device)
+
+    def _treated(self, metrics: Mapping[str, float], recorder: Recorder) -> None:
+        """Take note of what training has done, and tell the recorder."""
+        self.treatment |= metrics
+        recorder.record(dict(metrics), 0)
 
     def _hold_out(self, sessions: Sessions, validation: Sessions | None, fraction: float) -> tuple[Sessions, Sessions]:
         return split_validation(sessions, validation, fraction, self.seed)
 
-    def _modules(self) -> dict[str, nn.Module]:
+    def networks(self) -> dict[str, nn.Module]:
+        """Return the networks that are saved, by name."""
         return {name: getattr(self, name) for name in self.saved}
 
     def set_random_seed(self, seed: int) -> None:
@@ -173,7 +200,7 @@ class PolicyAgent(Agent, Generic[ConfigT]):
         """Write settings and all parameters to one safetensors file, atomically."""
         tensors = {
             f"{name}.{key}": value
-            for name, module in self._modules().items()
+            for name, module in self.networks().items()
             for key, value in module.state_dict().items()
         }
         arguments = {
@@ -181,6 +208,7 @@ class PolicyAgent(Agent, Generic[ConfigT]):
             "slate_size": self.slate_size,
             "config": asdict(self.config),  # type: ignore[call-overload]
             "seed": self.seed,
+            "treatment": self.treatment,
         }
         save_weights(path, self.kind, arguments, tensors)
 
@@ -190,9 +218,11 @@ class PolicyAgent(Agent, Generic[ConfigT]):
         arguments, tensors = load_weights(path, cls.kind)
         config = from_json(cls.config_type, arguments["config"])
         agent = cls(arguments["num_items"], arguments["slate_size"], config, seed=arguments["seed"], device=device)
-        for name, module in agent._modules().items():
+        for name, module in agent.networks().items():
             prefix = f"{name}."
             module.load_state_dict(
                 {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
             )
+        # Files from before treatments were recorded hold none.
+        agent.treatment = dict(arguments.get("treatment", {}))
         return agent

@@ -1,41 +1,43 @@
-"""Policy gradients: rewards and returns of sessions (Eq 10), one pass over them, training with early stopping."""
+"""Policy gradients: one pass over sessions, training from logged ones, and updates in rounds (Eq 10)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Protocol
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from irecgan_gym.agents.policy_agent import NetworkConfig
+from irecgan_gym.agents.returns import Objective, Reinforce, ReturnsData, ReturnSettings, offline_returns
+from irecgan_gym.agents.selection import SELECTION_RULES, SelectionRule, criterion
+from irecgan_gym.agents.treatment import Dose, policy_shift
 from irecgan_gym.kernels.low_precision import Precision, matrix_precision
-from irecgan_gym.models.batches import SessionTensors, StepBatch
-from irecgan_gym.models.fitting import ClippedAdamW, EarlyStopping
+from irecgan_gym.models.fitting import ClippedAdamW, EarlyStopping, FitConfig
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
 
 
 @dataclass(frozen=True)
-class PGConfig(NetworkConfig):
+class PGConfig(ReturnSettings, NetworkConfig):
     """Settings of agents that learn a policy by gradient from offline data.
 
     Attributes:
-        gamma: discount factor of the reward-to-go.
-        lambda_r: weight of a step's reward against the constant 1 of Eq 10.
+        fit: training of the policy on logged sessions; where ``selection`` is ``"last"``, ``max_epochs`` is its length
+            and ``patience`` does nothing.
+        selection: rule by which one of the epochs, and of the rounds, is kept
+            (see :func:`~irecgan_gym.agents.selection.criterion`).
     """
 
-    gamma: float = 0.9
-    lambda_r: float = 3.0
+    fit: FitConfig = field(default_factory=lambda: FitConfig(max_epochs=20))
+    selection: SelectionRule = "last"
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.gamma <= 1:
-            raise ValueError(f"gamma must be from 0 to 1, got {self.gamma}")
+        NetworkConfig.__post_init__(self)
+        ReturnSettings.__post_init__(self)
+        if self.selection not in SELECTION_RULES:
+            raise ValueError(f"selection must be one of {SELECTION_RULES}, got {self.selection!r}")
 
 
 @dataclass(frozen=True)
@@ -44,83 +46,33 @@ class PGCConfig(PGConfig):
 
     Attributes:
         agent_learning_rate: step size of the policy's updates in the rounds.
-        rounds: most rounds, the epochs of Algorithm 1.
-        patience: rounds without a better held-out loss after which learning stops; None never stops early.
+        rounds: rounds, the epochs of Algorithm 1; the most where ``selection`` is not ``"last"``.
+        patience: rounds without a better one after which learning stops where ``selection`` is not ``"last"``; None
+            never stops early.
         r_steps: policy updates a round, each one pass over its data.
+        generated_share: sessions that join the offline ones in an r-step, m, as a share of them (paper: 1:10).
+        max_generated: most of them.
     """
 
-    agent_learning_rate: float = 1e-4
-    rounds: int = 20
+    agent_learning_rate: float = 5e-4
+    rounds: int = 12
     patience: int | None = 5
     r_steps: int = 1
+    generated_share: float = 1.0
+    max_generated: int = 1000
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.r_steps < 1:
             raise ValueError(f"r_steps must be at least 1, got {self.r_steps}")
+        if not self.generated_share > 0:
+            raise ValueError(f"generated_share must be positive, got {self.generated_share}")
+        if self.max_generated < 1:
+            raise ValueError(f"max_generated must be at least 1, got {self.max_generated}")
 
-
-def offline_rewards(sessions: Sessions, lambda_r: float) -> NDArray[np.float32]:
-    """Return the agent's rewards of logged steps, 1 + lambda_r r_t (Eq 10 with q_D = 1); float32 [T].
-
-    The step in which a user leaves without a click earns nothing: no item was chosen, and there is no click whose
-    probability could be raised.
-    """
-    rewards = 1 + lambda_r * sessions.rewards
-    rewards[sessions.clicks == sessions.num_items] = 0
-    return rewards.astype(np.float32)
-
-
-class ReturnsData:
-    """Sessions with the agent's rewards and the reward-to-go of their steps, on a device.
-
-    Args:
-        sessions: logged or generated sessions.
-        rewards: the agent's reward of each step, float [T].
-        gamma: discount factor.
-        device: device of the batches.
-    """
-
-    def __init__(self, sessions: Sessions, rewards: NDArray[np.float32], gamma: float, device: torch.device) -> None:
-        self.sessions = SessionTensors(sessions, leave_option=False, device=device)
-        self.gamma = gamma
-        self._rewards = torch.tensor(rewards, device=device)
-        self._returns = torch.from_numpy(sessions.returns_to_go(rewards, gamma)).to(device)
-
-    def rewards(self, batch: StepBatch) -> Tensor:
-        """Return the agent's reward of each step of the batch, [M]."""
-        return self._rewards[batch.steps]
-
-    def returns(self, batch: StepBatch) -> Tensor:
-        """Return R_t^a, the reward-to-go of each step of the batch, [M]."""
-        return self._returns[batch.steps]
-
-
-def offline_returns(sessions: Sessions, config: PGConfig, device: torch.device) -> ReturnsData:
-    """Return logged sessions with the rewards of Eq 10 with q_D = 1, on a device."""
-    return ReturnsData(sessions, offline_rewards(sessions, config.lambda_r), config.gamma, device)
-
-
-class Objective(Protocol):
-    """Loss of a policy: the one thing in which PG, PGIS and AC differ."""
-
-    def losses(self, policy: SlatePolicy, data: ReturnsData, batch: StepBatch) -> Tensor:
-        """Return the loss of every step of a batch, [M]; training minimizes their sum."""
-
-    def metrics(self) -> Mapping[str, float]:
-        """Return the measurements since the last call, by name."""
-
-
-class Reinforce:
-    """-R_t^a log pi(c_t in a_t | s_t), whose gradient is minus Eq 10 (Eq 8 where lambda_r is 0)."""
-
-    def losses(self, policy: SlatePolicy, data: ReturnsData, batch: StepBatch) -> Tensor:
-        """Return the loss of every step, [M]."""
-        return -data.returns(batch) * policy.click_log_probabilities(batch)
-
-    def metrics(self) -> Mapping[str, float]:
-        """Return nothing: there is nothing to measure."""
-        return {}
+    def num_generated(self, offline: Sessions) -> int:
+        """Return the number of sessions that join the offline ones in an r-step, m."""
+        return min(max(1, round(self.generated_share * len(offline))), self.max_generated)
 
 
 def policy_gradient_epoch(
@@ -141,7 +93,7 @@ def policy_gradient_epoch(
         optimizer: updates the policy.
         batch_size: sessions a batch.
         generator: of the order of batches.
-        objective: the loss; :class:`Reinforce` when None.
+        objective: the loss; :class:`~irecgan_gym.agents.returns.Reinforce` when None.
         precision: of matrix products.
     """
     objective = Reinforce() if objective is None else objective
@@ -159,10 +111,7 @@ def policy_gradient_epoch(
 
 @torch.no_grad()
 def held_out_loss(policy: SlatePolicy, data: ReturnsData, batch_size: int) -> float:
-    """Return -sum R_t log pi(c_t) / sum R_t on held-out sessions, in nats.
-
-    All agents stop early by this one measure, whatever their objective.
-    """
+    """Return -sum R_t log pi(c_t) / sum R_t on held-out sessions, in nats: PG's own loss, told of every method."""
     total = weight = 0.0
     for batch in data.sessions.all(batch_size):
         returns = data.returns(batch)
@@ -171,75 +120,42 @@ def held_out_loss(policy: SlatePolicy, data: ReturnsData, batch_size: int) -> fl
     return total / max(weight, 1e-12)
 
 
-@torch.inference_mode(False)
-@torch.enable_grad()
-def fit_policy(
-    policy: SlatePolicy,
-    training: Sessions,
-    validation: Sessions,
-    config: PGConfig,
-    *,
-    generator: np.random.Generator,
-    objective: Objective | None = None,
-    recorder: Recorder = silent,
-) -> None:
-    """Train a policy from logged sessions alone, and leave it at its best held-out loss.
+class PolicyTraining:
+    """A policy in training: its passes over data, what they add up to, and the pass that is kept.
 
     Args:
         policy: trained in place.
-        training: sessions to learn from.
-        validation: held-out sessions that choose the epoch.
-        config: discounting, weight of the rewards, and in ``fit`` the training.
+        held_out: sessions that choose the pass, with their returns.
+        config: settings of the training.
+        fit: step size, batches and precision.
+        patience: passes without a better one after which training should stop.
         generator: of the order of batches.
-        objective: the loss; :class:`Reinforce` when None.
-        recorder: receives ``train/*`` once an epoch.
-    """
-    fit, objective = config.fit, Reinforce() if objective is None else objective
-    data, held_out = (offline_returns(part, config, policy.device) for part in (training, validation))
-    optimizer, best = ClippedAdamW(policy, fit), EarlyStopping(policy, fit.patience)
-    for epoch in range(fit.max_epochs):
-        train_loss = policy_gradient_epoch(
-            policy, data, optimizer, fit.batch_size, generator, objective=objective, precision=fit.precision
-        )
-        loss = held_out_loss(policy, held_out, fit.batch_size * 4)
-        best.update(loss)
-        recorder.record({"train/policy_loss": train_loss, "train/validation_loss": loss, **objective.metrics()}, epoch)
-        if best.should_stop:
-            break
-    best.restore()
-
-
-class PolicyUpdates:
-    """Updates of a pre-trained policy in rounds (Eq 10), and the best policy on held-out sessions.
-
-    Args:
-        policy: trained in place.
-        validation: held-out sessions that choose the round.
-        config: settings of the rounds.
-        generator: of the order of batches.
-        objective: the loss; :class:`Reinforce` when None.
+        objective: the loss.
 
     Attributes:
-        best: the policy of the best round, the pre-trained one being round 0.
+        dose: updates and sessions so far.
+        kept_dose: those of the pass that is kept.
     """
 
     def __init__(
         self,
         policy: SlatePolicy,
-        validation: Sessions,
-        config: PGCConfig,
+        held_out: ReturnsData,
+        config: PGConfig,
+        fit: FitConfig,
+        patience: int | None,
         generator: np.random.Generator,
-        objective: Objective | None = None,
+        objective: Objective,
     ) -> None:
-        self._policy, self._fit, self._generator = policy, config.fit, generator
-        self._held_out = offline_returns(validation, config, policy.device)
-        self._objective = Reinforce() if objective is None else objective
-        self._optimizer = ClippedAdamW(policy, replace(config.fit, learning_rate=config.agent_learning_rate))
-        self.best = EarlyStopping(policy, config.patience)
-        self.validate()
+        self._policy, self._fit, self._generator, self._objective = policy, fit, generator, objective
+        self._held_out = held_out
+        self._criterion = criterion(config.selection, objective, held_out, fit.batch_size * 4)
+        self._optimizer = ClippedAdamW(policy, fit)
+        self._best = EarlyStopping(policy, patience)
+        self.dose = self.kept_dose = Dose(0, 0)
 
-    def update(self, data: ReturnsData) -> dict[str, float]:
-        """Make one pass over the data of an r-step, and return the loss and the objective's measurements."""
+    def epoch(self, data: ReturnsData) -> dict[str, float]:
+        """Make one pass over the data, and return the loss and the objective's measurements."""
         fit = self._fit
         loss = policy_gradient_epoch(
             self._policy,
@@ -250,10 +166,124 @@ class PolicyUpdates:
             objective=self._objective,
             precision=fit.precision,
         )
-        return {"adversarial/policy_loss": loss, **self._objective.metrics()}
+        self.dose = self.dose.after_pass(data.num_sessions, fit.batch_size)
+        return {"policy_loss": loss, **self._objective.metrics()}
 
     def validate(self) -> dict[str, float]:
-        """Compare the policy with the best so far, and return its held-out loss."""
+        """Compare the policy with the best so far, and return its held-out losses."""
+        chosen_by = self._criterion.loss(self._policy)
+        if self._best.update(chosen_by):
+            self.kept_dose = self.dose
         loss = held_out_loss(self._policy, self._held_out, self._fit.batch_size * 4)
-        self.best.update(loss)
-        return {"adversarial/validation_loss": loss}
+        return {"validation_loss": loss, "selection_loss": chosen_by}
+
+    @property
+    def should_stop(self) -> bool:
+        """True once the patience is used up."""
+        return self._best.should_stop
+
+    def restore(self) -> None:
+        """Put the parameters of the pass that is kept back."""
+        self._best.restore()
+
+
+@torch.inference_mode(False)
+@torch.enable_grad()
+def fit_policy(
+    policy: SlatePolicy,
+    training: ReturnsData,
+    held_out: ReturnsData,
+    config: PGConfig,
+    *,
+    generator: np.random.Generator,
+    objective: Objective | None = None,
+    recorder: Recorder = silent,
+) -> Dose:
+    """Train a policy from logged sessions alone, and leave it at the epoch that the config's rule selects.
+
+    Args:
+        policy: trained in place.
+        training: sessions to learn from, with their returns.
+        held_out: sessions that choose the epoch, with their returns.
+        config: selection, and in ``fit`` the training.
+        generator: of the order of batches.
+        objective: the loss; :class:`~irecgan_gym.agents.returns.Reinforce` when None.
+        recorder: receives ``train/*`` once an epoch.
+
+    Returns:
+        What the policy has learned from at the epoch that is kept.
+    """
+    fit, objective = config.fit, Reinforce() if objective is None else objective
+    trained = PolicyTraining(policy, held_out, config, fit, fit.patience, generator, objective)
+    for epoch in range(fit.max_epochs):
+        measured = trained.epoch(training) | trained.validate()
+        recorder.record({name if "/" in name else f"train/{name}": value for name, value in measured.items()}, epoch)
+        if trained.should_stop:
+            break
+    trained.restore()
+    return trained.kept_dose
+
+
+def offline_and_held_out(
+    sessions: Sessions, validation: Sessions, config: PGConfig, device: torch.device
+) -> tuple[ReturnsData, ReturnsData]:
+    """Return logged sessions to learn from and those held out, with the returns of Eq 10."""
+    return offline_returns(sessions, config, device), offline_returns(validation, config, device)
+
+
+class PolicyUpdates:
+    """Updates of a pre-trained policy in rounds (Eq 10), and the policy of the round that is kept.
+
+    Unless rounds are of a fixed number, the pre-trained policy is round 0, and may be the one that is kept.
+
+    Args:
+        policy: trained in place.
+        held_out: sessions that choose the round, with their returns.
+        config: settings of the rounds.
+        generator: of the order of batches.
+        pre_training: what the policy has learned from before.
+        objective: the loss; :class:`~irecgan_gym.agents.returns.Reinforce` when None.
+    """
+
+    def __init__(
+        self,
+        policy: SlatePolicy,
+        held_out: ReturnsData,
+        config: PGCConfig,
+        generator: np.random.Generator,
+        pre_training: Dose,
+        objective: Objective | None = None,
+    ) -> None:
+        self._policy, self._start, self._held_out = policy, deepcopy(policy), held_out
+        objective = Reinforce() if objective is None else objective
+        fit = replace(config.fit, learning_rate=config.agent_learning_rate)
+        self._training = PolicyTraining(policy, held_out, config, fit, config.patience, generator, objective)
+        self._pre_training = pre_training
+        self._round = self._kept_round = 0
+        self.validate()
+
+    def update(self, data: ReturnsData) -> dict[str, float]:
+        """Make one pass over the data of an r-step, and return the loss and the objective's measurements."""
+        measured = self._training.epoch(data)
+        return {name if "/" in name else f"adversarial/{name}": value for name, value in measured.items()}
+
+    def validate(self) -> dict[str, float]:
+        """Compare the policy of a round with the best so far, and return its held-out losses."""
+        measured = self._training.validate()
+        if self._training.kept_dose == self._training.dose:
+            self._kept_round = self._round
+        self._round += 1
+        return {f"adversarial/{name}": value for name, value in measured.items()}
+
+    @property
+    def should_stop(self) -> bool:
+        """True once the patience is used up."""
+        return self._training.should_stop
+
+    def finish(self) -> dict[str, float]:
+        """Put the policy of the round that is kept back, and return the treatment that it has had."""
+        self._training.restore()
+        dose = self._pre_training + self._training.kept_dose
+        shift = policy_shift(self._start, self._policy, self._held_out.sessions)
+        rounds = {"kept_round": float(self._kept_round), "rounds": float(self._round - 1), "policy_moved": shift}
+        return dose.as_metrics() | {f"treatment/{name}": value for name, value in rounds.items()}

@@ -19,23 +19,40 @@ from irecgan_gym.agents import AGENT_NAMES, agent_class, preset
 from irecgan_gym.benchmarks.engine.command import SettingsError, check_distinct
 from irecgan_gym.evaluation.metrics import Metric, load_metric
 from irecgan_gym.mdp import RecommendationMDP
+from irecgan_gym.storage.files import from_json
 
 
 def agent_type(name: str) -> type[Any]:
-    """Return the class of an agent, by its name or as ``"module:Class"``.
+    """Return the class of an agent, by its name or as ``"module:Class"``; settings behind the name are left out.
 
     Raises:
         SettingsError: there is no such agent.
     """
-    if ":" in name:
-        found: type[Any] = load_object(name)
+    base, _ = _base_and_changes(name)
+    if ":" in base:
+        found: type[Any] = load_object(base)
         return found
     try:
-        return agent_class(name)
+        return agent_class(base)
     except ValueError as error:
         raise SettingsError(
-            f"--agents takes one or more of {', '.join(AGENT_NAMES)}, or module:Class, got: {name}"
+            f"--agents takes one or more of {', '.join(AGENT_NAMES)}, or module:Class, got: {base}"
         ) from error
+
+
+def _base_and_changes(name: str) -> tuple[str, dict[str, Any]]:
+    """Return the agent and the settings of a variant, ``"irecgan+rounds=24+fit.max_epochs=5"``."""
+    base, *changes = name.split("+")
+    found: dict[str, Any] = {}
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not (key and equals and value):
+            raise SettingsError(f"--agents: {name}: after a + comes setting=value, got {change!r}")
+        try:
+            found[key] = json.loads(value)
+        except ValueError:
+            found[key] = value
+    return base, found
 
 
 def load_object(name: str) -> Any:
@@ -60,14 +77,44 @@ def check_agents(names: Sequence[str]) -> None:
     check_distinct(agents=names)
     for name in names:
         agent_type(name)
+        agent_settings(name, "fast")
 
 
 def agent_settings(name: str, preset_name: str) -> Any:
-    """Return the settings of an agent in a preset; others have the defaults of their ``config_type``."""
-    if name in AGENT_NAMES:
-        return preset(name, preset_name)
-    config_type = getattr(agent_type(name), "config_type", None)
-    return None if config_type is None else config_type()
+    """Return the settings of an agent in a preset; others have the defaults of their ``config_type``.
+
+    Args:
+        name: an agent, or a variant of one: ``"irecgan+rounds=24+fit.max_epochs=5"`` has other settings behind each
+            ``+``, those of a part behind a dot, values as JSON or plain words.
+        preset_name: of the preset.
+
+    Raises:
+        SettingsError: a setting that the agent does not have, or a value that it does not take.
+    """
+    base, changes = _base_and_changes(name)
+    if base in AGENT_NAMES:
+        settings = preset(base, preset_name)
+    else:
+        config_type = getattr(agent_type(base), "config_type", None)
+        settings = None if config_type is None else config_type()
+    return _changed(name, settings, changes) if changes else settings
+
+
+def _changed(name: str, settings: Any, changes: Mapping[str, Any]) -> Any:
+    """Return settings with some of them changed."""
+    values = as_json(settings)
+    for key, value in changes.items():
+        *parts, last = key.split(".")
+        inner = values
+        for part in parts:
+            inner = inner.get(part) if isinstance(inner, dict) else None
+        if not isinstance(inner, dict) or last not in inner:
+            raise SettingsError(f"--agents: {name}: there is no setting {key!r}; there are {', '.join(values)}")
+        inner[last] = value
+    try:
+        return from_json(type(settings), values)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"--agents: {name}: {error}") from error
 
 
 def as_json(settings: Any) -> Any:

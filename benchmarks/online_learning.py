@@ -146,7 +146,8 @@ class OnlineLearning(OnlineTest):
             env_kwargs=self.world(job.seed),
             metrics=read_metrics(self.metrics),
         )
-        return metrics | summaries(by_round) | deployed.as_metrics("top-k")
+        treatment = learner.agent.treatment if isinstance(learner.agent, PolicyAgent) else {}
+        return metrics | summaries(by_round) | deployed.as_metrics("top-k") | treatment
 
     def _learner(self, method: str, num_items: int, slate_size: int, seed: int) -> OnlineLearner:
         if method == RANDOM:

@@ -145,7 +145,7 @@ class OnlineTest(Experiment):
 
         Returns:
             Measurements such as ``reward/top-k``, ``coverage@1/sampled`` and ``length/top-k``; of the logging policy
-            ``reward/logged`` and the like.
+            ``reward/logged`` and the like; of a trained agent the treatment that it has had, ``treatment/...``.
         """
         log, mdp = self.log(job)
         if job.agent == LOGGING_POLICY:
@@ -160,8 +160,8 @@ class OnlineTest(Experiment):
             limit = PGLimit(mdp, log.slate_size, job.logging_policy, gamma=pg.gamma, lambda_r=pg.lambda_r, seed=seed)
             return self.deploy(limit, job)
         agent = self.new_agent(job.agent, log, seed)
-        learn_job(agent, job, folder, log, recorder=recorder)
-        return self.deploy(agent, job)
+        treatment = learn_job(agent, job, folder, log, recorder=recorder)
+        return self.deploy(agent, job) | treatment
 
     def deploy(self, policy: SlatePredictor, job: Job) -> dict[str, float]:
         """Return what a policy earns from the users of a job."""

@@ -35,7 +35,7 @@ from irecgan_gym.benchmarks.joining import agent_type, as_json, check_agents, re
 from irecgan_gym.benchmarks.log_data import FORMATS, read_log
 from irecgan_gym.benchmarks.online_test import DEPLOYMENTS, SIMPLE
 from irecgan_gym.benchmarks.rerank_features import FEATURES, agent_config, label, of_label
-from irecgan_gym.benchmarks.shared_training import learn_job
+from irecgan_gym.benchmarks.shared_training import SOURCES, learn_job
 from irecgan_gym.evaluation.examination import ExaminedScorer
 from irecgan_gym.evaluation.rankings import CoClick, LastInteraction, LoggedOrder
 from irecgan_gym.evaluation.reranking import SlateScorer, evaluate_reranking
@@ -157,7 +157,9 @@ class Rerank(Experiment):
 
     def grid(self, results: DataFrame) -> list[Job]:
         """Return all jobs of the run, in the order of their rows."""
-        names = (*BASELINES, *(label(agent, features) for features in self.features for agent in self.agents))
+        # Agents that others begin with come first.
+        agents = sorted(self.agents, key=lambda name: name not in SOURCES)
+        names = (*BASELINES, *(label(agent, features) for features in self.features for agent in agents))
         return [
             Job(self.name, name, "logged", len(self.sessions), seed) for seed in range(self.seeds) for name in names
         ]
@@ -166,8 +168,7 @@ class Rerank(Experiment):
         """Train a method on the split of a seed and let it re-rank; returns measurements such as ``p@1/top-k``."""
         agent_seed, evaluation_seed = (int(word) for word in np.random.SeedSequence(job.seed).generate_state(2))
         parts = self.parts(job.seed)
-        scorer = self._scorer(job, parts, agent_seed, recorder, folder)
-        metrics: dict[str, float] = {}
+        scorer, metrics = self._scorer(job, parts, agent_seed, recorder, folder)
         for deployment, deterministic in DEPLOYMENTS.items():
             result = evaluate_reranking(
                 scorer,
@@ -180,19 +181,23 @@ class Rerank(Experiment):
             metrics |= result.as_metrics(deployment)
         return metrics
 
-    def _scorer(self, job: Job, parts: Parts, seed: int, recorder: Recorder, folder: RunFolder) -> SlateScorer:
+    def _scorer(
+        self, job: Job, parts: Parts, seed: int, recorder: Recorder, folder: RunFolder
+    ) -> tuple[SlateScorer, dict[str, float]]:
+        """Return what re-ranks, and the treatment that it has had."""
         # The longest list is the slate that the agent would have to fill.
         num_items, slate_size = self.sessions.num_items, self.sessions.slate_size
         if job.agent in BASELINES:
-            return BASELINES[job.agent](parts.training, slate_size, seed)
-        name, features = of_label(job.agent)
+            return BASELINES[job.agent](parts.training, slate_size, seed), {}
+        name, chosen = of_label(job.agent)
+        features = FEATURES[chosen]
         agent = agent_type(name)(num_items, slate_size, self._agent_config(job.agent), seed=seed, device=self.device)
-        learn_job(agent, job, folder, parts.training, parts.validation, recorder=recorder)
-        return ExaminedScorer.fit(agent, parts.validation) if features.positions else agent
+        treatment = learn_job(agent, job, folder, parts.training, parts.validation, recorder=recorder)
+        return (ExaminedScorer.fit(agent, parts.validation) if features.positions else agent), treatment
 
     def _agent_config(self, name: str) -> Any:
         agent, features = of_label(name)
-        return agent_config(agent, self.preset, features, self.learning_rate)
+        return agent_config(agent, self.preset, FEATURES[features], self.learning_rate)
 
     def parts(self, seed: int) -> Parts:
         """Return the parts of the log for a seed of the run.

@@ -45,10 +45,11 @@ def label(agent: str, features: str) -> str:
     return agent if features == "none" else f"{agent}{SEPARATOR}{features}"
 
 
-def of_label(name: str) -> tuple[str, Features]:
-    """Return the agent and the features of such a name."""
-    agent, _, features = name.partition(SEPARATOR)
-    return agent, FEATURES[features or "none"]
+def of_label(name: str) -> tuple[str, str]:
+    """Return the agent and the name of the features of such a name."""
+    agent, separator, features = name.rpartition(SEPARATOR)
+    # Settings of a variant stand behind a + too.
+    return (agent, features) if separator and features in FEATURES else (name, "none")
 
 
 def agent_config(agent: str, preset_name: str, features: Features, learning_rate: float | None = None) -> Any:

@@ -1,16 +1,31 @@
-"""Agents that differ in nothing that is learnt are trained once: LSTMD acts by the user model of IRecGAN."""
+"""Agents that begin with the same training, or end with it, are trained once: jobs take over what others have learned.
+
+PGC, PGU and IRecGAN pre-train the policy that PG is and the user model that LSTM is, ACU the policy of AC, and LSTMD
+acts by the user model of IRecGAN. Networks of one name and seed are the same, so results do not depend on the order of
+jobs.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+from irecgan_gym.agents.ac import AC
 from irecgan_gym.agents.base import Agent
 from irecgan_gym.agents.irecgan import IRecGAN
-from irecgan_gym.agents.lstm import LSTMD
+from irecgan_gym.agents.lstm import LSTM, LSTMD
+from irecgan_gym.agents.pg import PG, PGC
+from irecgan_gym.agents.pgu import ACU, PGU
+from irecgan_gym.agents.policy_agent import PolicyAgent
+from irecgan_gym.agents.pre_training import start_from
 from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.engine.run_folder import RunFolder
+from irecgan_gym.benchmarks.rerank_features import label, of_label
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
+
+SOURCES = (PG.kind, AC.kind, LSTM.kind)
+"""Agents that others begin with: their jobs come first."""
 
 
 def learn_job(
@@ -21,11 +36,10 @@ def learn_job(
     validation: Sessions | None = None,
     *,
     recorder: Recorder,
-) -> None:
-    """Train the agent of a job and store it in the run folder.
+) -> dict[str, float]:
+    """Train the agent of a job, store it in the run folder, and return the treatment that it has had.
 
-    LSTMD takes its user model from the folder's IRecGAN of the same cell and seed where that job is done; both would
-    learn the same numbers, so results do not depend on the order of jobs.
+    What the folder holds of the same cell and seed is taken over where the agent would learn the same numbers.
 
     Args:
         agent: learns in place.
@@ -35,19 +49,38 @@ def learn_job(
         validation: held-out sessions, or None.
         recorder: receives the numbers of training.
     """
-    learnt = _irecgan_of(agent, job, folder) if isinstance(agent, LSTMD) else None
-    if learnt is not None:
-        assert isinstance(agent, LSTMD)
-        agent.adopt(learnt)
+    irecgan = _stored(IRecGAN, agent, job, folder) if isinstance(agent, LSTMD) else None
+    if isinstance(agent, LSTMD) and irecgan is not None and irecgan.config == agent.config.irecgan:
+        agent.adopt(irecgan)
     else:
+        if isinstance(agent, PolicyAgent):
+            _start(agent, job, folder)
         agent.learn(sessions, validation, recorder=recorder)
     agent.save(folder.checkpoint(job))
+    return dict(agent.treatment) if isinstance(agent, PolicyAgent) else {}
 
 
-def _irecgan_of(agent: LSTMD, job: Job, folder: RunFolder) -> IRecGAN | None:
-    """Return the IRecGAN that this LSTMD would train, if the run folder holds it."""
-    path = folder.checkpoint(replace(job, agent=job.agent.replace(LSTMD.kind, IRecGAN.kind)))
+def _start(agent: PolicyAgent[Any], job: Job, folder: RunFolder) -> None:
+    """Let an agent begin with the networks of others, if the run folder holds them and they would be its own."""
+    sources: dict[str, type[Any]] = {}
+    if isinstance(agent, (PGC, PGU, ACU, IRecGAN)):
+        sources["policy"] = AC if isinstance(agent, ACU) else PG
+    if isinstance(agent, (PGU, ACU, IRecGAN)):
+        sources["user_model"] = LSTM
+    for network, kind in sources.items():
+        source = _stored(kind, agent, job, folder)
+        if source is not None:
+            try:
+                start_from(agent, **{network: source})
+            except ValueError:  # Other settings: the agent learns by itself.
+                continue
+
+
+def _stored(kind: type[Any], agent: PolicyAgent[Any], job: Job, folder: RunFolder) -> Any:
+    """Return the agent of another kind that the run folder holds of a job's cell, seed and features."""
+    _, features = of_label(job.agent)
+    path = folder.checkpoint(replace(job, agent=label(kind.kind, features)))
     if not path.exists():
         return None
-    irecgan = IRecGAN.load(path, device=str(agent.device))
-    return irecgan if (irecgan.config, irecgan.seed) == (agent.config.irecgan, agent.seed) else None
+    found = kind.load(path, device=str(agent.device))
+    return found if found.seed == agent.seed else None

@@ -8,7 +8,7 @@ from pandas import DataFrame
 from irecgan_gym.benchmarks.engine.summaries import summarize
 from irecgan_gym.benchmarks.engine.tables import agents_of
 from irecgan_gym.benchmarks.figures.style import REFERENCES, fill_entry, interval_ends, legend_below, looks, seeds_text
-from irecgan_gym.benchmarks.rerank_features import FEATURES, SEPARATOR
+from irecgan_gym.benchmarks.rerank_features import FEATURES, of_label
 
 _FEATURE_NAMES = {"none": "clicks alone", "all": "all that the log says"}
 _FILLS = {"none": "none", "all": "full"} | dict(
@@ -24,7 +24,7 @@ def rerank_figure(rows: DataFrame) -> Figure:
     """
     summary, agents = summarize(rows), agents_of(rows)
     look_of = looks(agents)
-    methods = list(dict.fromkeys(agent.partition(SEPARATOR)[0] for agent in agents))
+    methods = list(dict.fromkeys(of_label(agent)[0] for agent in agents))
     places = [metric.partition("/")[0].removeprefix("p@") for _, metric in summary if metric.startswith("p@")]
     measures = [f"p@{place}" for place in sorted({int(place) for place in places if place.isdigit()})]
     figure = Figure(figsize=(4.2 * len(measures), 1.3 + 0.24 * len(methods)), layout="constrained")
@@ -37,7 +37,7 @@ def rerank_figure(rows: DataFrame) -> Figure:
             if interval is not None:
                 axes.errorbar(
                     interval.mean * 100,
-                    methods.index(agent.partition(SEPARATOR)[0]),
+                    methods.index(of_label(agent)[0]),
                     xerr=interval_ends(interval, 100),
                     color=look_of[agent].color,
                     marker=look_of[agent].marker or "d",
@@ -59,4 +59,4 @@ def rerank_figure(rows: DataFrame) -> Figure:
 
 
 def _features(agent: str) -> str:
-    return agent.partition(SEPARATOR)[2] or "none"
+    return of_label(agent)[1]

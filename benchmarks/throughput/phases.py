@@ -12,7 +12,8 @@ import numpy as np
 
 from irecgan_gym.agents.discriminator_training import fit_discriminator
 from irecgan_gym.agents.generation import generate_adversarial_sessions, generate_sessions
-from irecgan_gym.agents.policy_gradient import ReturnsData, offline_rewards, policy_gradient_epoch
+from irecgan_gym.agents.policy_gradient import policy_gradient_epoch
+from irecgan_gym.agents.returns import ReturnsData, ReturnSettings, offline_rewards
 from irecgan_gym.benchmarks.throughput.arithmetic import (
     Cost,
     discriminator_cost,
@@ -257,8 +258,9 @@ def generate_with_scores(
         num_rollouts=config.num_rollouts,
         max_session_steps=longest,
     )
+    rewards = ReturnSettings(config.gamma, config.lambda_r)
     generated = generate_adversarial_sessions(
-        models.policy, score, num_sessions, lambda_r=config.lambda_r, seed=seed, precision=precision
+        models.policy, score, num_sessions, rewards=rewards, seed=seed, precision=precision
     )
     return generated.sessions
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from irecgan_gym.agents.policy_gradient import offline_rewards
+from irecgan_gym.agents.returns import offline_rewards
 from irecgan_gym.benchmarks.throughput.phases import GenerationPhase, TrainingPhase, session_limit
 from irecgan_gym.benchmarks.throughput.plain_models import (
     PlainDiscriminator,

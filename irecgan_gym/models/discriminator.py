@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from irecgan_gym.models.batches import StepBatch
 from irecgan_gym.models.building import build, resolve_device
 from irecgan_gym.models.encoder import EncoderConfig, RecurrentEncoder
-from irecgan_gym.models.heads import candidate_scores
+from irecgan_gym.models.heads import candidate_products
 
 
 @dataclass(frozen=True)
@@ -89,11 +89,11 @@ class Discriminator(nn.Module):
             Scores [M], high for real sessions.
         """
         table = self.encoder.embedding.weight
-        logits = candidate_scores(self.preference(hidden), table, candidates) / self.config.temperature
+        logits = candidate_products(self.preference(hidden), table, candidates) / self.config.temperature
         if mask is not None:
             logits = logits.masked_fill(~mask, -torch.inf)
         # <favourite, click> = sum_j p_j <e_j, e_click>: the products are taken first, the mixture is of numbers.
-        products = candidate_scores(self.encoder.embedding(clicks), table, candidates)
+        products = candidate_products(self.encoder.embedding(clicks), table, candidates)
         scores = (logits.softmax(-1) * products).sum(-1)
         if self.config.use_reward:
             scores = scores * self.reward_factor(rewards.to(scores.dtype).unsqueeze(-1)).squeeze(-1)

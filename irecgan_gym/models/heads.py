@@ -42,12 +42,16 @@ def candidate_scores(queries: Tensor, embeddings: Tensor, candidates: Tensor) ->
     Returns:
         Scores, [M, K], in the type of the table, whatever type the products are taken in.
     """
-    scaled = queries / math.sqrt(queries.shape[-1])
+    return candidate_products(queries / math.sqrt(queries.shape[-1]), embeddings, candidates)
+
+
+def candidate_products(queries: Tensor, embeddings: Tensor, candidates: Tensor) -> Tensor:
+    """Dot products of each query with its own candidates' embeddings; arguments as of :func:`candidate_scores`."""
     if embeddings.shape[0] <= 8 * candidates.shape[1]:
         # With few items one matrix product over all of them is cheaper than collecting K vectors a step.
-        return (scaled @ embeddings.T).gather(1, candidates).to(embeddings.dtype)
+        return (queries @ embeddings.T).gather(1, candidates).to(embeddings.dtype)
     # The gradient of F.embedding is far cheaper than that of indexing.
-    return torch.bmm(F.embedding(candidates, embeddings), scaled.unsqueeze(-1)).squeeze(-1).to(embeddings.dtype)
+    return torch.bmm(F.embedding(candidates, embeddings), queries.unsqueeze(-1)).squeeze(-1).to(embeddings.dtype)
 
 
 # The term has few numbers, and every step informs them: stored so much smaller, they learn so much faster.

@@ -33,6 +33,8 @@ class UserModelConfig:
         position_term: whether click logits have a term for the place of an item in the slate
             (:class:`~irecgan_gym.models.heads.PositionTerm`). It takes part in the likelihood of logs, and in
             simulated choices only when it is asked for: a policy that learns from the model chooses the places.
+        rewards: how simulated rewards come from their probability (Eq 2): ``"drawn"``, or ``"thresholded"``: 1 where it
+            is above 1/2, as in the authors' code.
     """
 
     num_items: int
@@ -40,8 +42,11 @@ class UserModelConfig:
     ending: Literal["reward", "leave"] = "reward"
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     position_term: bool = False
+    rewards: Literal["drawn", "thresholded"] = "drawn"
 
     def __post_init__(self) -> None:
+        if self.rewards not in ("drawn", "thresholded"):
+            raise ValueError(f"rewards must be 'drawn' or 'thresholded', got {self.rewards!r}")
         if self.ending not in ("reward", "leave"):
             raise ValueError(f"ending must be 'reward' or 'leave', got {self.ending!r}")
         if not 1 <= self.slate_size <= self.num_items:
@@ -193,7 +198,11 @@ class UserModel(nn.Module):
         candidates = self.candidates(slates)
         choice = categorical(self.click_logits(hidden, candidates, position_bias=position_bias), generator)
         clicks = candidates.gather(1, choice.unsqueeze(1)).squeeze(1)
-        rewards = bernoulli(self.reward_logits(hidden, clicks).sigmoid(), generator)
+        probabilities = self.reward_logits(hidden, clicks).sigmoid()
+        if self.config.rewards == "drawn":
+            rewards = bernoulli(probabilities, generator)
+        else:
+            rewards = (probabilities > 0.5).to(probabilities.dtype)
         if self.leave_option:
             ended = clicks == self.config.num_items
             return Response(clicks, rewards.masked_fill(ended, 0.0), ended)

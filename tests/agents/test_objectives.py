@@ -9,7 +9,7 @@ import torch
 from irecgan_gym.agents.ac import ActorCritic, ActorCriticPolicy, lambda_returns
 from irecgan_gym.agents.logging_policy_model import estimated_propensities, fit_logging_policy, shown_log_likelihood
 from irecgan_gym.agents.pgis import ImportanceWeighted, effective_sample_size
-from irecgan_gym.agents.policy_gradient import ReturnsData, offline_rewards
+from irecgan_gym.agents.returns import ReturnsData, offline_rewards
 from irecgan_gym.models.building import build
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig

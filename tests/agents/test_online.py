@@ -18,8 +18,8 @@ from irecgan_gym.agents.online import (
     make_learner,
     online_preset,
 )
-from irecgan_gym.agents.policy_gradient import offline_rewards
 from irecgan_gym.agents.references.simple import RandomPolicy
+from irecgan_gym.agents.returns import offline_rewards
 from irecgan_gym.collection import collect
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig

@@ -11,7 +11,8 @@ import torch
 from irecgan_gym.agents.discriminator_training import fit_discriminator
 from irecgan_gym.agents.generation import generate_adversarial_sessions
 from irecgan_gym.agents.irecgan import IRecGAN, IRecGANConfig
-from irecgan_gym.agents.policy_gradient import ReturnsData, offline_rewards, policy_gradient_epoch
+from irecgan_gym.agents.policy_gradient import policy_gradient_epoch
+from irecgan_gym.agents.returns import ReturnsData, offline_rewards
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.building import build
 from irecgan_gym.models.discriminator import Discriminator, DiscriminatorConfig

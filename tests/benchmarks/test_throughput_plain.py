@@ -10,7 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from irecgan_gym.agents.discriminator_training import fit_discriminator
 from irecgan_gym.agents.generation import generate_adversarial_sessions
-from irecgan_gym.agents.policy_gradient import ReturnsData, offline_rewards, policy_gradient_epoch
+from irecgan_gym.agents.policy_gradient import policy_gradient_epoch
+from irecgan_gym.agents.returns import ReturnsData, offline_rewards
 from irecgan_gym.benchmarks.throughput import phases, plain_phases
 from irecgan_gym.benchmarks.throughput.arithmetic import (
     Cost,

@@ -10,7 +10,8 @@ import torch
 
 from irecgan_gym.agents.discriminator_training import fit_discriminator
 from irecgan_gym.agents.irecgan import IRecGAN, IRecGANConfig
-from irecgan_gym.agents.policy_gradient import Reinforce, ReturnsData, offline_rewards, policy_gradient_epoch
+from irecgan_gym.agents.policy_gradient import policy_gradient_epoch
+from irecgan_gym.agents.returns import Reinforce, ReturnsData, offline_rewards
 from irecgan_gym.kernels.low_precision import matrix_precision
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.building import build

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from irecgan_gym.agents.policy_gradient import Reinforce, ReturnsData
+from irecgan_gym.agents.returns import Reinforce, ReturnsData
 from irecgan_gym.kernels.low_precision import LowPrecision
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.building import build

@@ -1,0 +1,173 @@
+"""Adversarial updates: those of the user model (Eq 7) and of the discriminator (Eq 5) in Algorithm 1."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from irecgan_gym.agents.discriminator_training import discriminator_accuracy, fit_discriminator
+from irecgan_gym.agents.generation import Generated, both_kinds, generate_sessions
+from irecgan_gym.agents.treatment import user_model_shift
+from irecgan_gym.models.batches import SessionTensors
+from irecgan_gym.models.discriminator import Discriminator
+from irecgan_gym.models.fitting import ClippedAdamW, EarlyStopping, mean_log_likelihood, user_model_epoch
+from irecgan_gym.models.slate_policy import SlatePolicy
+from irecgan_gym.models.user_model import UserModel
+from irecgan_gym.recorder import Recorder
+from irecgan_gym.sessions import Sessions
+
+if TYPE_CHECKING:
+    from irecgan_gym.agents.irecgan import IRecGANConfig
+
+_AVERAGED = 3
+"""Updates whose mean held-out accuracy decides whether D has been pre-trained: held-out sessions may be few."""
+
+
+class UserModelUpdates:
+    """Updates of a pre-trained user model in rounds, and the one that is kept.
+
+    Where the policy's last round is kept, the user model's is; else that with the best held-out likelihood (Eq 3), the
+    pre-trained one being round 0.
+
+    Args:
+        model: trained in place.
+        real: logged sessions as the user model sees them.
+        held_out: sessions that choose the round.
+        config: settings of the rounds.
+        generator: of the order of batches.
+    """
+
+    def __init__(
+        self,
+        model: UserModel,
+        real: Sessions,
+        held_out: Sessions,
+        config: IRecGANConfig,
+        generator: np.random.Generator,
+    ) -> None:
+        self._model, self._start = model, deepcopy(model)
+        self._real, self._config, self._generator = real, config, generator
+        self._held_out = SessionTensors(held_out, leave_option=model.leave_option, device=model.device)
+        self._optimizer = ClippedAdamW(
+            model, replace(config.user_model_fit, learning_rate=config.user_model_learning_rate)
+        )
+        self._best = EarlyStopping(model)
+        self.validate()
+
+    def update(self, generated: Generated) -> dict[str, float]:
+        """Make one pass over real and generated sessions by Eq 7, and return the mean loss a step."""
+        both = both_kinds(self._real, generated.sessions)
+        steps = SessionTensors(both, leave_option=self._model.leave_option, device=self._model.device)
+        weights = np.concatenate([np.ones(self._real.num_steps, dtype=np.float32), generated.scores])
+        fit = self._config.user_model_fit
+        loss = user_model_epoch(self._model, steps, self._optimizer, fit, self._generator, weights)
+        return {"adversarial/user_model_loss": loss}
+
+    def learn_from_offline(self) -> None:
+        """Make the passes over real sessions alone (Eq 3) that the settings ask for."""
+        if self._config.likelihood_epochs:
+            real = SessionTensors(self._real, leave_option=self._model.leave_option, device=self._model.device)
+            for _ in range(self._config.likelihood_epochs):
+                user_model_epoch(self._model, real, self._optimizer, self._config.user_model_fit, self._generator)
+
+    def validate(self) -> dict[str, float]:
+        """Compare the user model with the best so far, and return its held-out log-likelihoods a step."""
+        fit = self._config.user_model_fit
+        click, reward = mean_log_likelihood(self._model, self._held_out.all(fit.batch_size * 4))
+        self._best.update(-(click + fit.lambda_p * reward))
+        return {
+            "adversarial/validation_click_log_likelihood": click,
+            "adversarial/validation_reward_log_likelihood": reward,
+        }
+
+    def finish(self) -> dict[str, float]:
+        """Keep the last user model or put the best one back, and return how far it has moved."""
+        if self._config.selection != "last":
+            self._best.restore()
+        size = self._config.user_model_fit.batch_size * 4
+        return {"treatment/user_model_moved": user_model_shift(self._start, self._model, self._held_out, size)}
+
+
+class DiscriminatorUpdates:
+    """Updates of the discriminator, the d-steps of Algorithm 1.
+
+    Args:
+        discriminator: trained in place.
+        policy: plays the generated sessions with ``user_model``.
+        user_model: see ``policy``.
+        real: logged sessions as the user model sees them.
+        held_out: logged sessions that are only told from generated ones, never learned from.
+        config: settings of the updates.
+        generator: of the sessions and the order of batches.
+    """
+
+    def __init__(
+        self,
+        discriminator: Discriminator,
+        policy: SlatePolicy,
+        user_model: UserModel,
+        real: Sessions,
+        held_out: Sessions,
+        config: IRecGANConfig,
+        generator: np.random.Generator,
+    ) -> None:
+        self._discriminator, self._policy, self._user_model = discriminator, policy, user_model
+        self._real, self._held_out, self._config, self._generator = real, held_out, config, generator
+        self._optimizer = ClippedAdamW(discriminator, config.discriminator_fit)
+        self._accuracies: list[float] = []
+
+    def pre_train(self, recorder: Recorder) -> None:
+        """Update until held-out sessions are told from generated ones as well as the settings ask, or updates end."""
+        config = self._config
+        for _ in range(config.pre_training_d_steps):
+            self.update(recorder)
+            latest = self._accuracies[-_AVERAGED:]
+            if len(latest) == _AVERAGED and np.mean(latest) >= config.discriminator_accuracy:
+                break
+
+    def update(self, recorder: Recorder) -> None:
+        """Make one d-step: some epochs of Eq 5 on freshly generated sessions and as many real ones."""
+        m = min(self._config.discriminator_sessions, len(self._real))
+        drawn = self._real.select(self._generator.permutation(len(self._real))[:m])
+        fit_discriminator(
+            self._discriminator,
+            drawn,
+            self._generated(m),
+            self._optimizer,
+            self._config.discriminator_fit,
+            leave_option=self._user_model.leave_option,
+            generator=self._generator,
+            recorder=recorder,
+            step=len(self._accuracies),
+        )
+        self._accuracies.append(self._held_out_accuracy())
+        recorder.record({"disc/held_out_accuracy": self._accuracies[-1]}, len(self._accuracies) - 1)
+
+    def finish(self) -> dict[str, float]:
+        """Return the accuracy on held-out sessions, mean of the last updates, and the number of updates."""
+        return {
+            "treatment/discriminator_accuracy": float(np.mean(self._accuracies[-_AVERAGED:])),
+            "treatment/discriminator_updates": float(len(self._accuracies)),
+        }
+
+    def _held_out_accuracy(self) -> float:
+        return discriminator_accuracy(
+            self._discriminator,
+            self._held_out,
+            self._generated(len(self._held_out)),
+            self._config.discriminator_fit.batch_size * 4,
+            leave_option=self._user_model.leave_option,
+        )
+
+    def _generated(self, num_sessions: int) -> Sessions:
+        return generate_sessions(
+            self._policy,
+            self._user_model,
+            num_sessions,
+            max_session_steps=self._config.max_generated_steps(self._real),
+            seed=int(self._generator.integers(2**31)),
+            precision=self._config.generation_precision,
+        )

@@ -1,0 +1,118 @@
+"""Selection of an epoch: rules by which the training of a policy keeps one of its epochs."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Literal, Protocol, get_args
+
+import torch
+
+from irecgan_gym.agents.returns import Objective, ReturnsData
+from irecgan_gym.models.slate_policy import SlatePolicy
+
+SelectionRule = Literal["last", "objective", "off_policy"]
+SELECTION_RULES: tuple[SelectionRule, ...] = get_args(SelectionRule)
+WEIGHT_CLIP = 10.0
+"""Largest importance weight of the off-policy estimate."""
+
+
+class Criterion(Protocol):
+    """Number by which epochs of a training are compared."""
+
+    def loss(self, policy: SlatePolicy) -> float:
+        """Return the loss of the policy as it is; the epoch with the least is kept."""
+
+
+def criterion(rule: SelectionRule, objective: Objective, held_out: ReturnsData, batch_size: int) -> Criterion:
+    """Return the criterion of a rule.
+
+    Args:
+        rule: ``"last"`` keeps the last epoch, ``"objective"`` that with the least held-out loss of the method itself,
+            ``"off_policy"`` that with the greatest estimate of what the policy would earn.
+        objective: the method's own.
+        held_out: sessions that the policy does not learn from, with their returns.
+        batch_size: sessions a batch.
+
+    Raises:
+        ValueError: an unknown rule, or ``"off_policy"`` with sessions whose propensities are not known.
+    """
+    if rule == "last":
+        return LastEpoch()
+    if rule == "objective":
+        return HeldOutObjective(objective, held_out, batch_size)
+    if rule == "off_policy":
+        return OffPolicyReturn(held_out, batch_size)
+    raise ValueError(f"selection must be one of {SELECTION_RULES}, got {rule!r}")
+
+
+class LastEpoch:
+    """Criterion that takes every epoch for better than the one before: training has a fixed length."""
+
+    def __init__(self) -> None:
+        self._epochs = count()
+
+    def loss(self, policy: SlatePolicy) -> float:
+        """Return a number that falls by one a call."""
+        return -float(next(self._epochs))
+
+
+class HeldOutObjective:
+    """Criterion by a method's own loss, as a mean over the steps of held-out sessions.
+
+    Args:
+        objective: of the method.
+        held_out: sessions with their returns.
+        batch_size: sessions a batch.
+    """
+
+    def __init__(self, objective: Objective, held_out: ReturnsData, batch_size: int) -> None:
+        self._objective = objective
+        self._held_out = held_out
+        self._batch_size = batch_size
+
+    @torch.no_grad()
+    def loss(self, policy: SlatePolicy) -> float:
+        """Return the mean loss a step."""
+        batches = self._held_out.sessions.all(self._batch_size)
+        total = sum(float(self._objective.held_out_losses(policy, self._held_out, batch).sum()) for batch in batches)
+        return total / self._held_out.sessions.sessions.num_steps
+
+
+class OffPolicyReturn:
+    """Criterion by an off-policy estimate: the mean return after clicks that the policy would bring about.
+
+    Clicks are weighted by w_t = min((1 - (1 - pi(c_t | s_t))^k) / propensity_t, clip), about the ratio of the chances
+    that the two policies show the clicked item, and the estimate is self-normalized, sum w_t R_t / sum w_t. States are
+    those of the logging policy, as in PG's own gradient; the estimate is biased where slates depend on what the policy
+    cannot see.
+
+    Args:
+        held_out: sessions with their returns and propensities.
+        batch_size: sessions a batch.
+        weight_clip: largest weight.
+
+    Raises:
+        ValueError: propensities are not known.
+    """
+
+    def __init__(self, held_out: ReturnsData, batch_size: int, *, weight_clip: float = WEIGHT_CLIP) -> None:
+        if held_out.propensities is None:
+            raise ValueError(
+                "selection='off_policy' needs sessions whose propensities are all known: use 'last' or 'objective'"
+            )
+        self._held_out, self._propensities = held_out, held_out.propensities
+        self._batch_size = batch_size
+        self._clip = weight_clip
+
+    @torch.no_grad()
+    def loss(self, policy: SlatePolicy) -> float:
+        """Return minus the estimate, in the unit of the agent's rewards."""
+        earned = weight = 0.0
+        for batch in self._held_out.sessions.all(self._batch_size):
+            size = batch.slate_mask.sum(1)
+            shown = 1 - (1 - policy.click_log_probabilities(batch).exp()) ** size
+            weights = (shown / self._propensities[batch.steps]).clamp(max=self._clip)
+            weights = weights.where(batch.clicks < policy.num_items, 0.0)
+            earned += float((weights * self._held_out.returns(batch)).sum())
+            weight += float(weights.sum())
+        return -earned / max(weight, 1e-12)
