@@ -111,7 +111,7 @@ def run(agent_name: str, log_name: str) -> dict[str, Any]:
     agent.learn(training, validation, recorder=tape)
     weights = {
         f"{module}.{name}": value.detach().double().numpy()
-        for module, network in agent._modules().items()
+        for module, network in agent.networks().items()
         for name, value in network.state_dict().items()
     }
     observations = np.full(4, sessions.num_items)
