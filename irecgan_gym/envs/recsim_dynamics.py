@@ -18,6 +18,8 @@ DRAWS_PER_STEP = 2
 
 A click succeeds where the second number u is below r. Given that, u / r is uniform again, and decides the next state.
 """
+DRAWS_AFTER_CLICK = 2
+"""Uniform numbers that a user with a number for each item takes besides: for the success, and for the next state."""
 
 
 class RecSimResponse(NamedTuple):
@@ -103,6 +105,30 @@ class UserDynamics:
         above = self.cumulative_transitions.take(clicked, axis=0) > again[:, None]
         above[:, -1] = True
         return RecSimResponse(clicked - first_entries, successes, np.where(successes, above.argmax(axis=1), states))
+
+    def respond_by_item(
+        self, states: NDArray[np.int64], slates: NDArray[np.int64], draws: NDArray[np.float64]
+    ) -> RecSimResponse:
+        """Answers of B users who have a random number for each item: the same law, coupled across slates.
+
+        Items race for the click: each takes an exponential time of rate r(s, i), and the first one is clicked, so that
+        each is in proportion to its rate. Two slates that both hold an item which is ahead of all others of both are
+        answered by the same click, wherever it stands in them.
+
+        Args:
+            states: true states, [B].
+            slates: different items, [B, k].
+            draws: independent numbers from U[0, 1), [B, k + 2]: of the items shown, of the success, of the next state.
+        """
+        size = slates.shape[1]
+        entries = slates + (states * self._num_items)[:, None]
+        rewards = self.rewards.take(entries)
+        # Times in units of the best item's mean, which is never too large for a float.
+        times = -np.log(1.0 - draws[:, :size]) * (rewards.max(axis=1, keepdims=True) / rewards)
+        places = times.argmin(axis=1) + np.arange(0, slates.size, size)
+        successes = draws[:, size] < rewards.take(places)
+        above = self.cumulative_transitions.take(entries.take(places), axis=0) > draws[:, size + 1, None]
+        return RecSimResponse(slates.take(places), successes, np.where(successes, above.argmax(axis=1), states))
 
     def respond_one(self, state: int, slate: list[int], draws: Sequence[float]) -> tuple[int, bool, int]:
         """Click, success and next state of one user, by the same rules.

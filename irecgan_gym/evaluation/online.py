@@ -108,7 +108,7 @@ def evaluate_online(
             made.close()
     if env_kwargs is not None or max_session_steps is not None:
         raise ValueError("env_kwargs and max_session_steps are for an env made from its id, not for a given one")
-    played = play(policy, env, num_sessions, seed, deterministic=deterministic)
+    played = play(policy, env, num_sessions, seed, deterministic=deterministic, user_streams=True)
     mdp = getattr(env.unwrapped, "mdp", None)
     coverage = None
     if mdp is not None and played.states is not None:
