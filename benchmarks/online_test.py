@@ -30,7 +30,7 @@ from irecgan_gym.benchmarks.joining import (
     read_metrics,
     world_kwargs,
 )
-from irecgan_gym.benchmarks.shared_training import learn_job
+from irecgan_gym.benchmarks.shared_training import learn_job, stage_of
 from irecgan_gym.collection import SlatePredictor, collect
 from irecgan_gym.evaluation.metrics import coverage_at_r, mean_interval
 from irecgan_gym.evaluation.online import evaluate_online
@@ -139,6 +139,10 @@ class OnlineTest(Experiment):
     def references(self) -> tuple[str, ...]:
         """Return the names of the reference policies: those that know the tables only where there are tables."""
         return REFERENCES if gym.make(self.env, **self.world(0)).has_wrapper_attr("mdp") else tuple(SIMPLE)
+
+    def stage(self, job: Job) -> int:
+        """Return the stage of a job: agents that others begin with come first."""
+        return stage_of(job)
 
     def measure(self, job: Job, recorder: Recorder, folder: RunFolder) -> dict[str, float]:
         """Learn from the log of a job, and deploy; or measure the log or a reference policy.

@@ -35,7 +35,7 @@ from irecgan_gym.benchmarks.joining import agent_type, as_json, check_agents, re
 from irecgan_gym.benchmarks.log_data import FORMATS, read_log
 from irecgan_gym.benchmarks.online_test import DEPLOYMENTS, SIMPLE
 from irecgan_gym.benchmarks.rerank_features import FEATURES, agent_config, label, of_label
-from irecgan_gym.benchmarks.shared_training import SOURCES, learn_job
+from irecgan_gym.benchmarks.shared_training import learn_job, stage_of
 from irecgan_gym.evaluation.examination import ExaminedScorer
 from irecgan_gym.evaluation.rankings import CoClick, LastInteraction, LoggedOrder
 from irecgan_gym.evaluation.reranking import SlateScorer, evaluate_reranking
@@ -157,12 +157,14 @@ class Rerank(Experiment):
 
     def grid(self, results: DataFrame) -> list[Job]:
         """Return all jobs of the run, in the order of their rows."""
-        # Agents that others begin with come first.
-        agents = sorted(self.agents, key=lambda name: name not in SOURCES)
-        names = (*BASELINES, *(label(agent, features) for features in self.features for agent in agents))
+        names = (*BASELINES, *(label(agent, features) for features in self.features for agent in self.agents))
         return [
             Job(self.name, name, "logged", len(self.sessions), seed) for seed in range(self.seeds) for name in names
         ]
+
+    def stage(self, job: Job) -> int:
+        """Return the stage of a job: agents that others begin with come first."""
+        return stage_of(job)
 
     def measure(self, job: Job, recorder: Recorder, folder: RunFolder) -> dict[str, float]:
         """Train a method on the split of a seed and let it re-rank; returns measurements such as ``p@1/top-k``."""
