@@ -82,9 +82,10 @@ def test_simulated_online(tmp_path, capsys):
 def test_agents_share_environment_log_and_users():
     settings = SimulatedOnline(out="unused", agents=("irecgan", "pg"), seeds=2)
     jobs = settings.grid(table([]))
-    names = ["logging-policy", "random", "popularity", "max-reward", "belief", "optimal", "pg-limit", "irecgan", "pg"]
+    references = ["random", "popularity", "max-reward", "blind", "belief", "optimal", "pg-limit"]
+    names = ["logging-policy", *references, "irecgan", "pg"]
     assert [job.agent for job in jobs] == names * 2
-    assert [job.seed for job in jobs] == [0] * 9 + [1] * 9
+    assert [job.seed for job in jobs] == [0] * 10 + [1] * 10
 
 
 def test_the_grid_joins_every_policy_with_every_number_of_sessions():
@@ -93,7 +94,7 @@ def test_the_grid_joins_every_policy_with_every_number_of_sessions():
     )
     cells = [(job.logging_policy, job.num_sessions) for job in settings.grid(table([])) if job.agent == "pg"]
     assert cells == [("random", 20), ("random", 10), ("mix", 20), ("mix", 10)]
-    assert len(settings.grid(table([]))) == 8 * 4
+    assert len(settings.grid(table([]))) == 9 * 4
 
 
 def test_a_grid_from_the_dry_run_to_the_figures(tmp_path, capsys, monkeypatch):
