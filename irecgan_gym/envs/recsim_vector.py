@@ -187,14 +187,13 @@ class RecSimVectorEnv(SessionVectorEnv):
         assert self._streams is not None
         users, steps = self._users[rows], self._elapsed[rows]
         slates = actions
-        repeats = count_repeats(actions, self.num_items)
+        kernels = loading.load_kernels()
+        repeats = (count_repeats if kernels is None else kernels.count_repeats)(actions, self.num_items)
         if repeats.any():
             places = self.num_items + DRAWS_AFTER_CLICK + np.arange(self.slate_size)
             repairs = self._streams.numbers(users, steps, places)[places - places[0] < repeats[:, None]]
             slates = replace_repeats(actions, repairs, self.num_items)
-        after_click = np.broadcast_to(self.num_items + np.arange(DRAWS_AFTER_CLICK), (len(rows), DRAWS_AFTER_CLICK))
-        draws = self._streams.numbers(users, steps, np.concatenate([slates, after_click], axis=1))
-        return slates, self.dynamics.respond_by_item(states, slates, draws)
+        return slates, self.dynamics.respond_by_item(states, slates, self._streams, users, steps)
 
     def _observations(self) -> NDArray[Any]:
         return (self._states if self._single.observation == "state" else self._clicks).copy()

@@ -22,12 +22,14 @@ class UserStreams:
     a session ends earlier. Here a number is computed from what it is for: the key starts a stream of splitmix64 with a
     word for each user, that word one with a word for each step, and that one a stream with a word for each place.
 
+    Kernels compute the same numbers (:mod:`irecgan_gym.kernels.user_loops`).
+
     Args:
         key: from 0 to 2^64 - 1; other keys, other numbers.
     """
 
     def __init__(self, key: int) -> None:
-        self._key = np.uint64(key)
+        self.key = np.uint64(key)
 
     @classmethod
     def of(cls, seed: int | None) -> UserStreams:
@@ -50,7 +52,7 @@ class UserStreams:
             steps: step of the user's session, from 0 on, [B].
             places: from 0 on, [B, P] or [P].
         """
-        of_step = _word(_word(self._key, users), steps)
+        of_step = _word(_word(self.key, users), steps)
         return (_word(of_step[:, None], places) >> _UNUSED_BITS) * _UNIT
 
 

@@ -70,7 +70,7 @@ def test_simulated_online(tmp_path, capsys):
     before = (tmp_path / "run" / "results.csv").read_bytes()
     assert online(tmp_path / "run") == 0
     assert (tmp_path / "run" / "results.csv").read_bytes() == before
-    assert "8 of 8 jobs are in" in capsys.readouterr().out
+    assert "9 of 9 jobs are in" in capsys.readouterr().out
     assert online(tmp_path / "run", "--eval-sessions", "21") == 2
     assert "eval_sessions is 20 there and 21 now" in " ".join(capsys.readouterr().err.split())
 
@@ -82,9 +82,10 @@ def test_simulated_online(tmp_path, capsys):
 def test_agents_share_environment_log_and_users():
     settings = SimulatedOnline(out="unused", agents=("irecgan", "pg"), seeds=2)
     jobs = settings.grid(table([]))
-    names = ["logging-policy", "random", "popularity", "max-reward", "belief", "optimal", "pg-limit", "irecgan", "pg"]
+    references = ["random", "popularity", "max-reward", "blind", "belief", "optimal", "pg-limit"]
+    names = ["logging-policy", *references, "irecgan", "pg"]
     assert [job.agent for job in jobs] == names * 2
-    assert [job.seed for job in jobs] == [0] * 9 + [1] * 9
+    assert [job.seed for job in jobs] == [0] * 10 + [1] * 10
 
 
 def test_the_grid_joins_every_policy_with_every_number_of_sessions():
@@ -93,14 +94,14 @@ def test_the_grid_joins_every_policy_with_every_number_of_sessions():
     )
     cells = [(job.logging_policy, job.num_sessions) for job in settings.grid(table([])) if job.agent == "pg"]
     assert cells == [("random", 20), ("random", 10), ("mix", 20), ("mix", 10)]
-    assert len(settings.grid(table([]))) == 8 * 4
+    assert len(settings.grid(table([]))) == 9 * 4
 
 
 def test_a_grid_from_the_dry_run_to_the_figures(tmp_path, capsys, monkeypatch):
     grid = ["--logging-policy", "random", "max", "--sessions", "20"]
     assert online(tmp_path / "run", *grid, "--dry-run") == 0
     output = capsys.readouterr().out
-    assert "jobs: 16 with 1 seeds; finished: 0" in output
+    assert "jobs: 18 with 1 seeds; finished: 0" in output
     assert "nothing is known yet of what they take" in output
     assert not (tmp_path / "run").exists()
 
@@ -118,13 +119,13 @@ def test_a_grid_from_the_dry_run_to_the_figures(tmp_path, capsys, monkeypatch):
     assert "in fails" in traceback
     assert online(tmp_path / "run", *grid, "--dry-run") == 0
     output = capsys.readouterr().out
-    assert "jobs: 16 with 1 seeds; finished: 14" in output
+    assert "jobs: 18 with 1 seeds; finished: 16" in output
     assert "forecast from the finished jobs" not in output  # No PG has finished.
 
     monkeypatch.setattr(SimulatedOnline, "new_agent", new_agent)
     assert online(tmp_path / "run", *grid) == 0
     output = capsys.readouterr().out
-    assert "14 of 16 jobs are in" in output
+    assert "16 of 18 jobs are in" in output
     assert "random-max" not in output.split("measurements:")[0]  # What was finished is not done again.
     assert {row["logging_policy"] for row in rows_of(tmp_path / "run") if row["agent"] == "pg"} == {"random", "max"}
     assert not list((tmp_path / "run" / "failures").iterdir())
@@ -332,7 +333,7 @@ def test_a_finished_folder_takes_more_agents_seeds_and_sizes(tmp_path, capsys):
     grown = ["--agents", "pg", "tests.benchmarks.own:FirstItems", "--seeds", "2", "--sessions", "20", "30"]
     assert online(tmp_path / "run", *grown) == 0
     output = capsys.readouterr().out
-    assert "8 of 36 jobs are in" in output  # Also the references are not run again.
+    assert "9 of 40 jobs are in" in output  # Also the references are not run again.
     rows = rows_of(tmp_path / "run")
     assert {(row["num_sessions"], row["seed"]) for row in rows} == {
         (size, seed) for size in ("20", "30") for seed in "01"
@@ -345,7 +346,7 @@ def test_a_finished_folder_takes_more_agents_seeds_and_sizes(tmp_path, capsys):
     assert sorted(config["sessions"]) == [20, 30]
     # And the first command still goes on in it.
     assert online(tmp_path / "run") == 0
-    assert "8 of 8 jobs are in" in capsys.readouterr().out
+    assert "9 of 9 jobs are in" in capsys.readouterr().out
 
 
 def test_worlds_of_the_users_own(tmp_path, capsys):

@@ -82,9 +82,9 @@ def test_answers_by_item_have_the_law_of_the_mdp():
     mdp = draw_mdp(3, 5, 1, "dirichlet", concentration=1.0)
     dynamics, number = UserDynamics(mdp), 200_000
     for state, slate in ((0, [4, 1, 2]), (2, [0, 3, 1])):
-        draws = UserStreams(9).numbers(np.arange(number), np.full(number, 2), np.array([*slate, 5, 6]))
         slates = np.tile(slate, (number, 1))
-        response = dynamics.respond_by_item(np.full(number, state), slates, draws)
+        users = np.arange(number), np.full(number, 2)
+        response = dynamics.respond_by_item(np.full(number, state), slates, UserStreams(9), *users)
         rewards = mdp.rewards[state, slate]
         # Failures of each item, then successes of each item by the next state.
         expected = np.concatenate(
