@@ -213,7 +213,8 @@ class Rerank(Experiment):
         shares = (training / (training + validation), validation / (training + validation))
         # Another stream than that of the test part, for the seed may be the same.
         split_seed = int(np.random.SeedSequence((self.split_seed, seed)).generate_state(1)[0])
-        parts = Parts(*rest.split(shares, seed=split_seed, by=by), held_out)
+        learned_from, stopped_by = rest.split(shares, seed=split_seed, by=by)
+        parts = Parts(learned_from, stopped_by, held_out)
         for name, part in parts._asdict().items():
             if len(part) == 0:
                 raise SettingsError(f"--split {self.split} of {len(self.sessions)} sessions leaves none for {name}")

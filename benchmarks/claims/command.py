@@ -10,7 +10,7 @@ from rich.console import Console
 
 from irecgan_gym.benchmarks.claims.judgement import judge_all
 from irecgan_gym.benchmarks.claims.runs import Runs
-from irecgan_gym.benchmarks.claims.tables import claims_markdown, claims_table
+from irecgan_gym.benchmarks.claims.tables import claims_markdown, claims_tables
 from irecgan_gym.benchmarks.engine.command import SettingsError
 from irecgan_gym.storage.files import write_atomically
 
@@ -34,7 +34,8 @@ class Claims:
             raise SettingsError("give one or more run folders")
         runs = Runs.read(self.runs)
         judgements = judge_all(runs)
-        claims_table(judgements).print(console)
+        for table in claims_tables(judgements):
+            table.print(console)
         if self.markdown is not None:
             write_atomically(self.markdown, claims_markdown(judgements, runs).encode())
             console.print("written:", self.markdown, soft_wrap=True)

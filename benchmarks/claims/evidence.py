@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
+from pandas import Series
 
 from irecgan_gym.benchmarks.claims.claim import Cell, Claim, Comparison, Quantity, Setting, Statistic
 from irecgan_gym.benchmarks.claims.margins import margin_of
@@ -63,18 +63,18 @@ def _by_seed(experiment: str, comparison: Comparison, cell: Cell, setting: Setti
 
 
 def _by_user(experiment: str, comparison: Comparison, cell: Cell, setting: Setting, runs: Runs) -> Evidence | None:
-    sides = []
+    sides, lists = [], Series(dtype=float)
     for side in (comparison.greater, comparison.smaller):
         hits, metric = runs.hits(experiment, _cell_of(side, cell), setting.agent(side)), setting.metric(side)
         if hits is None or metric not in hits:
             return None
         sides.append(hits.pivot(index="seed", columns="user", values=metric).dropna())
+        lists = hits.drop_duplicates("user").set_index("user")["lists"]
     seeds = tuple(sorted(set(sides[0].index) & set(sides[1].index)))
     if len(seeds) < MIN_SEEDS or not sides[0].columns.equals(sides[1].columns):
         return None
-    sizes = hits.drop_duplicates("user").set_index("user")["lists"].loc[sides[0].columns]
     first, second = (side.loc[list(seeds)].to_numpy() for side in sides)
-    difference = compare_clustered(first - second, np.asarray(sizes), margin=margin_of(comparison))
+    difference = compare_clustered(first - second, lists.loc[sides[0].columns].to_numpy(), margin=margin_of(comparison))
     return None if difference is None else Evidence(comparison, cell, difference, seeds)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -92,7 +91,8 @@ def judge(claim: Claim, setting: Setting, runs: Runs, doses: Doses | None = None
     counted: list[Evidence] = []
     refusals: list[Refusal] = []
     lacking: list[Comparison] = []
-    flags: list[str] = []
+    unequal: list[str] = []
+    unknown: dict[str, None] = {}
     for comparison in claim.comparisons:
         for cell in filter(comparison.is_about, cells):
             found = measure(claim, comparison, cell, setting, runs)
@@ -103,7 +103,8 @@ def judge(claim: Claim, setting: Setting, runs: Runs, doses: Doses | None = None
             else:
                 counted.append(found)
             if found is not None:
-                flags += _flags(claim, found, setting, doses)
+                unknown |= dict.fromkeys(_without_doses(claim, found, setting, doses))
+                unequal += _unequal_doses(claim, found, setting, doses)
     if not counted and not refusals:
         return Judgement(claim, setting, Verdict.UNMEASURED, missing=_missing(claim, setting, runs, cells))
     family = [evidence.difference for evidence in counted]
@@ -115,7 +116,8 @@ def judge(claim: Claim, setting: Setting, runs: Runs, doses: Doses | None = None
     if refusals and counted:
         notes.append(f"{len(refusals)} comparisons refused: the treatment did nothing")
     findings = judge_each(family, level=LEVEL)
-    notes += [*_of_small(family, findings), *_of_lacking(lacking), *_counted(flags)]
+    notes += [*_of_small(family, findings), *_of_lacking(lacking), *unequal]
+    notes += [f"doses of {', '.join(unknown)} not recorded"] if unknown else []
     return Judgement(claim, setting, verdict, tuple(counted), tuple(findings), tuple(refusals), notes=tuple(notes))
 
 
@@ -142,26 +144,29 @@ def _treated(comparison: Comparison) -> list[Quantity]:
     return [side for side in (comparison.greater, comparison.smaller) if side.agent in TREATMENTS]
 
 
-def _flags(claim: Claim, evidence: Evidence, setting: Setting, doses: Doses) -> list[str]:
-    """Return what is to be said of the doses of both sides."""
+def _without_doses(claim: Claim, evidence: Evidence, setting: Setting, doses: Doses) -> list[str]:
+    """Return the treated agents of a comparison whose doses were not recorded."""
     agents = [setting.agent(side) for side in _treated(evidence.comparison)]
-    at = (claim.experiment, evidence.cell)
-    flags = [f"doses of {agent} not recorded" for agent in agents if doses.of(*at, agent, evidence.seeds).empty]
-    if claim.equal_doses:
-        sides = [setting.agent(side) for side in (evidence.comparison.greater, evidence.comparison.smaller)]
-        if unequal := doses.unequal(*at, sides, evidence.seeds):
-            flags.append(f"unequal doses in {evidence.cell[0]}({evidence.cell[1]}), {unequal}")
-    return flags
+    return [agent for agent in agents if doses.of(claim.experiment, evidence.cell, agent, evidence.seeds).empty]
+
+
+def _unequal_doses(claim: Claim, evidence: Evidence, setting: Setting, doses: Doses) -> list[str]:
+    """Return how the doses of both sides differ, where a claim is about equal ones."""
+    if not claim.equal_doses:
+        return []
+    sides = [setting.agent(side) for side in (evidence.comparison.greater, evidence.comparison.smaller)]
+    words = doses.unequal(claim.experiment, evidence.cell, sides, evidence.seeds)
+    return [f"unequal doses in {evidence.cell[0]}({evidence.cell[1]}), {words}"] if words else []
 
 
 def _of_lacking(lacking: Sequence[Comparison]) -> list[str]:
-    pairs = Counter(f"{one.greater.metric}: {' and '.join(one.agents)}" for one in lacking)
-    return [f"not measured: {pair} (in {number} of the cells)" for pair, number in pairs.items()]
-
-
-def _counted(flags: Sequence[str]) -> list[str]:
-    """Return each flag once, with the number of its cells where there are several."""
-    return [flag if number == 1 else f"{flag} (in {number} comparisons)" for flag, number in Counter(flags).items()]
+    if not lacking:
+        return []
+    pairs: dict[str, dict[str, None]] = {}
+    for one in lacking:
+        pairs.setdefault(one.greater.metric, {})[" and ".join(one.agents)] = None
+    what = "; ".join(f"{metric} of {', '.join(agents)}" for metric, agents in pairs.items())
+    return [f"{len(lacking)} comparisons not measured ({what})"]
 
 
 def _missing(claim: Claim, setting: Setting, runs: Runs, cells: Sequence[Cell]) -> str:
@@ -175,7 +180,7 @@ def _missing(claim: Claim, setting: Setting, runs: Runs, cells: Sequence[Cell]) 
         sizes = {size for comparison in claim.comparisons for size in comparison.sizes}
         logs = [" or ".join(sorted(policies)), " or ".join(map(str, sorted(sizes)))]
         return f"no logs that it is about ({', '.join(filter(None, logs)) or 'all but those measured'})"
-    wanted = [
+    wanted: list[set[tuple[str, str]]] = [
         {
             (setting.agent(side), setting.metric(side))
             for side in (comparison.greater, comparison.smaller)

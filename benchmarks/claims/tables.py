@@ -48,33 +48,50 @@ _DOSES: dict[str, Callable[[float], str]] = {
 }
 
 
-def claims_table(judgements: Sequence[Judgement]) -> TextTable:
-    """Return a table with a row a claim and setting."""
-    rows = [
-        (
-            judgement.claim.name,
-            judgement.setting.name or "-",
-            judgement.verdict.value,
-            counts_text(judgement) if judgement.is_measured else "-",
-            _clearest(judgement) if judgement.is_measured else judgement.missing,
-        )
-        for judgement in judgements
-    ]
-    headings = ("claim", "deployment", "verdict", COUNTS, "clearest difference, or what is missing")
-    return text_table("Claims of the paper", headings, rows)
+def claims_tables(judgements: Sequence[Judgement]) -> list[TextTable]:
+    """Return a table a setting, with a row a claim that was measured; then one of those that were not."""
+    headings = ("claim", "verdict", COUNTS, "clearest difference")
+    tables = []
+    for setting in dict.fromkeys(judgement.setting.name for judgement in judgements):
+        rows = [
+            (judgement.claim.name, judgement.verdict.value, counts_text(judgement), _clearest(judgement))
+            for judgement in judgements
+            if judgement.setting.name == setting and judgement.is_measured
+        ]
+        if rows:
+            tables.append(text_table(", ".join(filter(None, ("Claims of the paper", setting))), headings, rows))
+    absent = [(group[0].claim.name, place, group[0].missing) for place, group in _unmeasured(judgements)]
+    if absent:
+        tables.append(text_table("Claims that were not measured", ("claim", "deployment", "what is missing"), absent))
+    return tables
+
+
+def _unmeasured(judgements: Sequence[Judgement]) -> list[tuple[str, list[Judgement]]]:
+    """Return the judgements of which nothing was measured, those of a claim together if that is so in all settings."""
+    groups: list[tuple[str, list[Judgement]]] = []
+    for claim in dict.fromkeys(judgement.claim for judgement in judgements):
+        of_claim = [judgement for judgement in judgements if judgement.claim == claim]
+        absent = [judgement for judgement in of_claim if not judgement.is_measured]
+        if len(absent) == len(of_claim):
+            groups.append(("all", absent))
+        else:
+            groups += [(judgement.setting.name, [judgement]) for judgement in absent]
+    return groups
 
 
 def claims_markdown(judgements: Sequence[Judgement], runs: Runs) -> str:
     """Return verdicts, the paper's words, every number and the doses in Markdown, for a results page."""
-    rows = [
-        (
-            f"**{judgement.claim.name}.** {judgement.claim.text}",
-            judgement.setting.name or "-",
-            verdict_text(judgement),
-            counts_text(judgement) if judgement.is_measured else "-",
-        )
-        for judgement in judgements
-    ]
+    alone = {id(group[0]): place for place, group in _unmeasured(judgements)}
+    rows: list[tuple[str, ...]] = []
+    told = None
+    for judgement in judgements:
+        if not judgement.is_measured and id(judgement) not in alone:
+            continue
+        words = f"**{judgement.claim.name}.**" + ("" if judgement.claim is told else f" {judgement.claim.text}")
+        told = judgement.claim
+        counts = counts_text(judgement) if judgement.is_measured else "-"
+        place = alone.get(id(judgement), judgement.setting.name) or "-"
+        rows.append((words, place, verdict_text(judgement), counts))
     parts = [text_table("", ("claim", "deployment", "verdict", COUNTS), rows).markdown(), f"{NOTE}\n"]
     for judgement in judgements:
         if judgement.is_measured:

@@ -13,7 +13,7 @@ from irecgan_gym.benchmarks.claims.judgement import Verdict, judge, judge_all
 from irecgan_gym.benchmarks.claims.margins import margin_of
 from irecgan_gym.benchmarks.claims.paper import CLAIMS, DEPLOYED
 from irecgan_gym.benchmarks.claims.runs import Runs
-from irecgan_gym.benchmarks.claims.tables import claims_markdown, claims_table, counts_text
+from irecgan_gym.benchmarks.claims.tables import claims_markdown, claims_tables, counts_text
 from irecgan_gym.benchmarks.engine.command import command_line
 from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.evaluation.comparisons import Finding
@@ -63,8 +63,9 @@ def test_every_deployment_has_a_verdict():
     runs = Runs(table(rows_of({("max", 200): 1.0}) + sampled))
     verdicts = {judgement.setting.name: judgement.verdict for judgement in judge_all(runs, [CLAIM])}
     assert verdicts == {"sampled": Verdict.BEHIND, "top-k": Verdict.HOLDS}
-    [_, row] = claims_table(judge_all(runs, [CLAIM])).rows
-    assert row[:3] == ("a is better", "top-k", "holds")
+    sampled, top_k = claims_tables(judge_all(runs, [CLAIM]))
+    assert (sampled.caption, top_k.caption) == ("Claims of the paper, sampled", "Claims of the paper, top-k")
+    assert top_k.rows[0][:3] == ("a is better", "holds", "1 / 0 / 0 / 0 / 0")
 
 
 def test_without_an_effect_nine_cells_are_rarely_contradicted():
@@ -152,7 +153,7 @@ def test_what_is_not_measured_keeps_a_claim_from_holding():
     assert judgement.findings == (Finding.AHEAD,) * 2
     assert judgement.notes == (
         "holds in the 2 comparisons that count",
-        "not measured: reward: a and c (in 2 of the cells)",
+        "2 comparisons not measured (reward of a and c)",
     )
     assert judge(more, TOP_K, run_of({("max", 200): -1.0})).verdict == Verdict.BEHIND
 
@@ -183,7 +184,9 @@ def test_the_command_writes_all_numbers(tmp_path, capsys):
     judgement = judge(CLAIM, TOP_K, runs)
     assert counts_text(judgement) == "1 / 0 / 0 / 0 / 0"
     text = claims_markdown([judgement], runs)
-    assert "max(200) | reward/top-k: a - b | +1.0" in text
+    mean = judgement.evidence[0].difference.mean
+    assert mean == pytest.approx(1, abs=0.01)
+    assert f"max(200) | reward/top-k: a - b | {mean:+.3f} (" in text
     assert "| 0.1 | 8 | as said |" in text
     assert "**Doses, simulated_online: not recorded**" in text
 

@@ -74,7 +74,8 @@ def test_lists_that_do_not_count_and_users_that_are_not_known(tmp_path):
     sessions = Sessions.from_columns(
         num_items=20,
         lengths=[1, 2],
-        slates=[list(range(12)), list(range(5)), list(range(12))],
+        slates=[*range(12), *range(5), *range(12)],
+        slate_lengths=[12, 5, 12],
         clicks=[0, 1, 2],
         rewards=[0, 0, 0],
     )
