@@ -101,6 +101,7 @@ class Claim:
         experiment: the command whose runs can tell.
         settings: conditions under which it is judged.
         comparisons: family that must come out as said for the claim to hold.
+        about: agents whose treatment it is about: where that did nothing, their comparisons with others are refused.
         equal_doses: whether both sides must have been trained as much: a claim about what an agent is trained *on*.
     """
 
@@ -109,4 +110,5 @@ class Claim:
     experiment: str
     settings: tuple[Setting, ...]
     comparisons: tuple[Comparison, ...]
+    about: tuple[str, ...] = ()
     equal_doses: bool = False

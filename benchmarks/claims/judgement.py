@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from irecgan_gym.benchmarks.claims.claim import Cell, Claim, Comparison, Quantity, Setting
-from irecgan_gym.benchmarks.claims.doses import TREATMENTS, Doses
+from irecgan_gym.benchmarks.claims.doses import Doses
 from irecgan_gym.benchmarks.claims.evidence import Evidence, measure
 from irecgan_gym.benchmarks.claims.paper import CLAIMS
 from irecgan_gym.benchmarks.claims.runs import Runs
@@ -132,21 +132,21 @@ def _of_small(family: Sequence[PairedComparison], findings: Sequence[Finding]) -
 
 def _refusal(claim: Claim, evidence: Evidence, setting: Setting, doses: Doses) -> str:
     """Return why the treatments that a comparison is about did nothing; empty if they did, or nobody knows."""
-    sides = _treated(evidence.comparison)
+    sides = _treated(claim, evidence.comparison)
     reasons = [doses.refusal(claim.experiment, evidence.cell, setting.agent(side), evidence.seeds) for side in sides]
     return "; ".join(filter(None, reasons))
 
 
-def _treated(comparison: Comparison) -> list[Quantity]:
+def _treated(claim: Claim, comparison: Comparison) -> list[Quantity]:
     """Return the sides whose treatment a comparison is about: none where an agent is compared with itself."""
     if len(comparison.agents) < 2:
         return []
-    return [side for side in (comparison.greater, comparison.smaller) if side.agent in TREATMENTS]
+    return [side for side in (comparison.greater, comparison.smaller) if side.agent in claim.about]
 
 
 def _without_doses(claim: Claim, evidence: Evidence, setting: Setting, doses: Doses) -> list[str]:
-    """Return the treated agents of a comparison whose doses were not recorded."""
-    agents = [setting.agent(side) for side in _treated(evidence.comparison)]
+    """Return the agents whose treatment a comparison is about, but whose doses were not recorded."""
+    agents = [setting.agent(side) for side in _treated(claim, evidence.comparison)]
     return [agent for agent in agents if doses.of(claim.experiment, evidence.cell, agent, evidence.seeds).empty]
 
 

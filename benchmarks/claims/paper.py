@@ -37,6 +37,7 @@ _SIMULATED = (
         "simulated_online",
         DEPLOYED,
         tuple(_greater("irecgan", other, "reward", except_cells=(("random", 200),)) for other in METHODS[1:]),
+        about=("irecgan",),
     ),
     Claim(
         "IRecGAN varies least on few random sessions",
@@ -49,6 +50,7 @@ _SIMULATED = (
             _greater(other, "irecgan", "normalized", policies=("random",), sizes=(200,), statistic=Statistic.SPREAD)
             for other in METHODS[1:]
         ),
+        about=("irecgan",),
     ),
     Claim(
         "LSTM over PG under random logs",
@@ -64,6 +66,7 @@ _SIMULATED = (
         "simulated_online",
         DEPLOYED,
         (_greater("lstmd", "irecgan", "coverage@10", policies=("random",), sizes=(200,)),),
+        about=("lstmd", "irecgan"),
     ),
     Claim(
         "The best items are easy, all of them are not",
@@ -94,6 +97,7 @@ _SIMULATED = (
         "simulated_online",
         DEPLOYED,
         (_greater("irecgan", "pgc", "reward"),),
+        about=("irecgan",),
         equal_doses=True,
     ),
     Claim(
@@ -103,6 +107,7 @@ _SIMULATED = (
         "simulated_online",
         DEPLOYED,
         (_greater("irecgan", "pgu", "reward"),),
+        about=("irecgan", "pgu"),
         equal_doses=True,
     ),
 )
@@ -146,6 +151,7 @@ _ONLINE = (
         "online_learning",
         ROUNDS,
         tuple(_greater("irecgan", "pg-online&offline", f"coverage@{r}/mean") for r in (1, 10)),
+        about=("irecgan",),
     ),
     Claim(
         "Coverage@10 is harder to improve online",
@@ -165,6 +171,7 @@ _RERANKING = (
         "rerank",
         RE_RANKED,
         tuple(_greater("irecgan", other, "p@10") for other in BASELINES),
+        about=("irecgan",),
     ),
     Claim(
         "IRecGAN is the best of the policies at p@1",
@@ -172,6 +179,7 @@ _RERANKING = (
         "rerank",
         RE_RANKED,
         tuple(_greater("irecgan", other, "p@1") for other in BASELINES if other not in USER_MODELS),
+        about=("irecgan",),
     ),
     Claim(
         "User models are best at p@1",
@@ -191,6 +199,7 @@ _RERANKING = (
         "rerank",
         RE_RANKED,
         tuple(_greater("lstmd", "lstm", metric) for metric in ("p@1", "p@10")),
+        about=("lstmd",),
     ),
     Claim(
         "PGIS under PG",
@@ -205,6 +214,7 @@ _RERANKING = (
         "rerank",
         RE_RANKED,
         (_greater("pgu", "pg", "p@10"), _greater("irecgan", "pgu", "p@10")),
+        about=("pgu", "irecgan"),
     ),
 )
 CLAIMS = (*_SIMULATED, *_ONLINE, *_RERANKING)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
 from irecgan_gym.benchmarks.claims.claim import Claim, Comparison, Quantity
-from irecgan_gym.benchmarks.claims.doses import Doses
+from irecgan_gym.benchmarks.claims.doses import TREATMENTS, Doses
 from irecgan_gym.benchmarks.claims.judgement import Verdict, judge
-from irecgan_gym.benchmarks.claims.paper import DEPLOYED
+from irecgan_gym.benchmarks.claims.paper import CLAIMS, DEPLOYED
 from irecgan_gym.benchmarks.claims.runs import Runs
 from irecgan_gym.benchmarks.claims.tables import claims_markdown, verdict_text
 from irecgan_gym.benchmarks.engine.job import Job
@@ -22,6 +23,7 @@ HELPS = Claim(
     "simulated_online",
     DEPLOYED,
     (Comparison(Quantity("irecgan", "reward"), Quantity("pgc", "reward")),),
+    about=("irecgan",),
     equal_doses=True,
 )
 GIVEN = {"kept_round": 7.0, "policy_moved": 0.2, "discriminator_accuracy": 0.8, "policy_updates": 400.0}
@@ -117,10 +119,21 @@ def test_agents_without_an_adversarial_treatment_and_comparisons_of_one_agent_ar
     assert doses.refusal("simulated_online", ("max", 200), "pgc", range(9)) == ""
     assert doses.refusal("simulated_online", ("max", 200), "irecgan", range(9)) != ""
     itself = Comparison(Quantity("irecgan", "reward"), Quantity("irecgan", "length"))
-    claim = Claim("itself", "", "simulated_online", DEPLOYED, (itself,))
+    claim = Claim("itself", "", "simulated_online", DEPLOYED, (itself,), about=("irecgan",))
     rows = rows_of(doses={**GIVEN, "kept_round": 0.0})
     rows += [row._replace(metric="length/top-k", value=0.0) for row in rows if row.metric == "reward/top-k"]
     assert judge(claim, TOP_K, Runs(table(rows))).verdict == Verdict.HOLDS
+    assert judge(replace(HELPS, about=()), TOP_K, Runs(table(rows))).verdict == Verdict.HOLDS
+
+
+def test_claims_are_about_treatments_of_agents_that_they_compare():
+    for claim in CLAIMS:
+        compared = {agent for comparison in claim.comparisons for agent in comparison.agents}
+        assert set(claim.about) <= compared & set(TREATMENTS), claim.name
+    about = {claim.name: claim.about for claim in CLAIMS}
+    assert about["The discriminator helps"] == ("irecgan", "pgu")
+    assert about["LSTMD over LSTM"] == ("lstmd",)
+    assert about["PGIS under PG"] == about["LSTM offline is worst online"] == ()
 
 
 def test_features_have_the_treatment_of_their_agent():
