@@ -69,7 +69,7 @@ class Judgement:
 
     @property
     def is_measured(self) -> bool:
-        """Whether something was measured, refused or not."""
+        """Tell whether something was measured, refused or not."""
         return bool(self.evidence or self.refusals)
 
 
@@ -180,7 +180,7 @@ def _missing(claim: Claim, setting: Setting, runs: Runs, cells: Sequence[Cell]) 
         sizes = {size for comparison in claim.comparisons for size in comparison.sizes}
         logs = [" or ".join(sorted(policies)), " or ".join(map(str, sorted(sizes)))]
         return f"no logs that it is about ({', '.join(filter(None, logs)) or 'all but those measured'})"
-    wanted: list[set[tuple[str, str]]] = [
+    wanted = [
         {
             (setting.agent(side), setting.metric(side))
             for side in (comparison.greater, comparison.smaller)
@@ -189,8 +189,8 @@ def _missing(claim: Claim, setting: Setting, runs: Runs, cells: Sequence[Cell]) 
         for comparison in about
     ]
     if all(wanted):
-        sides = sorted(min(wanted, key=len))
-        return f"no results of {', '.join(f'{agent} ({metric})' for agent, metric in sides)}"
+        fewest: set[tuple[str, str]] = min(wanted, key=len)
+        return f"no results of {', '.join(f'{agent} ({metric})' for agent, metric in sorted(fewest))}"
     if claim.experiment in ONE_TEST_SET and runs.user_hits.empty:
         return "hits of test users were not kept: the run is an older one, whose seeds have overlapping test parts"
     return f"fewer than {MIN_SEEDS} seeds of both sides ({rows['seed'].nunique()} in all)"
