@@ -20,6 +20,7 @@ from irecgan_gym.benchmarks.engine.run_folder import RunFolder
 from irecgan_gym.benchmarks.rerank import Rerank
 from irecgan_gym.benchmarks.rerank_features import Features, agent_config
 from irecgan_gym.benchmarks.simulated_online import SimulatedOnline
+from irecgan_gym.benchmarks.user_hits import read_user_hits
 from irecgan_gym.models.fitting import FitConfig
 from irecgan_gym.recorder import silent
 from irecgan_gym.sessions import Sessions, SessionsError
@@ -225,19 +226,31 @@ def test_rerank(tmp_path, capsys, monkeypatch):
     assert measured["pg", "p@10/top-k"] == 1
     assert measured["random", "p@1/top-k"] < measured["pg", "p@1/top-k"]
     assert (tmp_path / "run" / "plots" / "rerank-logged-40.png").exists()
+    hits = read_user_hits([tmp_path / "run"])
+    assert hits.groupby("agent")["user"].nunique().eq(4).all()
+    for (agent, metric), value in measured.items():
+        if metric in hits:
+            of_agent = hits[hits["agent"] == agent]
+            assert of_agent[metric].sum() / of_agent["lists"].sum() == pytest.approx(value)
     assert "mean length" in (tmp_path / "run" / "read_report.txt").read_text()
     assert command_line(Rerank, arguments) == 0
     assert "9 of 9 jobs are in" in capsys.readouterr().out
 
 
-def test_each_seed_of_rerank_is_another_split_that_all_methods_share(tmp_path):
+def test_seeds_of_rerank_share_their_test_part_and_split_the_rest_for_all_methods_alike(tmp_path):
     logs(tmp_path / "log.parquet")
-    settings = Rerank(data=tmp_path / "log.parquet", format="sessions", out=tmp_path / "run", split=(0.6, 0.2, 0.2))
+    options = {"data": tmp_path / "log.parquet", "format": "sessions", "out": tmp_path / "run"}
+    settings = Rerank(**options, split=(0.6, 0.2, 0.2))
     parts = [settings.parts(seed) for seed in (0, 0, 1)]
-    users = [set(part.test.users.tolist()) for part in parts]
-    assert users[0] == users[1] != users[2]
+    tests, trainings = ([set(getattr(part, name).users.tolist()) for part in parts] for name in ("test", "training"))
+    assert tests[0] == tests[1] == tests[2]
+    assert trainings[0] == trainings[1] != trainings[2]
     for part in parts:
-        assert not set(part.training.users.tolist()) & set(part.test.users.tolist())
+        users = [set(of.users.tolist()) for of in part]
+        assert [len(of) for of in users] == [12, 4, 4]
+        assert len(set.union(*users)) == 20
+    other = Rerank(**options, split=(0.6, 0.2, 0.2), split_seed=1)
+    assert set(other.parts(0).test.users.tolist()) != tests[0]
 
 
 @pytest.mark.parametrize("agent", ["pg", "lstm", "irecgan", "lstmd"])
@@ -398,5 +411,5 @@ def test_min_list_length_is_checked_against_the_log_before_jobs_start(tmp_path, 
     arguments = ["--data", str(tmp_path / "log.parquet"), "--format", "sessions", "--out", str(tmp_path / "run")]
     assert command_line(Rerank, [*arguments, "--min-list-length", "13", "--split", "0.6", "0.2", "0.2"]) == 2
     error = " ".join(capsys.readouterr().err.split())
-    assert "--min-list-length 13: no list of the test part of seed 0 counts, the longest has 12" in error
+    assert "--min-list-length 13: no list of the test part counts, the longest has 12" in error
     assert not (tmp_path / "run").exists()
