@@ -74,13 +74,12 @@ def plain_agent_objective(policy, sessions, q, gamma, lambda_r):
 def plain_discriminator(model, slates, clicks, rewards):
     """D of the appendix for one session; ``slates`` hold all alternatives of the user."""
     table = model.encoder.embedding.weight
-    scale = math.sqrt(table.shape[1])
     scores = []
     for slate, click, reward, hidden in zip(slates, clicks, rewards, plain_states(model.encoder, clicks), strict=True):
         preference = model.preference.weight @ hidden + model.preference.bias
-        weights = [torch.exp(preference @ table[item] / scale / model.config.temperature) for item in slate]
+        weights = [torch.exp(preference @ table[item] / model.config.temperature) for item in slate]
         favourite = sum(weight / sum(weights) * table[item] for weight, item in zip(weights, slate, strict=True))
-        score = favourite @ table[int(click)] / scale
+        score = favourite @ table[int(click)]
         if model.config.use_reward:
             score = score * (model.reward_factor.weight[0, 0] * float(reward) + model.reward_factor.bias[0])
         scores.append(score)

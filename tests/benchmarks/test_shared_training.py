@@ -18,6 +18,7 @@ IRECGAN = IRecGANConfig(
     fit=FitConfig(max_epochs=1),
     user_model_fit=FitConfig(max_epochs=1),
     rounds=1,
+    pre_training_d_steps=1,
     num_rollouts=1,
 )
 JOB = Job("test", "irecgan", "max", 30, 0)
