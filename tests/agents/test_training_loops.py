@@ -170,6 +170,71 @@ def test_the_policy_learns_from_rescaled_rewards_beside_the_offline_ones(score_s
         np.testing.assert_allclose(returns[offline:], expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("accuracies", "updates"),
+    [
+        # The mean of the last three is what counts, and there must be three.
+        ([0.9, 0.5, 0.5, 0.8, 0.9, 0.9, 0.9], 5),
+        ([1.0, 1.0, 1.0, 1.0], 3),
+        ([0.7, 0.7, 0.7, 0.7], 3),
+        ([0.6] * 9, 6),
+    ],
+)
+def test_the_discriminator_is_pre_trained_until_it_discriminates_or_the_most(
+    accuracies, updates, calls, log, monkeypatch
+):
+    script = iter(accuracies)
+    monkeypatch.setattr(adversarial_updates, "discriminator_accuracy", lambda *_, **__: next(script))
+    agent = agent_of("irecgan", log, rounds=0, pre_training_d_steps=6, discriminator_accuracy=0.7).learn(log)
+    assert len(calls.of("fit_discriminator")) == agent.treatment["treatment/discriminator_updates"] == updates
+    expected = np.mean(accuracies[:updates][-3:])
+    assert agent.treatment["treatment/discriminator_accuracy"] == pytest.approx(expected)
+
+
+def test_held_out_sessions_are_never_shown_to_the_discriminator(calls, log, monkeypatch):
+    judged = Calls()
+    judged.spy(monkeypatch, adversarial_updates, "discriminator_accuracy")
+    agent_of("irecgan", log, discriminator_sessions=1000).learn(log)
+    shown = {tuple(session.slates.flatten()) for args, *_ in calls.of("fit_discriminator") for session in args[1]}
+    for args, _, _ in judged.of("discriminator_accuracy"):
+        assert len(args[1]) == len(args[2]) == 5
+        assert not shown & {tuple(session.slates.flatten()) for session in args[1]}
+    # All of the 45 others are.
+    assert {len(args[1]) for args, *_ in calls.of("fit_discriminator")} == {45}
+
+
+@pytest.mark.parametrize("epochs", [0, 2])
+def test_passes_over_offline_data_alone_follow_the_r_steps(epochs, calls, log):
+    agent_of("irecgan", log, likelihood_epochs=epochs).learn(log)
+    rounds = calls.of("user_model_epoch")
+    assert len(rounds) == 2 * (2 + epochs)
+    real = rounds[0][0][1].sessions.num_steps - calls.of("generate_adversarial_sessions")[0][2].sessions.num_steps
+    for number in range(2):
+        of_round = rounds[number * (2 + epochs) : (number + 1) * (2 + epochs)]
+        # Eq 7 has weights; Eq 3 has none, and real sessions alone.
+        assert [len(args) for args, *_ in of_round] == [6] * 2 + [5] * epochs
+        for args, _, _ in of_round[2:]:
+            assert args[1].sessions.num_steps == real
+
+
+def test_generated_sessions_are_cut_where_the_settings_say(calls, log):
+    agent_of("irecgan", log, length_cut=0.5).learn(log)
+    [cut] = {kwargs["max_session_steps"] for _, kwargs, _ in calls.of("generate_sessions")}
+    assert cut == pytest.approx(0.5 * log.lengths.mean(), abs=1)
+    assert 1 <= cut < log.lengths.max()
+    lengths = [generated.sessions.lengths.max() for *_, generated in calls.of("generate_adversarial_sessions")]
+    assert max(lengths) == cut
+
+
+@pytest.mark.parametrize("kind", ["pgu", "irecgan"])
+def test_a_pool_of_generated_sessions_is_learned_from_again(kind, log, monkeypatch):
+    calls = Calls()
+    calls.spy(monkeypatch, policy_gradient.PolicyUpdates, "update")
+    agent_of(kind, log, generated_pool=12).learn(log)
+    # 45 offline, 9 fresh ones, and at most 12 of those before.
+    assert [args[1].num_sessions for args, *_ in calls.of("update")] == [54, 63, 66, 66]
+
+
 @pytest.mark.parametrize("kind", ["pgu", "acu"])
 def test_agents_with_a_user_model_generate_for_every_r_step(kind, log, monkeypatch):
     calls = Calls()
