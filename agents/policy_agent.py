@@ -85,6 +85,7 @@ class PolicyAgent(Agent, Generic[ConfigT]):
 
     Attributes:
         policy: chooses the slates.
+        lessons: how often it has learned.
         treatment: what training has done, by names that begin with ``treatment/`` (see
             :mod:`irecgan_gym.agents.treatment`); empty before it.
         sources: trained agents whose networks are taken over in place of pre-training, by the network's name (see
@@ -111,7 +112,7 @@ class PolicyAgent(Agent, Generic[ConfigT]):
         self.device = resolve_device(device)
         self.treatment: dict[str, float] = {}
         self.sources: dict[str, PolicyAgent[Any]] = {}
-        self._lessons = 0
+        self.lessons = 0
         self._generator = torch.Generator(self.device).manual_seed(self._seed("slates"))
         self._build()
 
@@ -133,7 +134,9 @@ class PolicyAgent(Agent, Generic[ConfigT]):
         try:
             return super().learn(sessions, validation, recorder=recorder, progress_bar=progress_bar)
         finally:
-            self._lessons += 1
+            self.lessons += 1
+            # What has been taken over is the agent's own now, and need not be kept twice.
+            self.sources = {}
 
     def _seed(self, use: str) -> int:
         """Return the seed of a use of randomness.
@@ -142,7 +145,7 @@ class PolicyAgent(Agent, Generic[ConfigT]):
         from the same networks and see the same order of sessions wherever they do the same. An agent that learns again
         has other streams than the first time.
         """
-        return int(np.random.SeedSequence([self.seed, self._lessons, *use.encode()]).generate_state(1)[0])
+        return int(np.random.SeedSequence([self.seed, self.lessons, *use.encode()]).generate_state(1)[0])
 
     def _rng(self, use: str) -> np.random.Generator:
         """Return a generator for a use of randomness (see :meth:`_seed`)."""
@@ -208,6 +211,7 @@ class PolicyAgent(Agent, Generic[ConfigT]):
             "slate_size": self.slate_size,
             "config": asdict(self.config),  # type: ignore[call-overload]
             "seed": self.seed,
+            "lessons": self.lessons,
             "treatment": self.treatment,
         }
         save_weights(path, self.kind, arguments, tensors)
@@ -223,6 +227,7 @@ class PolicyAgent(Agent, Generic[ConfigT]):
             module.load_state_dict(
                 {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
             )
-        # Files from before treatments were recorded hold none.
+        # Files from before lessons and treatments were recorded hold agents that had learned once.
+        agent.lessons = arguments.get("lessons", 1)
         agent.treatment = dict(arguments.get("treatment", {}))
         return agent

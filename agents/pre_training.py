@@ -31,25 +31,32 @@ def start_from(
         user_model: a trained LSTM.
 
     Raises:
-        ValueError: an agent of another seed or of settings by which it would learn something else.
+        ValueError: an agent of another seed, or of networks or settings by which it would learn something else.
     """
     if policy is not None:
         names = {field.name: field.name for field in fields(policy.config)}
-        _check_source(agent, policy, names)
+        _check_source(agent, policy, "policy", names)
         agent.sources["policy"] = policy
     if user_model is not None:
         names = {field.name: field.name for field in fields(UserModelSettings)} | {"fit": "user_model_fit"}
-        _check_source(agent, user_model, names)
+        _check_source(agent, user_model, "user_model", names)
         agent.sources["user_model"] = user_model
 
 
-def _check_source(agent: PolicyAgent[Any], source: PolicyAgent[Any], names: dict[str, str]) -> None:
+def _check_source(agent: PolicyAgent[Any], source: PolicyAgent[Any], network: str, names: dict[str, str]) -> None:
     """Refuse a source that is not what the agent would become; settings by their names in source and agent."""
+    refusal = f"{agent.kind} cannot start from {source.kind}"
+    there, here = (type(each.networks().get(network)).__name__ for each in (source, agent))
+    if there != here or not all(hasattr(agent.config, own) for own in names.values()):
+        raise ValueError(f"{refusal}: it learns no such {network}")
     alike = [(name, getattr(source, name), getattr(agent, name)) for name in ("seed", "num_items", "slate_size")]
     alike += [(name, getattr(source.config, name), getattr(agent.config, own)) for name, own in names.items()]
-    for name, there, here in alike:
-        if there != here:
-            raise ValueError(f"{agent.kind} cannot start from {source.kind}: {name} is {there} there, {here} here")
+    for name, theirs, own in alike:
+        if theirs != own:
+            raise ValueError(f"{refusal}: {name} is {theirs} there, {own} here")
+    if (source.lessons, agent.lessons) != (1, 0):
+        times = f"{source.kind} has learned {source.lessons} times, {agent.kind} {agent.lessons}"
+        raise ValueError(f"{refusal}: {times}, not once and never")
 
 
 def pre_train_user_model(

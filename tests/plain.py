@@ -51,36 +51,49 @@ def plain_user_objective(model, sessions, lambda_p, weights):
     return total
 
 
-def plain_agent_objective(policy, sessions, q, gamma, lambda_r):
-    """The sum whose gradient is Eq 10 (Eq 8 with lambda_r = 0), with q of step t' inside the sum over t'."""
-    total, first = 0.0, 0
+def plain_returns(sessions, q, gamma, lambda_r, *, score_at="reward", unrewarded_click=1.0):
+    """R_t^a of Eq 10 of every step: q_D of step t' inside the sum over t', or that of step t before it."""
+    returns, first = [], 0
     for session in sessions:
-        length = len(session.clicks)
-        hidden = plain_states(policy.encoder, session.clicks)
-        for t in range(length):
-            if session.clicks[t] == sessions.num_items:
-                continue
-            reward_to_go = 0.0
-            for later in range(t, length):
+        for t in range(len(session.clicks)):
+            total = 0.0
+            for later in range(t, len(session.clicks)):
                 if session.clicks[later] != sessions.num_items:
-                    reward = q[first + later] * (1 + lambda_r * session.rewards[later])
-                    reward_to_go += gamma ** (later - t) * reward
-            logits = policy.head.weight @ hidden[t] + policy.head.bias
-            total = total + float(reward_to_go) * plain_softmax_log_probability(logits, int(session.clicks[t]))
-        first += length
-    return total
+                    reward = 1 + lambda_r * session.rewards[later] if session.rewards[later] else unrewarded_click
+                    score = q[first + (later if score_at == "reward" else t)]
+                    total += gamma ** (later - t) * float(score) * float(reward)
+            returns.append(total)
+        first += len(session.clicks)
+    return returns
+
+
+def plain_policy_log_probabilities(policy, sessions):
+    """Log pi(c_t in a_t | s_t) of every step, None where the user left."""
+    found = []
+    for session in sessions:
+        for click, hidden in zip(session.clicks, plain_states(policy.encoder, session.clicks), strict=True):
+            logits = policy.head.weight @ hidden + policy.head.bias
+            left = click == sessions.num_items
+            found.append(None if left else plain_softmax_log_probability(logits, int(click)))
+    return found
+
+
+def plain_agent_objective(policy, sessions, q, gamma, lambda_r):
+    """The sum whose gradient is Eq 10 (Eq 8 with lambda_r = 0)."""
+    returns = plain_returns(sessions, q, gamma, lambda_r)
+    chosen = plain_policy_log_probabilities(policy, sessions)
+    return sum(back * one for back, one in zip(returns, chosen, strict=True) if one is not None)
 
 
 def plain_discriminator(model, slates, clicks, rewards):
     """D of the appendix for one session; ``slates`` hold all alternatives of the user."""
     table = model.encoder.embedding.weight
-    scale = math.sqrt(table.shape[1])
     scores = []
     for slate, click, reward, hidden in zip(slates, clicks, rewards, plain_states(model.encoder, clicks), strict=True):
         preference = model.preference.weight @ hidden + model.preference.bias
-        weights = [torch.exp(preference @ table[item] / scale / model.config.temperature) for item in slate]
+        weights = [torch.exp(preference @ table[item] / model.config.temperature) for item in slate]
         favourite = sum(weight / sum(weights) * table[item] for weight, item in zip(weights, slate, strict=True))
-        score = favourite @ table[int(click)] / scale
+        score = favourite @ table[int(click)]
         if model.config.use_reward:
             score = score * (model.reward_factor.weight[0, 0] * float(reward) + model.reward_factor.bias[0])
         scores.append(score)

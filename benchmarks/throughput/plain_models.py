@@ -100,9 +100,9 @@ class PlainDiscriminator(nn.Module):
         scores = []
         for hidden, options, click, reward in zip(self.encoder(clicks), candidates, clicks, rewards, strict=True):
             vectors = self.encoder.embedding(options)
-            weights = (_products(self.preference(hidden), vectors) / self.temperature).softmax(-1)
+            weights = (vectors @ self.preference(hidden) / self.temperature).softmax(-1)
             clicked = self.encoder.embedding(click)
-            scores.append(weights @ _products(clicked, vectors) * self.reward_factor(reward.unsqueeze(0))[0])
+            scores.append(weights @ (vectors @ clicked) * self.reward_factor(reward.unsqueeze(0))[0])
         return torch.stack(scores).mean()
 
 

@@ -24,10 +24,12 @@ from irecgan_gym.agents import (
     preset,
 )
 from irecgan_gym.agents.generation import generate_adversarial_sessions, generate_sessions
+from irecgan_gym.agents.returns import ReturnSettings
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig
 from irecgan_gym.models.sequence_score import SequenceScore
 from irecgan_gym.storage.weights import StorageError
+from irecgan_gym.wrappers.adversarial_reward_sessions import SessionAdversarialReward
 from tests.conftest import random_sessions
 
 SHAPE = EncoderConfig(hidden_size=8, embedding_size=8)
@@ -38,6 +40,7 @@ IRECGAN = IRecGANConfig(
     user_model_fit=FIT,
     discriminator_fit=FitConfig(max_epochs=1, patience=None),
     rounds=2,
+    pre_training_d_steps=2,
     num_rollouts=2,
 )
 SMALL = {
@@ -165,13 +168,16 @@ def test_irecgan_trains_on_both_kinds_of_users_and_reports(ending, rng):
 def test_generated_sessions_carry_the_wrappers_rewards(ending):
     agent = small_agent("irecgan", ending=ending)
     score = SequenceScore(agent.user_model, agent.policy, agent.discriminator, num_rollouts=2, max_session_steps=6)
-    generated = generate_adversarial_sessions(agent.policy, score, 30, lambda_r=3.0, seed=1)
+    generated = generate_adversarial_sessions(agent.policy, score, 30, rewards=ReturnSettings(), seed=1)
     sessions = generated.sessions
     assert len(sessions) == 30
     assert sessions.lengths.max() <= 6
     clicked = sessions.clicks < 20
-    expected = np.where(clicked, generated.scores * (1 + 3 * sessions.rewards), 0)
-    np.testing.assert_allclose(generated.rewards, expected, rtol=1e-5)
+    np.testing.assert_allclose(generated.rewards, np.where(clicked, 1 + 3 * sessions.rewards, 0), rtol=1e-5)
+    wrapped = SessionAdversarialReward(score, mode="generation", lambda_r=3.0).rescale(sessions, seed=1)
+    np.testing.assert_allclose(generated.scores, wrapped.q, rtol=1e-5)
+    np.testing.assert_allclose(generated.rewards * generated.scores, wrapped.rewards, rtol=1e-5)
+    assert ((generated.scores > 0) & (generated.scores < 1)).all()
     ends = sessions.offsets[1:] - 1
     over = sessions.rewards[ends] == 0 if ending == "reward" else sessions.clicks[ends] == 20
     np.testing.assert_array_equal(over, ~sessions.truncated)
@@ -211,7 +217,7 @@ def test_a_policy_learns_what_pays():
 def test_presets_hold_the_papers_numbers(name):
     config = preset("irecgan", name)
     assert (config.gamma, config.lambda_r, config.user_model_fit.lambda_p) == (0.9, 3.0, 1.0)
-    assert (config.num_rollouts, config.generated_share, config.temperature) == (5, 0.1, 0.1)
+    assert (config.num_rollouts, config.temperature, config.generated_pool, config.d_steps) == (5, 0.1, 0, 1)
     assert preset("pg", name).encoder == config.encoder
     assert (config.encoder.num_layers, config.encoder.hidden_size) == ((2, 512) if name == "paper" else (1, 64))
 

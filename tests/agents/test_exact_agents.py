@@ -12,10 +12,11 @@ from irecgan_gym.agents import (
     IRecGANConfig,
     LSTMDConfig,
     PGConfig,
+    adversarial_updates,
     irecgan,
     lstm,
     on_policy,
-    pgu,
+    pre_training,
     preset,
 )
 from irecgan_gym.agents.logging_policy_model import estimated_propensities
@@ -28,7 +29,7 @@ from irecgan_gym.models.slate_policy import SlatePolicy
 from tests.agents.test_training_loops import FIT, agent_of, log  # noqa: F401 (a fixture)
 from tests.conftest import random_sessions
 
-FITTED = {"irecgan": irecgan, "lstm": lstm, "pgu": pgu, "acu": pgu}
+FITTED = {"irecgan": pre_training, "lstm": lstm, "pgu": pre_training, "acu": pre_training}
 
 
 @pytest.mark.parametrize("kind", FITTED)
@@ -61,8 +62,15 @@ USER_MODEL = {
     "user_model/validation_click_log_likelihood",
     "user_model/validation_reward_log_likelihood",
 }
-POLICY = {"train/policy_loss", "train/validation_loss"}
-ROUNDS = {"adversarial/policy_loss", "adversarial/validation_loss"}
+DOSE = {"treatment/policy_updates", "treatment/sessions_seen"}
+POLICY = {"train/policy_loss", "train/validation_loss", "train/selection_loss"} | DOSE
+ROUNDS = {f"adversarial/{name}" for name in ("policy_loss", "validation_loss", "selection_loss")} | {
+    f"treatment/{name}" for name in ("kept_round", "rounds", "policy_moved")
+}
+ADVERSARIAL = {
+    f"treatment/{name}"
+    for name in ("user_model_moved", "discriminator_accuracy", "discriminator_updates", "mean_q", "std_q")
+} | {"disc/accuracy", "disc/held_out_accuracy", "adversarial/mean_q", "adversarial/std_q"}
 GENERATED = {"adversarial/generated_length", "adversarial/generated_reward", "adversarial/rescaled_reward"}
 RECORDED = {
     "pg": POLICY,
@@ -71,11 +79,11 @@ RECORDED = {
     | {"logging_policy/validation_log_likelihood"},
     "ac": POLICY | {"train/value_error"},
     "lstm": USER_MODEL,
-    "lstmd": USER_MODEL | POLICY | ROUNDS | GENERATED,
+    "lstmd": USER_MODEL | POLICY | ROUNDS | GENERATED | ADVERSARIAL,
     "pgc": POLICY | ROUNDS,
     "pgu": USER_MODEL | POLICY | ROUNDS | GENERATED,
     "acu": USER_MODEL | POLICY | ROUNDS | GENERATED | {"train/value_error"},
-    "irecgan": USER_MODEL | POLICY | ROUNDS | GENERATED,
+    "irecgan": USER_MODEL | POLICY | ROUNDS | GENERATED | ADVERSARIAL,
 }
 
 
@@ -86,13 +94,13 @@ def test_every_part_of_training_is_recorded(kind, log):  # noqa: F811
             self.update(values)
 
     kept = Keep()
-    agent_of(kind, dataclasses.replace(log, propensities=None)).learn(
-        dataclasses.replace(log, propensities=None), recorder=kept
-    )
+    bare = dataclasses.replace(log, propensities=None)
+    agent = agent_of(kind, bare).learn(bare, recorder=kept)
     assert RECORDED[kind] <= kept.keys()
     others = {name for name in kept if name not in RECORDED[kind] and not name.startswith(("fidelity/", "disc/"))}
     assert all(name.startswith("adversarial/") for name in others)
     assert not others or kind in ("irecgan", "lstmd")
+    assert agent.treatment == {name: value for name, value in kept.items() if name.startswith("treatment/")}
 
 
 def test_endings_of_all_settings_with_a_user_model():
@@ -140,16 +148,16 @@ def test_on_policy_updates_are_one_step_in_the_precision_of_the_settings(precisi
 def test_irecgan_generates_in_the_precision_of_its_settings_wherever_it_does(precision, log, monkeypatch):  # noqa: F811
     asked = []
 
-    def spy(name):
-        real = getattr(irecgan, name)
+    def spy(module, name):
+        real = getattr(module, name)
 
         def called(*arguments, **options):
             asked.append((name, options["precision"]))
             return real(*arguments, **options)
 
-        monkeypatch.setattr(irecgan, name, called)
+        monkeypatch.setattr(module, name, called)
 
-    spy("generate_sessions"), spy("generate_adversarial_sessions")
+    spy(adversarial_updates, "generate_sessions"), spy(irecgan, "generate_adversarial_sessions")
     agent_of("irecgan", log, rounds=1, generation_precision=precision).learn(log)
     assert set(asked) == {("generate_sessions", precision), ("generate_adversarial_sessions", precision)}
 

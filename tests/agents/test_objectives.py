@@ -26,8 +26,9 @@ def policy_of(kind):
     return build(lambda: kind(N, K, TINY), torch.Generator().manual_seed(1)).double()
 
 
-def returns_data(sessions):
-    return ReturnsData(sessions, offline_rewards(sessions, 3.0).astype(np.float64), GAMMA, torch.device("cpu"))
+def returns_data(sessions, propensities=None):
+    rewards = offline_rewards(sessions, 3.0).astype(np.float64)
+    return ReturnsData(sessions, rewards, GAMMA, torch.device("cpu"), propensities=propensities)
 
 
 def plain_steps(policy, sessions):
@@ -55,17 +56,12 @@ def assert_same_gradients(module, fast, slow):
 def test_importance_weights_and_their_gradient(correction, clip, rng):
     policy, sessions = policy_of(SlatePolicy), random_sessions(rng, ragged=True, leave=True)
     propensities = rng.uniform(0.2, 1.0, sessions.num_steps)
-    objective = ImportanceWeighted(
-        torch.from_numpy(propensities),
-        torch.from_numpy(sessions.slate_lengths).double(),
-        weight_clip=clip,
-        top_k_correction=correction,
-    )
-    data = returns_data(sessions)
+    objective = ImportanceWeighted(weight_clip=clip, top_k_correction=correction)
+    data = returns_data(sessions, propensities)
     batch = data.sessions.batch(np.arange(len(sessions)))
     fast = objective.losses(policy, data, batch).sum()
     returns = sessions.returns_to_go(offline_rewards(sessions, 3.0), GAMMA)
-    slow, weights = 0.0, []
+    slow, held_out, weights = 0.0, 0.0, []
     for step, _, chosen in plain_steps(policy, sessions):
         if chosen is None:
             continue
@@ -73,7 +69,9 @@ def test_importance_weights_and_their_gradient(correction, clip, rng):
         weights.append(min(size * chance / propensities[step], clip))
         factor = size * (1 - chance) ** (size - 1) if correction else 1.0
         slow = slow - weights[-1] * factor * float(returns[step]) * chosen
+        held_out -= weights[-1] * float(returns[step])
     assert_same_gradients(policy, fast, slow)
+    assert float(objective.held_out_losses(policy, data, batch).sum().detach()) == pytest.approx(held_out)
     metrics = objective.metrics()
     exact = np.array(weights)
     assert metrics["importance/mean_weight"] == pytest.approx(exact.mean())
@@ -86,13 +84,19 @@ def test_importance_weights_and_their_gradient(correction, clip, rng):
 def test_weights_of_the_logging_policy_itself_are_one(rng):
     """With k times the policy's own probabilities as propensities, nothing is reweighted."""
     policy, sessions = policy_of(SlatePolicy), random_sessions(rng)
-    data = returns_data(sessions)
-    batch = data.sessions.batch(np.arange(len(sessions)))
-    own = torch.empty(sessions.num_steps, dtype=torch.float64)
-    own[batch.steps] = K * policy.click_log_probabilities(batch).detach().exp()
-    objective = ImportanceWeighted(own, torch.full((sessions.num_steps,), K), weight_clip=10.0, top_k_correction=False)
-    objective.losses(policy, data, batch)
+    batch = returns_data(sessions).sessions.batch(np.arange(len(sessions)))
+    own = np.empty(sessions.num_steps)
+    own[batch.steps.numpy()] = K * policy.click_log_probabilities(batch).detach().exp().numpy()
+    objective = ImportanceWeighted(weight_clip=10.0, top_k_correction=False)
+    objective.losses(policy, returns_data(sessions, own), batch)
     assert objective.metrics()["importance/mean_weight"] == pytest.approx(1.0)
+
+
+def test_importance_weights_need_propensities(rng):
+    policy, data = policy_of(SlatePolicy), returns_data(random_sessions(rng))
+    objective = ImportanceWeighted(weight_clip=10.0, top_k_correction=False)
+    with pytest.raises(ValueError, match="importance weights need sessions whose propensities are all known"):
+        objective.losses(policy, data, data.sessions.batch(np.arange(3)))
 
 
 def test_effective_sample_size_counts_even_weights():
@@ -129,6 +133,9 @@ def test_actor_and_critic_and_their_gradients(trace_decay, rng):
                 slow = slow - (target - float(value.detach())) * chosen
     assert_same_gradients(policy, fast, slow)
     assert objective.metrics()["train/value_error"] == pytest.approx(np.mean(errors))
+    held_out = float(objective.held_out_losses(policy, data, batch).sum().detach())
+    assert held_out == pytest.approx(float(slow.detach()))
+    assert objective.metrics() == {}
 
 
 def test_lambda_one_is_the_reward_to_go(rng):

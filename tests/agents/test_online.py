@@ -1,13 +1,13 @@
 """Acting in the true environment and learning from it, in rounds."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 
-from irecgan_gym.agents import PG
+from irecgan_gym.agents import PG, PRESET_NAMES
 from irecgan_gym.agents.on_policy import OnPolicyUpdates
 from irecgan_gym.agents.online import (
     ONLINE_METHODS,
@@ -47,8 +47,10 @@ def tiny_config(method):
     """Settings of a test: every phase, each as short as it can be."""
     config = online_preset(method, "fast")
     changes = {"encoder": SMALL, "fit": FitConfig(max_epochs=1, learning_rate=1e-2)}
+    if method in ("pg-online&offline", "irecgan"):
+        changes |= {"rounds": 1}
     if method == "irecgan":
-        changes |= {"user_model_fit": FitConfig(max_epochs=1), "rounds": 1, "num_rollouts": 2}
+        changes |= {"user_model_fit": FitConfig(max_epochs=1), "num_rollouts": 2, "pre_training_d_steps": 1}
     return OnlineConfig(replace(config.agent, **changes), sessions_per_update=8)
 
 
@@ -244,11 +246,20 @@ def test_methods_with_the_same_seed_begin_with_the_same_policy():
 @pytest.mark.parametrize("method", ONLINE_METHODS)
 def test_offline_stages_of_the_presets_are_short(method, name):
     config = online_preset(method, name)
-    assert config.agent.fit.max_epochs == 5
+    assert config.agent.fit.max_epochs == 2
+    if method in ("pg-online&offline", "irecgan"):
+        assert config.agent.rounds == 3
     if method == "irecgan":
         assert config.agent.user_model_fit.max_epochs == 5
-        assert config.agent.rounds == 3
         assert config.agent.discriminator_fit.max_epochs == 1
+        assert config.agent.pre_training_d_steps == 3
+
+
+@pytest.mark.parametrize("name", PRESET_NAMES)
+def test_offline_stages_of_pg_and_irecgan_are_alike(name):
+    # The control of Figure 3: the same policy, trained as long.
+    pg, irecgan = (asdict(online_preset(method, name).agent) for method in ("pg-online&offline", "irecgan"))
+    assert pg == {key: irecgan[key] for key in pg}
 
 
 @pytest.mark.parametrize(

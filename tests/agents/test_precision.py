@@ -12,7 +12,7 @@ from irecgan_gym.agents.discriminator_training import fit_discriminator
 from irecgan_gym.agents.generation import generate_adversarial_sessions
 from irecgan_gym.agents.irecgan import IRecGAN, IRecGANConfig
 from irecgan_gym.agents.policy_gradient import policy_gradient_epoch
-from irecgan_gym.agents.returns import ReturnsData, offline_rewards
+from irecgan_gym.agents.returns import ReturnsData, ReturnSettings, offline_rewards
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.building import build
 from irecgan_gym.models.discriminator import Discriminator, DiscriminatorConfig
@@ -79,7 +79,7 @@ def generated(precision):
     policy = build(lambda: SlatePolicy(1100, K, shape), torch.Generator().manual_seed(1))
     discriminator = Discriminator.create(DiscriminatorConfig(1100, shape), seed=2, device="cpu")
     score = SequenceScore(model, policy, discriminator, num_rollouts=2, max_session_steps=6)
-    return generate_adversarial_sessions(policy, score, 3_000, lambda_r=3.0, seed=0, precision=precision)
+    return generate_adversarial_sessions(policy, score, 3_000, rewards=ReturnSettings(), seed=0, precision=precision)
 
 
 def test_generated_sessions_and_their_scores_have_the_law_of_float32():
@@ -112,6 +112,7 @@ def test_an_agent_generates_in_the_precision_of_its_settings():
             fit=fit,
             user_model_fit=fit,
             rounds=1,
+            pre_training_d_steps=1,
             num_rollouts=2,
             generation_precision=precision,
         )

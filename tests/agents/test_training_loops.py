@@ -18,6 +18,7 @@ from irecgan_gym.agents import (
     PGCConfig,
     PGConfig,
     PGUConfig,
+    adversarial_updates,
     agent_class,
     discriminator_training,
     irecgan,
@@ -25,6 +26,8 @@ from irecgan_gym.agents import (
     make_agent,
     pgu,
     policy_gradient,
+    pre_training,
+    selection,
 )
 from irecgan_gym.agents.discriminator_training import fit_discriminator
 from irecgan_gym.models.batches import SessionTensors
@@ -38,11 +41,16 @@ FIT = FitConfig(max_epochs=2, batch_size=16)
 ROUNDS = {"encoder": SHAPE, "fit": FIT, "rounds": 2, "r_steps": 2}
 MODEL = {**ROUNDS, "user_model_fit": FIT, "generated_share": 0.2}
 CONFIGS = {
-    "pgc": PGCConfig(**ROUNDS),
+    "pgc": PGCConfig(**ROUNDS, generated_share=0.2),
     "pgu": PGUConfig(**MODEL),
     "acu": ACUConfig(**MODEL),
     "irecgan": IRecGANConfig(
-        **MODEL, d_steps=3, num_rollouts=2, discriminator_sessions=12, discriminator_fit=FitConfig(max_epochs=1)
+        **MODEL,
+        d_steps=3,
+        pre_training_d_steps=2,
+        num_rollouts=2,
+        discriminator_sessions=12,
+        discriminator_fit=FitConfig(max_epochs=1),
     ),
 }
 
@@ -88,15 +96,15 @@ class Calls(list):
 @pytest.fixture
 def calls(monkeypatch):
     calls = Calls()
-    for name in (
-        "fit_user_model",
-        "fit_policy",
-        "generate_sessions",
-        "generate_adversarial_sessions",
-        "user_model_epoch",
-        "fit_discriminator",
+    for module, name in (
+        (pre_training, "fit_user_model"),
+        (pre_training, "fit_policy"),
+        (irecgan, "generate_adversarial_sessions"),
+        (adversarial_updates, "generate_sessions"),
+        (adversarial_updates, "user_model_epoch"),
+        (adversarial_updates, "fit_discriminator"),
     ):
-        calls.spy(monkeypatch, irecgan, name)
+        calls.spy(monkeypatch, module, name)
     return calls
 
 
@@ -104,16 +112,17 @@ def test_irecgan_makes_the_steps_of_algorithm_1_in_their_order(calls, log, monke
     agent = agent_of("irecgan", log)
     calls.spy(monkeypatch, policy_gradient.PolicyUpdates, "update")
     agent.learn(log)
-    d_step = ["generate_sessions", "fit_discriminator"]
+    # A d-step ends with other generated sessions, beside which those held out are judged.
+    d_step = ["generate_sessions", "fit_discriminator", "generate_sessions"]
     r_step = ["generate_adversarial_sessions", "user_model_epoch", "update"]
-    assert calls.names == ["fit_user_model", "fit_policy", *d_step, *(r_step * 2 + d_step * 3) * 2]
+    assert calls.names == ["fit_user_model", "fit_policy", *d_step * 2, *(r_step * 2 + d_step * 3) * 2]
 
 
 def test_irecgan_learns_from_as_much_as_its_settings_say(calls, log):
     agent_of("irecgan", log).learn(log)
     # A tenth of the 50 sessions is held out, and a fifth of the other 45 generated.
     assert [args[2] for args, *_ in calls.of("generate_adversarial_sessions")] == [9] * 4
-    assert [args[2] for args, *_ in calls.of("generate_sessions")] == [12] * 7
+    assert [args[2] for args, *_ in calls.of("generate_sessions")] == [12, 5] * 8
     for args, _, _ in calls.of("fit_discriminator"):
         assert len(args[1]) == len(args[2]) == 12
     seeds = [
@@ -122,8 +131,16 @@ def test_irecgan_learns_from_as_much_as_its_settings_say(calls, log):
     assert len(set(seeds)) == len(seeds)
 
 
-def test_the_user_model_learns_with_the_weights_of_eq_7(calls, log):
-    agent_of("irecgan", log).learn(log)
+SCALES = ["mean", "none"]
+
+
+def scaled(generated, score_scale):
+    return generated.scores / (generated.scores.mean() if score_scale == "mean" else 1)
+
+
+@pytest.mark.parametrize("score_scale", SCALES)
+def test_the_user_model_learns_with_the_weights_of_eq_7(score_scale, calls, log):
+    agent_of("irecgan", log, score_scale=score_scale).learn(log)
     for (*_, generated), (args, *_) in zip(
         calls.of("generate_adversarial_sessions"), calls.of("user_model_epoch"), strict=True
     ):
@@ -131,14 +148,15 @@ def test_the_user_model_learns_with_the_weights_of_eq_7(calls, log):
         real = data.sessions.num_steps - generated.sessions.num_steps
         assert real > 0
         np.testing.assert_array_equal(weights[:real], 1)
-        np.testing.assert_array_equal(weights[real:], generated.scores)
+        np.testing.assert_allclose(weights[real:], scaled(generated, score_scale), rtol=1e-6)
         np.testing.assert_array_equal(data.sessions.clicks[real:], generated.sessions.clicks)
         assert (generated.scores < 1).all()
 
 
-def test_the_policy_learns_from_rescaled_rewards_beside_the_offline_ones(calls, log, monkeypatch):
+@pytest.mark.parametrize("score_scale", SCALES)
+def test_the_policy_learns_from_rescaled_rewards_beside_the_offline_ones(score_scale, calls, log, monkeypatch):
     calls.spy(monkeypatch, policy_gradient.PolicyUpdates, "update")
-    agent = agent_of("irecgan", log, gamma=0.0)
+    agent = agent_of("irecgan", log, gamma=0.0, score_scale=score_scale)
     agent.learn(log)
     for (*_, generated), (args, *_) in zip(calls.of("generate_adversarial_sessions"), calls.of("update"), strict=True):
         data = args[1]
@@ -148,8 +166,73 @@ def test_the_policy_learns_from_rescaled_rewards_beside_the_offline_ones(calls, 
             returns[batch.steps.numpy()] = data.returns(batch).numpy()
         offline = both.num_steps - generated.sessions.num_steps
         np.testing.assert_allclose(returns[:offline], 1 + 3 * both.rewards[:offline])
-        expected = generated.scores * (1 + 3 * generated.sessions.rewards)
+        expected = scaled(generated, score_scale) * (1 + 3 * generated.sessions.rewards)
         np.testing.assert_allclose(returns[offline:], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "updates"),
+    [
+        # The mean of the last three is what counts, and there must be three.
+        ([0.9, 0.5, 0.5, 0.8, 0.9, 0.9, 0.9], 5),
+        ([1.0, 1.0, 1.0, 1.0], 3),
+        ([0.7, 0.7, 0.7, 0.7], 3),
+        ([0.6] * 9, 6),
+    ],
+)
+def test_the_discriminator_is_pre_trained_until_it_discriminates_or_the_most(
+    accuracies, updates, calls, log, monkeypatch
+):
+    script = iter(accuracies)
+    monkeypatch.setattr(adversarial_updates, "discriminator_accuracy", lambda *_, **__: next(script))
+    agent = agent_of("irecgan", log, rounds=0, pre_training_d_steps=6, discriminator_accuracy=0.7).learn(log)
+    assert len(calls.of("fit_discriminator")) == agent.treatment["treatment/discriminator_updates"] == updates
+    expected = np.mean(accuracies[:updates][-3:])
+    assert agent.treatment["treatment/discriminator_accuracy"] == pytest.approx(expected)
+
+
+def test_held_out_sessions_are_never_shown_to_the_discriminator(calls, log, monkeypatch):
+    judged = Calls()
+    judged.spy(monkeypatch, adversarial_updates, "discriminator_accuracy")
+    agent_of("irecgan", log, discriminator_sessions=1000).learn(log)
+    shown = {tuple(session.slates.flatten()) for args, *_ in calls.of("fit_discriminator") for session in args[1]}
+    for args, _, _ in judged.of("discriminator_accuracy"):
+        assert len(args[1]) == len(args[2]) == 5
+        assert not shown & {tuple(session.slates.flatten()) for session in args[1]}
+    # All of the 45 others are.
+    assert {len(args[1]) for args, *_ in calls.of("fit_discriminator")} == {45}
+
+
+@pytest.mark.parametrize("epochs", [0, 2])
+def test_passes_over_offline_data_alone_follow_the_r_steps(epochs, calls, log):
+    agent_of("irecgan", log, likelihood_epochs=epochs).learn(log)
+    rounds = calls.of("user_model_epoch")
+    assert len(rounds) == 2 * (2 + epochs)
+    real = rounds[0][0][1].sessions.num_steps - calls.of("generate_adversarial_sessions")[0][2].sessions.num_steps
+    for number in range(2):
+        of_round = rounds[number * (2 + epochs) : (number + 1) * (2 + epochs)]
+        # Eq 7 has weights; Eq 3 has none, and real sessions alone.
+        assert [len(args) for args, *_ in of_round] == [6] * 2 + [5] * epochs
+        for args, _, _ in of_round[2:]:
+            assert args[1].sessions.num_steps == real
+
+
+def test_generated_sessions_are_cut_where_the_settings_say(calls, log):
+    agent_of("irecgan", log, length_cut=0.5).learn(log)
+    [cut] = {kwargs["max_session_steps"] for _, kwargs, _ in calls.of("generate_sessions")}
+    assert cut == pytest.approx(0.5 * log.lengths.mean(), abs=1)
+    assert 1 <= cut < log.lengths.max()
+    lengths = [generated.sessions.lengths.max() for *_, generated in calls.of("generate_adversarial_sessions")]
+    assert max(lengths) == cut
+
+
+@pytest.mark.parametrize("kind", ["pgu", "irecgan"])
+def test_a_pool_of_generated_sessions_is_learned_from_again(kind, log, monkeypatch):
+    calls = Calls()
+    calls.spy(monkeypatch, policy_gradient.PolicyUpdates, "update")
+    agent_of(kind, log, generated_pool=12).learn(log)
+    # 45 offline, 9 fresh ones, and at most 12 of those before.
+    assert [args[1].num_sessions for args, *_ in calls.of("update")] == [54, 63, 66, 66]
 
 
 @pytest.mark.parametrize("kind", ["pgu", "acu"])
@@ -166,24 +249,32 @@ def test_the_control_makes_as_many_updates_from_offline_data_alone(log, monkeypa
     calls = Calls()
     calls.spy(monkeypatch, policy_gradient.PolicyUpdates, "update")
     agent_of("pgc", log).learn(log)
-    assert [len(args[1].sessions.sessions) for args, *_ in calls.of("update")] == [45] * 4
+    # A fifth of the 45 sessions a second time, where others learn from generated ones.
+    updates = [args[1].sessions.sessions for args, *_ in calls.of("update")]
+    assert [len(sessions) for sessions in updates] == [54] * 4
+    offline, again = updates[0].select(slice(0, 45)), [sessions.select(slice(45, 54)) for sessions in updates]
+    logged = {tuple(session.slates.flatten()) for session in offline}
+    for replayed in again:
+        assert {tuple(session.slates.flatten()) for session in replayed} <= logged
+    assert len({tuple(replayed.slate_items) for replayed in again}) == 4
 
 
 class Script:
-    """Held-out losses as written down, and the parameters at each of them."""
+    """Losses of the method itself on held-out sessions as written down, and the parameters at each of them."""
 
-    def __init__(self, losses):
+    def __init__(self, monkeypatch, losses):
         self.losses, self.states = iter(losses), []
+        monkeypatch.setattr(selection.HeldOutObjective, "loss", lambda _, policy: self.take(policy))
 
-    def __call__(self, policy, *_):
+    def take(self, policy):
         self.states.append(flat(policy))
         return next(self.losses)
 
 
 def test_fitting_a_policy_stops_early_and_keeps_the_best(log, monkeypatch):
-    script = Script([3.0, 1.0, 2.0, 1.5, 0.0])
-    monkeypatch.setattr(policy_gradient, "held_out_loss", script)
-    agent = agent_of("pg", log, fit=FitConfig(max_epochs=5, patience=2, batch_size=16)).learn(log)
+    script = Script(monkeypatch, [3.0, 1.0, 2.0, 1.5, 0.0])
+    fit = FitConfig(max_epochs=5, patience=2, batch_size=16)
+    agent = agent_of("pg", log, fit=fit, selection="objective").learn(log)
     assert len(script.states) == 4
     assert torch.equal(flat(agent.policy), script.states[1])
     assert not torch.equal(script.states[1], script.states[3])
@@ -192,33 +283,57 @@ def test_fitting_a_policy_stops_early_and_keeps_the_best(log, monkeypatch):
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_rounds_stop_early_and_keep_the_best_policy(kind, log, monkeypatch):
     # One epoch of pre-training, the policy that it leaves, and the rounds.
-    script = Script([5.0, 5.0, 3.0, 4.0, 4.0, 0.0])
-    monkeypatch.setattr(policy_gradient, "held_out_loss", script)
-    agent = agent_of(kind, log, fit=FitConfig(max_epochs=1, batch_size=16), rounds=4, patience=2).learn(log)
+    script = Script(monkeypatch, [5.0, 5.0, 3.0, 4.0, 4.0, 0.0])
+    fit = FitConfig(max_epochs=1, batch_size=16)
+    agent = agent_of(kind, log, fit=fit, rounds=4, patience=2, selection="objective").learn(log)
     assert len(script.states) == 5
     assert torch.equal(flat(agent.policy), script.states[2])
     assert not torch.equal(script.states[2], script.states[4])
+    assert (agent.treatment["treatment/kept_round"], agent.treatment["treatment/rounds"]) == (1, 3)
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_the_pre_trained_policy_is_kept_where_no_round_is_better(kind, log, monkeypatch):
-    script = Script([5.0, 5.0, 6.0, 7.0])
-    monkeypatch.setattr(policy_gradient, "held_out_loss", script)
-    agent = agent_of(kind, log, fit=FitConfig(max_epochs=1, batch_size=16)).learn(log)
+    script = Script(monkeypatch, [5.0, 5.0, 6.0, 7.0])
+    fit = FitConfig(max_epochs=1, batch_size=16)
+    agent = agent_of(kind, log, fit=fit, selection="objective").learn(log)
     assert torch.equal(flat(agent.policy), script.states[1])
     assert not torch.equal(script.states[1], script.states[3])
+    assert (agent.treatment["treatment/kept_round"], agent.treatment["treatment/policy_moved"]) == (0, 0)
 
 
-def test_irecgan_keeps_the_user_model_of_the_best_round(log, monkeypatch):
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_training_of_a_fixed_length_ends_with_what_it_ends_with(kind, log, monkeypatch):
+    states, validate = [], policy_gradient.PolicyTraining.validate
+
+    def spy(self):
+        states.append(flat(self._policy))
+        return validate(self)
+
+    monkeypatch.setattr(policy_gradient.PolicyTraining, "validate", spy)
+    # Whatever the patience is: there is nothing to wait for.
+    agent = agent_of(kind, log, rounds=3, patience=1).learn(log)
+    # Two epochs of pre-training, the policy that they leave, and three rounds.
+    assert len(states) == 6
+    assert torch.equal(states[1], states[2])
+    assert torch.equal(flat(agent.policy), states[-1])
+    assert not torch.equal(states[-1], states[-2])
+    assert (agent.treatment["treatment/kept_round"], agent.treatment["treatment/rounds"]) == (3, 3)
+
+
+@pytest.mark.parametrize(("selection", "kept"), [("objective", 1), ("last", 2)])
+def test_the_user_model_is_that_of_the_best_round_where_rounds_are_chosen_and_the_last_else(
+    selection, kept, log, monkeypatch
+):
     states, script = [], iter([-4.0, -1.0, -2.0])
 
     def validate(model, batches):
         states.append(flat(model))
         return next(script), 0.0
 
-    monkeypatch.setattr(irecgan, "mean_log_likelihood", validate)
-    agent = agent_of("irecgan", log, user_model_learning_rate=1e-2).learn(log)
-    assert torch.equal(flat(agent.user_model), states[1])
+    monkeypatch.setattr(adversarial_updates, "mean_log_likelihood", validate)
+    agent = agent_of("irecgan", log, user_model_learning_rate=1e-2, selection=selection).learn(log)
+    assert torch.equal(flat(agent.user_model), states[kept])
     assert not torch.equal(states[1], states[2])
 
 
@@ -236,7 +351,7 @@ def test_the_model_of_the_logging_policy_stops_early_and_keeps_its_best_epoch(lo
 
     monkeypatch.setattr(logging_policy_model, "EarlyStopping", Scripted)
     fit = FitConfig(max_epochs=5, patience=2, batch_size=16)
-    agent_of("pgis", log, propensities="estimated", fit=fit).learn(log)
+    agent_of("pgis", log, propensities="estimated", logging_policy_fit=fit).learn(log)
     assert len(states) == 4
     assert torch.equal(flat(stoppings[0]), states[1])
     assert not torch.equal(states[1], states[3])
@@ -269,7 +384,7 @@ def test_batches_of_a_policy_are_shuffled(batches, log):
 
 
 def test_batches_of_the_logging_policy_are_shuffled(batches, log):
-    agent_of("pgis", log, propensities="estimated", fit=FitConfig(max_epochs=2, batch_size=9)).learn(log)
+    agent_of("pgis", log, propensities="estimated", logging_policy_fit=FitConfig(max_epochs=2, batch_size=9)).learn(log)
     assert_epochs_are_shuffled([list(chain(*batches[first : first + 5])) for first in (0, 6)], 45)
 
 
@@ -352,6 +467,25 @@ def test_senseless_settings_are_refused():
         PGConfig(validation_fraction=1)
     with pytest.raises(ValueError, match="generated_share must be positive, got 0"):
         PGUConfig(generated_share=0)
+    with pytest.raises(ValueError, match="max_generated must be at least 1, got 0"):
+        PGCConfig(max_generated=0)
+    with pytest.raises(ValueError, match=r"selection must be one of \('last', 'objective', 'off_policy'\), got 'best'"):
+        PGConfig(selection="best")
+    for settings, message in (
+        ({"unrewarded_click": -1.0}, "unrewarded_click must be a number from 0, got -1"),
+        ({"generated_pool": -1}, "generated_pool must be at least 0, got -1"),
+        ({"length_cut": 0.0}, "length_cut must be positive or None, got 0"),
+        ({"likelihood_epochs": -1}, "likelihood_epochs must be at least 0, got -1"),
+        ({"pre_training_d_steps": 0}, "pre_training_d_steps must be at least 1, got 0"),
+        ({"d_steps": 0}, "d_steps must be at least 1, got 0"),
+        ({"num_rollouts": 0}, "num_rollouts must be at least 1, got 0"),
+        ({"discriminator_sessions": 0}, "discriminator_sessions must be at least 1, got 0"),
+        ({"discriminator_accuracy": 0.4}, "discriminator_accuracy must be from 0.5 to 1, got 0.4"),
+        ({"score_at": "session"}, r"score_at must be one of \('reward', 'click'\), got 'session'"),
+        ({"score_scale": "max"}, r"score_scale must be one of \('mean', 'none'\), got 'max'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            IRecGANConfig(**settings)
 
 
 def test_logs_over_another_catalogue_are_refused(log):

@@ -38,8 +38,10 @@ def short_training(monkeypatch):
     def short(method, name):
         config = preset(method, name)
         changes = {"encoder": EncoderConfig(hidden_size=8, embedding_size=4), "fit": FitConfig(max_epochs=1)}
+        if method in ("pg-online&offline", "irecgan"):
+            changes |= {"rounds": 1}
         if method == "irecgan":
-            changes |= {"user_model_fit": FitConfig(max_epochs=1), "rounds": 1, "num_rollouts": 2}
+            changes |= {"user_model_fit": FitConfig(max_epochs=1), "num_rollouts": 2, "pre_training_d_steps": 1}
         return replace(config, agent=replace(config.agent, **changes))
 
     monkeypatch.setattr(online_learning, "online_preset", short)
@@ -93,6 +95,8 @@ def test_the_command_goes_on_where_it_stopped(tmp_path, capsys, monkeypatch, sho
             assert measured[agent, f"{measure}/last"] == pytest.approx(np.mean(by_round))
             assert measured[agent, f"{measure}/mean"] == pytest.approx(np.mean(by_round))
         assert measured[agent, "reward/top-k"] >= 0
+        # What the last offline stage has done.
+        assert ((agent, "treatment/policy_updates") in measured) == (agent in ("pg-online&offline", "irecgan"))
     names = {str(path.relative_to(tmp_path / "run")) for path in (tmp_path / "run").rglob("*") if path.is_file()}
     assert {"plots/online_learning-online-12.png", "plots/online_learning-online-12.svg"} <= names
     assert "checkpoints/pg-online-offline-online-12-seed0.safetensors" in names

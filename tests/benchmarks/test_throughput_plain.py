@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from irecgan_gym.agents.discriminator_training import fit_discriminator
 from irecgan_gym.agents.generation import generate_adversarial_sessions
 from irecgan_gym.agents.policy_gradient import policy_gradient_epoch
-from irecgan_gym.agents.returns import ReturnsData, offline_rewards
+from irecgan_gym.agents.returns import ReturnsData, ReturnSettings, offline_rewards
 from irecgan_gym.benchmarks.throughput import phases, plain_phases
 from irecgan_gym.benchmarks.throughput.arithmetic import (
     Cost,
@@ -251,6 +251,6 @@ def test_completions_are_as_long_as_sessions_rests():
     score = SequenceScore(
         models.user_model, Counting(), models.discriminator, num_rollouts=config.num_rollouts, max_session_steps=8
     )
-    sessions = generate_adversarial_sessions(models.policy, score, 2_000, lambda_r=3.0, seed=0).sessions
+    sessions = generate_adversarial_sessions(models.policy, score, 2_000, rewards=ReturnSettings(), seed=0).sessions
     estimate = config.num_rollouts * phases.completion_steps(sessions)
     assert sum(counts) == pytest.approx(estimate, rel=0.1)

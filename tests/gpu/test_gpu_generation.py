@@ -13,6 +13,7 @@ import torch
 
 import irecgan_gym  # noqa: F401 (registers the envs)
 from irecgan_gym.agents.generation import generate_adversarial_sessions
+from irecgan_gym.agents.returns import ReturnSettings
 from irecgan_gym.models.building import build
 from irecgan_gym.models.discriminator import Discriminator, DiscriminatorConfig
 from irecgan_gym.models.encoder import EncoderConfig
@@ -36,7 +37,7 @@ def models(device):
 def generated(device, precision):
     model, policy, discriminator = models(device)
     score = SequenceScore(model, policy, discriminator, num_rollouts=2, max_session_steps=6)
-    return generate_adversarial_sessions(policy, score, 3_000, lambda_r=3.0, seed=0, precision=precision)
+    return generate_adversarial_sessions(policy, score, 3_000, rewards=ReturnSettings(), seed=0, precision=precision)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

@@ -120,6 +120,7 @@ def test_an_agent_learns_is_saved_and_scores_alike_on_the_cpu(precision, tmp_pat
         user_model_fit=fit,
         discriminator_fit=replace(fit, max_epochs=1),
         rounds=2,
+        pre_training_d_steps=2,
         num_rollouts=2,
         generation_precision=precision,
     )

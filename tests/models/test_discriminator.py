@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from irecgan_gym.agents.discriminator_training import discriminator_loss, fit_discriminator
+from irecgan_gym.agents.discriminator_training import (
+    discriminator_accuracy,
+    discriminator_loss,
+    fit_discriminator,
+)
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.discriminator import Discriminator, DiscriminatorConfig
 from irecgan_gym.models.encoder import EncoderConfig
@@ -59,6 +63,25 @@ def test_one_step_after_the_other_gives_the_score_of_the_whole(rng):
                 torch.tensor([float(reward)], dtype=torch.float64),
             )
         torch.testing.assert_close(model.probabilities(partial)[0], expected)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("batch_size", [4, 100])
+@pytest.mark.parametrize("leave", [False, True])
+def test_the_accuracy_is_the_mean_of_both_kinds_shares(leave, batch_size, rng):
+    model = tiny_discriminator()
+    real = random_sessions(rng, num_sessions=20, ragged=True, leave=leave)
+    generated = random_sessions(rng, num_sessions=7, leave=leave)
+    # Scores so high and low that some of each kind are taken for the other.
+    right = [
+        np.mean([float(score) > 0.5 for score in plain_scores(model, real, leave)]),
+        np.mean([float(score) < 0.5 for score in plain_scores(model, generated, leave)]),
+    ]
+    assert min(right) > 0
+    assert max(right) < 1
+    assert right[0] + right[1] != 1
+    found = discriminator_accuracy(model, real, generated, batch_size, leave_option=leave)
+    assert found == pytest.approx(np.mean(right))
 
 
 def test_it_learns_to_tell_two_kinds_of_sessions_apart(rng):

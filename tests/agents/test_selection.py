@@ -1,0 +1,170 @@
+"""Rules by which an epoch is kept: each criterion against a slow plain version, and in the training of an agent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import irecgan_gym  # noqa: F401 (registers the envs)
+from irecgan_gym.agents import PG, PGConfig, policy_gradient
+from irecgan_gym.agents.policy_gradient import held_out_loss
+from irecgan_gym.agents.returns import Reinforce, ReturnsData, ReturnSettings, offline_returns
+from irecgan_gym.agents.selection import HeldOutObjective, LastEpoch, OffPolicyReturn, criterion
+from irecgan_gym.models.building import build
+from irecgan_gym.models.encoder import EncoderConfig
+from irecgan_gym.models.fitting import FitConfig
+from irecgan_gym.models.slate_policy import SlatePolicy
+from tests.conftest import random_sessions
+from tests.plain import plain_policy_log_probabilities, plain_returns
+
+N, K = 7, 3
+TINY = EncoderConfig("lstm", 1, hidden_size=4, embedding_size=3)
+
+
+def policy_of(seed=1):
+    return build(lambda: SlatePolicy(N, K, TINY), torch.Generator().manual_seed(seed))
+
+
+def held_out_of(sessions, propensities=None):
+    return offline_returns(sessions, ReturnSettings(0.9, 3.0), torch.device("cpu"), propensities)
+
+
+def plain_off_policy_return(policy, sessions, propensities, clip):
+    """Sum w_t R_t / sum w_t over the clicks, one step at a time."""
+    returns = plain_returns(sessions, np.ones(sessions.num_steps), 0.9, 3.0)
+    earned = total = 0.0
+    for step, chosen in enumerate(plain_policy_log_probabilities(policy, sessions)):
+        if chosen is not None:
+            shown = 1 - (1 - float(chosen.exp())) ** int(sessions.slate_lengths[step])
+            weight = min(shown / propensities[step], clip)
+            earned, total = earned + weight * returns[step], total + weight
+    return earned / total
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("batch_size", [5, 100])
+@pytest.mark.parametrize("clip", [0.7, 10.0])
+def test_the_off_policy_estimate(clip, batch_size, rng):
+    policy, sessions = policy_of(), random_sessions(rng, ragged=True, leave=True)
+    propensities = rng.uniform(0.05, 1.0, sessions.num_steps).astype(np.float32)
+    found = OffPolicyReturn(held_out_of(sessions, propensities), batch_size, weight_clip=clip).loss(policy)
+    plain = plain_off_policy_return(policy, sessions, propensities, clip)
+    assert -found == pytest.approx(plain, rel=1e-5)
+    other = plain_off_policy_return(policy, sessions, propensities, 10.7 - clip)
+    assert -found != pytest.approx(other, rel=1e-3)
+
+
+def test_the_off_policy_estimate_by_hand(rng):
+    """Even weights give the mean return of a click; a policy that shows one item alone, that of its clicks."""
+    sessions = random_sessions(rng)
+    policy = policy_of()
+    nn.init.zeros_(policy.head.weight)
+    nn.init.zeros_(policy.head.bias)
+    even = OffPolicyReturn(held_out_of(sessions, np.full(sessions.num_steps, 0.3, dtype=np.float32)), 4)
+    returns = np.array(plain_returns(sessions, np.ones(sessions.num_steps), 0.9, 3.0))
+    assert -even.loss(policy) == pytest.approx(returns.mean(), rel=1e-5)
+    with torch.no_grad():
+        policy.head.bias[4] = 100.0
+    assert -even.loss(policy) == pytest.approx(returns[sessions.clicks == 4].mean(), rel=1e-5)
+
+
+def test_an_estimate_without_any_weight_is_nothing(rng):
+    """No click of the log could come from the policy: the estimate is a number, not a division by zero."""
+    sessions, policy = random_sessions(rng), policy_of()
+    nn.init.zeros_(policy.head.weight)
+    never = next(item for item in range(N) if item not in sessions.select([0]).clicks)
+    with torch.no_grad():
+        policy.head.bias[never] = 1000.0
+    one = held_out_of(sessions.select([0]), np.ones(int(sessions.lengths[0]), dtype=np.float32))
+    assert OffPolicyReturn(one, 4).loss(policy) == 0
+
+
+@pytest.mark.parametrize("batch_size", [5, 100])
+def test_the_held_out_loss_of_a_method_is_a_mean_over_steps(batch_size, rng):
+    policy, sessions = policy_of(), random_sessions(rng, leave=True)
+    returns = plain_returns(sessions, np.ones(sessions.num_steps), 0.9, 3.0)
+    chosen = plain_policy_log_probabilities(policy, sessions)
+    plain = [0.0 if one is None else -back * float(one) for back, one in zip(returns, chosen, strict=True)]
+    held_out = held_out_of(sessions)
+    assert HeldOutObjective(Reinforce(), held_out, batch_size).loss(policy) == pytest.approx(np.mean(plain), rel=1e-5)
+    clicks = [back for back, one in zip(returns, chosen, strict=True) if one is not None]
+    assert held_out_loss(policy, held_out, batch_size) == pytest.approx(sum(plain) / sum(clicks), rel=1e-5)
+
+
+def test_the_held_out_loss_is_what_the_method_calls_so(rng):
+    class Constant(Reinforce):
+        def held_out_losses(self, policy, data, batch):
+            return torch.full((len(batch.clicks),), 2.5)
+
+    assert HeldOutObjective(Constant(), held_out_of(random_sessions(rng)), 5).loss(policy_of()) == 2.5
+
+
+def test_the_last_epoch_is_always_the_best():
+    last = LastEpoch()
+    losses = [last.loss(policy_of()) for _ in range(4)]
+    assert losses == sorted(losses, reverse=True)
+    assert len(set(losses)) == 4
+
+
+def test_rules_by_name(rng):
+    sessions = random_sessions(rng)
+    bare, known = held_out_of(sessions), held_out_of(sessions, np.ones(sessions.num_steps, dtype=np.float32))
+    kinds = {"last": LastEpoch, "objective": HeldOutObjective, "off_policy": OffPolicyReturn}
+    for rule, kind in kinds.items():
+        assert type(criterion(rule, Reinforce(), known, 4)) is kind
+    with pytest.raises(ValueError, match=r"selection must be one of \('last', 'objective', 'off_policy'\), got 'best'"):
+        criterion("best", Reinforce(), known, 4)
+    with pytest.raises(ValueError, match="needs sessions whose propensities are all known: use 'last' or 'objective'"):
+        criterion("off_policy", Reinforce(), bare, 4)
+
+
+@pytest.fixture(scope="module")
+def log():
+    return gym.make("RecSim-v0", logging_policy="mix", num_items=12, slate_size=3).unwrapped.collect(50, seed=0)
+
+
+@pytest.mark.parametrize("rule", ["last", "objective", "off_policy"])
+def test_an_agent_keeps_the_epoch_with_the_least_of_its_criterion(rule, log, monkeypatch):
+    epochs, validate = [], policy_gradient.PolicyTraining.validate
+
+    def spy(self):
+        measured = validate(self)
+        weights = nn.utils.parameters_to_vector(self._policy.parameters()).detach().clone()
+        epochs.append((measured["selection_loss"], weights))
+        return measured
+
+    monkeypatch.setattr(policy_gradient.PolicyTraining, "validate", spy)
+    # Steps so long that later epochs are not better.
+    fit = FitConfig(learning_rate=0.3, max_epochs=6, batch_size=8, patience=None)
+    agent = PG(12, 3, PGConfig(TINY, fit, selection=rule), device="cpu").learn(log)
+    losses = [loss for loss, _ in epochs]
+    best = int(np.argmin(losses))
+    assert torch.equal(nn.utils.parameters_to_vector(agent.policy.parameters()).detach(), epochs[best][1])
+    assert (best == 5) == (rule == "last")
+    # The dose is that of the epoch that is kept: 6 batches of 45 sessions an epoch.
+    assert agent.treatment == {
+        "treatment/policy_updates": 6.0 * (best + 1),
+        "treatment/sessions_seen": 45.0 * (best + 1),
+    }
+
+
+def test_the_off_policy_rule_asks_for_propensities(log):
+    agent = PG(12, 3, PGConfig(TINY, FitConfig(max_epochs=1), selection="off_policy"), device="cpu")
+    with pytest.raises(ValueError, match="selection='off_policy' needs sessions whose propensities are all known"):
+        agent.learn(replace(log, propensities=None))
+
+
+def test_returns_data_holds_what_it_is_given(rng):
+    sessions = random_sessions(rng)
+    rewards = np.ones(sessions.num_steps, dtype=np.float32)
+    data = ReturnsData(sessions, rewards, 0.5, torch.device("cpu"), returns=rewards * 7, propensities=rewards / 2)
+    batch = data.sessions.batch(np.arange(3))
+    assert data.num_sessions == len(sessions)
+    assert set(data.returns(batch).tolist()) == {7}
+    assert set(data.rewards(batch).tolist()) == {1}
+    assert set(data.propensities.tolist()) == {0.5}
