@@ -53,7 +53,8 @@ class UserStreams:
             places: from 0 on, [B, P] or [P].
         """
         of_step = _word(_word(self.key, users), steps)
-        return (_word(of_step[:, None], places) >> _UNUSED_BITS) * _UNIT
+        numbers: NDArray[np.float64] = (_word(of_step[:, None], places) >> _UNUSED_BITS).astype(np.float64) * _UNIT
+        return numbers
 
 
 def _word(streams: Words | np.uint64, places: NDArray[np.int64]) -> Words:
