@@ -44,7 +44,7 @@ class Agent(ABC):
 
         Args:
             sessions: logged sessions to learn from.
-            validation: held-out sessions for early stopping; a part of ``sessions`` when None.
+            validation: held-out sessions, by which epochs may be chosen; a part of ``sessions`` when None.
             recorder: receives the numbers of training, e.g. one of :mod:`irecgan_gym.recorder`.
             progress_bar: whether to show the progress of training in the terminal, on standard error.
 

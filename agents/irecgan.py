@@ -97,7 +97,7 @@ class IRecGAN(PolicyAgent[IRecGANConfig]):
     def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
         """Learn by Algorithm 1; the comments hold its lines.
 
-        Beyond the paper, learning may stop early by held-out sessions, and B^r of an r-step is all the offline data.
+        Beyond the paper, a round may be chosen by held-out sessions, and B^r of an r-step is all the offline data.
         """
         config, policy, user_model = self.config, self.policy, self.user_model
         offline, held_out = self._hold_out(sessions, validation, config.validation_fraction)

@@ -46,8 +46,8 @@ class OnlineConfig:
         agent: settings of the agent; its ``fit``, ``user_model_fit`` and ``rounds`` are those of one offline stage.
         learning_rate: of the policy in the online stage.
         sessions_per_update: fresh sessions that each update of the online stage learns from.
-        validation_fraction: share of each round's sessions that the offline stages hold out for early stopping. They
-            stay held out for good, while the online stage learns from every session once.
+        validation_fraction: share of each round's sessions that the offline stages hold out, by which epochs may be
+            chosen. They stay held out for good, while the online stage learns from every session once.
     """
 
     agent: Any
@@ -121,7 +121,7 @@ class SessionPool:
 
     @property
     def held_out(self) -> Sessions:
-        """Sessions to stop early by."""
+        """Sessions that are never learned from offline."""
         return concatenate(self._held_out)
 
 

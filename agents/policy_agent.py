@@ -36,7 +36,8 @@ class NetworkConfig:
     Attributes:
         encoder: shape of the network's recurrent state.
         fit: training of the network on logged sessions.
-        validation_fraction: share of the sessions held out for early stopping when no validation is given.
+        validation_fraction: share of the sessions held out, by which epochs may be chosen, when no validation is
+            given.
     """
 
     encoder: EncoderConfig = field(default_factory=EncoderConfig)

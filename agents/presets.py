@@ -58,8 +58,8 @@ def preset(agent: str, name: str) -> Any:
 
     Args:
         agent: a name that :func:`agent_class` takes.
-        name: ``"fast"``, 1x64 LSTM and early stopping, for two CPU cores; ``"paper"``, §7.1's sizes (2x512 LSTM,
-            embeddings of 50, gamma 0.9, lambda_r 3, lambda_p 1, one generated to ten offline sessions) with the
+        name: ``"fast"``, 1x64 LSTM and rounds with a real step, for two CPU cores; ``"paper"``, §7.1's sizes (2x512
+            LSTM, embeddings of 50, gamma 0.9, lambda_r 3, lambda_p 1, one generated to ten offline sessions) with the
             learning rates of the authors' code; or ``"tuned"``, chosen by ``python -m benchmarks.tune``.
 
     Raises:

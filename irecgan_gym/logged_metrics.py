@@ -26,6 +26,9 @@ class LoggedMetric(NamedTuple):
 _FALLS = "falls, then levels off"
 _RISES = "rises, then levels off; far below the training value: overfitting"
 
+_SELECTION = "What the rule of selection compares epochs or rounds by: the least is kept."
+_MOVED = "above 0: at 0 the rounds changed nothing, and nothing can be said of them"
+
 LOGGED_METRICS = (
     LoggedMetric("user_model/train_loss", "nats a step", "3", "Mean loss of U over the training sessions.", _FALLS),
     LoggedMetric(
@@ -43,7 +46,10 @@ LOGGED_METRICS = (
         "rises towards 0, above -0.69 (a coin)",
     ),
     LoggedMetric("train/policy_loss", "reward a step", "8, 9", "Loss of the policy on the training sessions.", _FALLS),
-    LoggedMetric("train/validation_loss", "reward a step", "8, 9", "The same on held-out sessions.", _FALLS),
+    LoggedMetric(
+        "train/validation_loss", "nats", "8, 9", "PG's loss on held-out sessions, by their total return.", _FALLS
+    ),
+    LoggedMetric("train/selection_loss", "of the rule", "", _SELECTION, "falls, unless the rule is 'last'"),
     LoggedMetric(
         "train/value_error", "squared return", "", "Mean squared error of the critic's values (AC, ACU).", "falls"
     ),
@@ -87,10 +93,24 @@ LOGGED_METRICS = (
         "Share of generated sessions that D finds out.",
         "0.5 to 0.95",
     ),
+    LoggedMetric(
+        "disc/held_out_accuracy",
+        "share",
+        "5",
+        "Share of held-out sessions, and of as many generated ones, that D tells right.",
+        "above 0.6; at 0.5, q_D is noise and teaches nothing",
+    ),
     LoggedMetric("adversarial/policy_loss", "reward a step", "10", "Loss of A in a round.", "falls, with noise"),
     LoggedMetric("adversarial/user_model_loss", "nats a step", "7", "Loss of U in a round, weighted by q_D.", _FALLS),
     LoggedMetric(
         "adversarial/mean_q", "probability", "6", "Mean q_D of generated prefixes.", "0.1 to 0.5; 0: D has won"
+    ),
+    LoggedMetric(
+        "adversarial/std_q",
+        "probability",
+        "6",
+        "Standard deviation of q_D of generated prefixes.",
+        "above 0.01: without a spread no session is better than another",
     ),
     LoggedMetric(
         "adversarial/generated_reward", "reward a session", "10", "Mean reward of generated sessions, by U.", "rises"
@@ -106,8 +126,9 @@ LOGGED_METRICS = (
         "adversarial/rescaled_reward", "reward a step", "10", "Mean q_D (1 + lambda_r r) of generated steps.", "rises"
     ),
     LoggedMetric(
-        "adversarial/validation_loss", "reward a step", "9", "Loss of A on held-out sessions.", "falls, noisily"
+        "adversarial/validation_loss", "nats", "9", "PG's loss of A on held-out sessions, by their return.", "any"
     ),
+    LoggedMetric("adversarial/selection_loss", "of the rule", "", _SELECTION, "falls, unless the rule is 'last'"),
     LoggedMetric(
         "adversarial/validation_click_log_likelihood",
         "nats a step",
@@ -156,6 +177,40 @@ LOGGED_METRICS = (
         "Largest difference of the distributions of both lengths (Kolmogorov-Smirnov).",
         "below 0.1",
     ),
+    LoggedMetric(
+        "treatment/policy_updates", "updates", "10", "Updates of the policy, at the epoch or round kept.", "as wanted"
+    ),
+    LoggedMetric(
+        "treatment/sessions_seen", "sessions", "10", "Sessions in those updates, as often as seen.", "as wanted"
+    ),
+    LoggedMetric("treatment/rounds", "rounds", "", "Rounds after pre-training.", "as wanted"),
+    LoggedMetric("treatment/kept_round", "round", "", "Round whose policy is kept; 0: the pre-trained one.", "above 0"),
+    LoggedMetric(
+        "treatment/policy_moved",
+        "total variation",
+        "4",
+        "How far the rounds moved the policy on held-out sessions, 0 to 1.",
+        _MOVED,
+    ),
+    LoggedMetric(
+        "treatment/user_model_moved",
+        "total variation",
+        "1",
+        "How far the rounds moved the user model's clicks on held-out slates, 0 to 1.",
+        _MOVED,
+    ),
+    LoggedMetric(
+        "treatment/discriminator_accuracy",
+        "share",
+        "5",
+        "Accuracy of D on held-out sessions, mean of its last three updates.",
+        "above 0.6; at 0.5, q_D is noise and teaches nothing",
+    ),
+    LoggedMetric("treatment/discriminator_updates", "updates", "5", "Updates of D in all.", "as wanted"),
+    LoggedMetric(
+        "treatment/mean_q", "probability", "6", "Mean q_D of all generated prefixes.", "0.1 to 0.5; 0: D has won"
+    ),
+    LoggedMetric("treatment/std_q", "probability", "6", "Standard deviation of the same.", "above 0.01"),
     LoggedMetric(
         "online/policy_loss", "reward a step", "8", "Mean loss of the updates of an online stage (Figure 3).", "noisy"
     ),

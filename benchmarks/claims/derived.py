@@ -25,12 +25,12 @@ def round_rows(rows: DataFrame) -> DataFrame:
     by_round = rows.assign(**numbered)[numbered["number"].notna()]
     if by_round.empty:
         return frame([])
-    last = rows.set_index([*JOB, "metric"])["value"]
+    last = rows[rows["metric"].str.endswith("/last")].set_index([*JOB, "metric"])["value"].to_dict()
     found = []
     for (*job, measure), of in by_round.groupby([*JOB, "measure"], sort=False):
         values = of.assign(number=of["number"].astype(int)).sort_values("number")["value"].to_numpy()
-        if (*job, f"{measure}/last") in last.index:
-            found.append((*job, f"{measure}/gain", float(last[(*job, f"{measure}/last")]) - float(values[0])))
+        if (at_last := (*job, f"{measure}/last")) in last:
+            found.append((*job, f"{measure}/gain", float(last[at_last]) - float(values[0])))
         steps = np.diff(values)
         if len(steps) > 1 and np.ptp(steps) > 0:
             found.append((*job, f"{measure}/roughness", float(np.log(steps.std(ddof=1)))))

@@ -218,6 +218,7 @@ def test_presets_hold_the_papers_numbers(name):
     config = preset("irecgan", name)
     assert (config.gamma, config.lambda_r, config.user_model_fit.lambda_p) == (0.9, 3.0, 1.0)
     assert (config.num_rollouts, config.temperature, config.generated_pool, config.d_steps) == (5, 0.1, 0, 1)
+    assert (config.generated_share, config.agent_learning_rate) == ((0.1, 1e-4) if name == "paper" else (1.0, 5e-4))
     assert preset("pg", name).encoder == config.encoder
     assert (config.encoder.num_layers, config.encoder.hidden_size) == ((2, 512) if name == "paper" else (1, 64))
 

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 
 import gymnasium as gym
 import pytest
@@ -81,13 +82,13 @@ def test_lstmd_takes_the_user_model_that_it_would_have_learnt(tmp_path, log):
 def pre_trained(monkeypatch):
     """The networks that agents have pre-trained themselves."""
     done = []
+
+    def counted(fit, network, *arguments, **options):
+        done.append(network)
+        return fit(*arguments, **options)
+
     for name, network in (("fit_policy", "policy"), ("fit_user_model", "user_model")):
-
-        def spy(*arguments, real=getattr(pre_training, name), network=network, **options):
-            done.append(network)
-            return real(*arguments, **options)
-
-        monkeypatch.setattr(pre_training, name, spy)
+        monkeypatch.setattr(pre_training, name, partial(counted, getattr(pre_training, name), network))
     return done
 
 
