@@ -22,7 +22,14 @@ from irecgan_gym.planning.slate_sampling import choose_temperature, draw_slates,
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.storage.files import from_json
-from irecgan_gym.storage.weights import load_weights, save_weights
+from irecgan_gym.storage.weights import (
+    check_dimensions,
+    check_tensors,
+    described_by,
+    load_weights,
+    outline,
+    save_weights,
+)
 
 ConfigT = TypeVar("ConfigT", bound="PlanningConfig")
 PlannerT = TypeVar("PlannerT", bound="Planner[Any]")
@@ -181,18 +188,33 @@ class Planner(Agent, Generic[ConfigT]):
 
     @classmethod
     def load(cls: type[PlannerT], path: str | Path, *, device: str = "auto") -> PlannerT:
-        """Read what :meth:`save` wrote; sampled slates start from the agent's seed again."""
-        arguments, tensors = load_weights(path, cls.kind)
-        # JSON has no tuples.
-        settings = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in arguments["config"].items()
-        }
-        config = from_json(cls.config_type, settings)
-        agent = cls(arguments["num_items"], arguments["slate_size"], config, seed=arguments["seed"])
-        tables = {name: tensor.numpy() for name, tensor in tensors.items()}
-        moves = Moves.of(tables["source"], tables["target"])
-        world = LearnedWorld(tables["start"], tables["weights"], tables["successes"], moves)
-        agent._plan(world, tables["points"])
+        """Read what :meth:`save` wrote; sampled slates start from the agent's seed again.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            StorageError: a file that holds something else, or was damaged.
+        """
+        expected = {"num_items": int, "slate_size": int, "config": dict, "seed": int, "temperature": float}
+        arguments, tensors = load_weights(path, cls.kind, expected)
+        axes = {"start": 1, "weights": 2, "successes": 2, "source": 2, "target": 2, "points": 2}
+        check_dimensions(path, tensors, axes)
+        items, states, points = arguments["num_items"], len(tensors["start"]), len(tensors["points"])
+        with described_by(path):
+            shapes = {
+                "start": (states,),
+                "weights": (states, items),
+                "successes": (states, items),
+                "source": (states, states),
+                "target": (items, states),
+                "points": (points, states),
+            }
+            check_tensors(path, tensors, outline(shapes))
+            config = from_json(cls.config_type, arguments["config"])
+            agent = cls(items, arguments["slate_size"], config, seed=arguments["seed"])
+            tables = {name: tensor.numpy() for name, tensor in tensors.items()}
+            moves = Moves.of(tables["source"], tables["target"])
+            world = LearnedWorld(tables["start"], tables["weights"], tables["successes"], moves)
+            agent._plan(world, tables["points"])
         agent.temperature = arguments["temperature"]
         return agent
 

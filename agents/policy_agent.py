@@ -23,7 +23,7 @@ from irecgan_gym.models.user_model import UserModel, UserModelConfig
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.storage.files import from_json
-from irecgan_gym.storage.weights import load_weights, save_weights
+from irecgan_gym.storage.weights import check_tensors, described_by, load_weights, save_weights
 
 PolicyAgentT = TypeVar("PolicyAgentT", bound="PolicyAgent[Any]")
 ConfigT = TypeVar("ConfigT")
@@ -102,7 +102,9 @@ class PolicyAgent(Agent, Generic[ConfigT]):
         self.device = resolve_device(device)
         # Every use of randomness has a stream of its own, so that one does not shift another.
         self._seeds = np.random.SeedSequence(seed)
-        self._generator = torch.Generator(self.device).manual_seed(self._next_seed())
+        # Nothing is drawn on the meta device, where modules have shapes alone.
+        drawing = "cpu" if self.device.type == "meta" else self.device
+        self._generator = torch.Generator(drawing).manual_seed(self._next_seed())
         self._build()
 
     @abstractmethod
@@ -136,6 +138,14 @@ class PolicyAgent(Agent, Generic[ConfigT]):
 
     def _modules(self) -> dict[str, nn.Module]:
         return {name: getattr(self, name) for name in self.saved}
+
+    def _state(self) -> dict[str, torch.Tensor]:
+        """Return the tensors that are saved."""
+        return {
+            f"{name}.{key}": value
+            for name, module in self._modules().items()
+            for key, value in module.state_dict().items()
+        }
 
     def set_random_seed(self, seed: int) -> None:
         """See :meth:`irecgan_gym.agents.base.Agent.set_random_seed`."""
@@ -171,25 +181,29 @@ class PolicyAgent(Agent, Generic[ConfigT]):
 
     def save(self, path: str | Path) -> None:
         """Write settings and all parameters to one safetensors file, atomically."""
-        tensors = {
-            f"{name}.{key}": value
-            for name, module in self._modules().items()
-            for key, value in module.state_dict().items()
-        }
         arguments = {
             "num_items": self.num_items,
             "slate_size": self.slate_size,
             "config": asdict(self.config),  # type: ignore[call-overload]
             "seed": self.seed,
         }
-        save_weights(path, self.kind, arguments, tensors)
+        save_weights(path, self.kind, arguments, self._state())
 
     @classmethod
     def load(cls: type[PolicyAgentT], path: str | Path, *, device: str = "auto") -> PolicyAgentT:
-        """Read what :meth:`save` wrote; the generator starts from the agent's seed again."""
-        arguments, tensors = load_weights(path, cls.kind)
-        config = from_json(cls.config_type, arguments["config"])
-        agent = cls(arguments["num_items"], arguments["slate_size"], config, seed=arguments["seed"], device=device)
+        """Read what :meth:`save` wrote; the generator starts from the agent's seed again.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            StorageError: a file that holds something else, or was damaged.
+        """
+        expected = {"num_items": int, "slate_size": int, "config": dict, "seed": int}
+        arguments, tensors = load_weights(path, cls.kind, expected)
+        with described_by(path):
+            settings = {**arguments, "config": from_json(cls.config_type, arguments["config"])}
+            # First without memory for parameters: settings of another size than the file's are refused by their shapes.
+            check_tensors(path, tensors, cls(**settings, device="meta")._state())
+            agent = cls(**settings, device=device)
         for name, module in agent._modules().items():
             prefix = f"{name}."
             module.load_state_dict(

@@ -16,7 +16,7 @@ from irecgan_gym.planning.hidden_states import Moves, StatePosterior, filter_sta
 from irecgan_gym.planning.logged_steps import LoggedSteps
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.storage.files import from_json
-from irecgan_gym.storage.weights import load_weights, save_weights
+from irecgan_gym.storage.weights import check_tensors, described_by, load_weights, outline, save_weights
 
 FloatArray = NDArray[np.float64]
 SlateReading = Literal["given", "signs", "scored"]
@@ -133,10 +133,18 @@ class LatentUserModel:
 
     @classmethod
     def load(cls, path: str | Path) -> LatentUserModel:
-        """Read what :meth:`save` wrote."""
-        arguments, tensors = load_weights(path, "latent_user_model")
-        parameters = {name: tensor.numpy() for name, tensor in tensors.items()}
-        return cls(from_json(LatentUserConfig, arguments["config"]), parameters, arguments["num_items"])
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            StorageError: a file that holds something else, or was damaged.
+        """
+        arguments, tensors = load_weights(path, "latent_user_model", {"num_items": int, "config": dict})
+        with described_by(path):
+            config = from_json(LatentUserConfig, arguments["config"])
+            check_tensors(path, tensors, outline(LatentPrior(config, arguments["num_items"]).shapes))
+            parameters = {name: tensor.numpy() for name, tensor in tensors.items()}
+            return cls(config, parameters, arguments["num_items"])
 
 
 class LatentPrior:

@@ -9,9 +9,11 @@ import secrets
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
+
+from irecgan_gym.settings import checked_values
 
 _UNFINISHED = re.compile(r"\..+\.[0-9a-f]{16}")
 
@@ -109,18 +111,23 @@ ConfigT = TypeVar("ConfigT")
 
 
 def from_json(config_type: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
-    """Build a dataclass, and the dataclasses in its fields, from a mapping.
+    """Build a dataclass, and the dataclasses in its fields, from a mapping; missing keys take their defaults.
 
     Raises:
-        ValueError: a key that the dataclass does not have; missing keys take their defaults.
+        ValueError: a key that the dataclass does not have or lacks, or a value that a field does not take.
     """
     if not is_dataclass(config_type):
         raise TypeError(f"{config_type!r} is not a dataclass")
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{config_type.__name__} takes an object of settings, got a {type(values).__name__}")
     hints = get_type_hints(config_type)
-    known = {field.name for field in fields(config_type)}
-    if unknown := sorted(set(values) - known):
+    known = {field.name: field for field in fields(config_type)}
+    if unknown := sorted(set(values) - set(known)):
         raise ValueError(f"{config_type.__name__} has no field {unknown[0]!r}; it has {sorted(known)}")
+    for name, field in known.items():
+        if name not in values and field.default is MISSING and field.default_factory is MISSING:
+            raise ValueError(f"{config_type.__name__} needs the field {name!r}")
     arguments = {
         name: from_json(hints[name], value) if is_dataclass(hints[name]) else value for name, value in values.items()
     }
-    return config_type(**arguments)
+    return config_type(**checked_values(config_type, arguments))
