@@ -13,7 +13,6 @@ import types
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass
-from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 
@@ -67,13 +66,8 @@ def checked_values(settings_type: type[Any], values: Mapping[str, Any]) -> dict[
     Raises:
         ValueError: see :func:`check_settings`.
     """
-    hints = _hints(settings_type)
+    hints = get_type_hints(settings_type, include_extras=True)
     return {name: _checked(name, value, hints[name]) for name, value in values.items()}
-
-
-@cache
-def _hints(settings_type: type[Any]) -> dict[str, Any]:
-    return get_type_hints(settings_type, include_extras=True)
 
 
 def _checked(name: str, value: Any, hint: Any) -> Any:
@@ -124,23 +118,31 @@ def _checked_tuple(name: str, value: Any, parts: tuple[Any, ...]) -> tuple[Any, 
 
 
 def _checked_scalar(name: str, value: Any, kind: type[Any]) -> Any:
-    # NumPy's truth values are no bool, but know what they are.
-    if kind is bool and type(value).__name__ in ("bool", "bool_"):
-        return bool(value)
-    if kind is int and isinstance(value, numbers.Integral) and not isinstance(value, bool):
-        return value if type(value) is int else int(value)
-    if kind is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
-        try:
-            finite = math.isfinite(value)
-        except OverflowError:
-            finite = False
-        if not finite:
-            raise ValueError(f"{name} must be finite, got {_shown(value)}")
-        return value if type(value) in (int, float) else float(value)
-    if kind in (str, type(None)) and isinstance(value, kind):
-        return value
-    words = {bool: "True or False", int: "a whole number", float: "a number", str: "a text", type(None): "None"}
-    raise ValueError(f"{name} must be {words[kind]}, got {_shown(value)}")
+    if type(value) is kind:
+        found = value
+    elif kind is bool and type(value).__name__ in ("bool", "bool_"):  # NumPy's
+        found = bool(value)
+    elif kind is int and _is_number(value, numbers.Integral):
+        found = int(value)
+    elif kind is float and _is_number(value, numbers.Real):
+        found = value if type(value) is int else float(value)
+    else:
+        words = {bool: "True or False", int: "a whole number", float: "a number", str: "a text", type(None): "None"}
+        raise ValueError(f"{name} must be {words[kind]}, got {_shown(value)}")
+    if kind is float and not _is_finite(found):
+        raise ValueError(f"{name} must be finite, got {_shown(value)}")
+    return found
+
+
+def _is_number(value: Any, kind: type[Any]) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # A whole number that no float holds.
+        return False
 
 
 def _choices(words: list[str]) -> str:

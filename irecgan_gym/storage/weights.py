@@ -202,7 +202,7 @@ def _digest(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> st
         tensor = tensors[name]
         digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
         if tensor.numel():
-            digest.update(memoryview(tensor.contiguous().view(-1).view(torch.uint8).numpy()))
+            digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
