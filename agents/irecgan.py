@@ -27,6 +27,7 @@ from irecgan_gym.models.sequence_score import SequenceScore
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.settings import Count, CountFrom0, Positive
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,11 @@ class IRecGANConfig(PGUConfig):
     discriminator_fit: FitConfig = field(
         default_factory=lambda: FitConfig(learning_rate=1e-3, max_epochs=3, patience=None)
     )
-    user_model_learning_rate: float = 1e-4
-    d_steps: int = 1
-    discriminator_sessions: int = 500
-    num_rollouts: int = 5
-    temperature: float = 0.1
+    user_model_learning_rate: Positive = 1e-4
+    d_steps: CountFrom0 = 1
+    discriminator_sessions: Count = 500
+    num_rollouts: Count = 5
+    temperature: Positive = 0.1
     discriminator_uses_reward: bool = True
 
     def discriminator(self, num_items: int) -> DiscriminatorConfig:

@@ -18,11 +18,12 @@ from irecgan_gym.agents.policy_gradient import (
     offline_rewards,
 )
 from irecgan_gym.evaluation.user_model_fidelity import fidelity
-from irecgan_gym.kernels.low_precision import Precision, check_precision
+from irecgan_gym.kernels.low_precision import Precision
 from irecgan_gym.models.fitting import FitConfig, fit_user_model
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.settings import Positive
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,8 @@ class PGUConfig(UserModelSettings, PGCConfig):
     """
 
     user_model_fit: FitConfig = field(default_factory=FitConfig)
-    generated_share: float = 0.1
+    generated_share: Positive = 0.1
     generation_precision: Precision = "float32"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.generated_share > 0:
-            raise ValueError(f"generated_share must be positive, got {self.generated_share}")
-        check_precision("generation_precision", self.generation_precision)
 
     def num_generated(self, offline: Sessions) -> int:
         """Return the number of sessions to generate in an r-step, m."""

@@ -21,6 +21,7 @@ from irecgan_gym.planning.point_values import KnownStateSlates, PointValues, poi
 from irecgan_gym.planning.slate_sampling import choose_temperature, draw_slates, item_scores
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.settings import CountFrom0, NotNegative, check_settings
 from irecgan_gym.storage.files import from_json
 from irecgan_gym.storage.weights import (
     check_dimensions,
@@ -51,17 +52,13 @@ class PlanningConfig:
         slates: ``"searched"``: the best slate as a whole; ``"top"``: the items that are worth most if clicked.
     """
 
-    foresight: float = 1.0
-    num_points: int = 0
-    sampling_loss: float = 0.05
+    foresight: NotNegative = 1.0
+    num_points: CountFrom0 = 0
+    sampling_loss: NotNegative = 0.05
     slates: Literal["searched", "top"] = "searched"
 
     def __post_init__(self) -> None:
-        if self.slates not in ("searched", "top"):
-            raise ValueError(f"slates must be 'searched' or 'top', got {self.slates!r}")
-        for name in ("foresight", "num_points", "sampling_loss"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        check_settings(self)
 
 
 class Planner(Agent, Generic[ConfigT]):

@@ -22,6 +22,7 @@ from irecgan_gym.models.slate_policy import CataloguePolicy
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.settings import InnerShare, check_settings
 from irecgan_gym.storage.files import from_json
 from irecgan_gym.storage.weights import check_tensors, described_by, load_weights, save_weights
 
@@ -41,11 +42,10 @@ class NetworkConfig:
 
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     fit: FitConfig = field(default_factory=FitConfig)
-    validation_fraction: float = 0.1
+    validation_fraction: InnerShare = 0.1
 
     def __post_init__(self) -> None:
-        if not 0 < self.validation_fraction < 1:
-            raise ValueError(f"validation_fraction must be between 0 and 1, got {self.validation_fraction}")
+        check_settings(self)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from irecgan_gym.models.fitting import ClippedAdamW, EarlyStopping
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.settings import Count, CountFrom0, NotNegative, Positive, Share
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,8 @@ class PGConfig(NetworkConfig):
         lambda_r: weight of a step's reward against the constant 1 of Eq 10.
     """
 
-    gamma: float = 0.9
-    lambda_r: float = 3.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.gamma <= 1:
-            raise ValueError(f"gamma must be from 0 to 1, got {self.gamma}")
+    gamma: Share = 0.9
+    lambda_r: NotNegative = 3.0
 
 
 @dataclass(frozen=True)
@@ -49,15 +45,10 @@ class PGCConfig(PGConfig):
         r_steps: policy updates a round, each one pass over its data.
     """
 
-    agent_learning_rate: float = 1e-4
-    rounds: int = 20
-    patience: int | None = 5
-    r_steps: int = 1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.r_steps < 1:
-            raise ValueError(f"r_steps must be at least 1, got {self.r_steps}")
+    agent_learning_rate: Positive = 1e-4
+    rounds: CountFrom0 = 20
+    patience: CountFrom0 | None = 5
+    r_steps: Count = 1
 
 
 def offline_rewards(sessions: Sessions, lambda_r: float) -> NDArray[np.float32]:

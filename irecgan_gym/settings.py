@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 @dataclass(frozen=True)
 class Numbers:
-    """Which numbers a field takes.
+    """Which numbers, or sequences, of its type a field takes.
 
     Attributes:
         words: what to say of a field that takes them, after its name.
@@ -41,6 +41,7 @@ InnerShare = Annotated[float, Numbers("must be between 0 and 1", lambda value: 0
 _FROM_1 = Numbers("must be at least 1", lambda value: value >= 1)
 Count = Annotated[int, _FROM_1]
 CountFrom0 = Annotated[int, Numbers("must not be negative", lambda value: value >= 0)]
+NOT_EMPTY = Numbers("must not be empty", bool)
 Layers = Annotated[int, _FROM_1, Numbers(f"must be at most {MOST_LAYERS}", lambda value: value <= MOST_LAYERS)]
 Width = Annotated[int, _FROM_1, Numbers(f"must be at most {MOST_WIDTH}", lambda value: value <= MOST_WIDTH)]
 

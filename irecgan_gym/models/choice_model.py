@@ -15,6 +15,7 @@ from irecgan_gym.models.appeal import AppealConfig, AppealPrior, AppealTables, P
 from irecgan_gym.models.ascent import maximise
 from irecgan_gym.planning.logged_steps import LoggedSteps
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.settings import Count, check_settings
 from irecgan_gym.storage.files import from_json
 from irecgan_gym.storage.weights import check_tensors, described_by, load_weights, outline, save_weights
 
@@ -36,11 +37,10 @@ class ChoiceModelConfig:
 
     context: Context = "place"
     appeal: AppealConfig = field(default_factory=AppealConfig)
-    max_iterations: int = 200
+    max_iterations: Count = 200
 
     def __post_init__(self) -> None:
-        if self.context not in ("none", "place", "last-click"):
-            raise ValueError(f"context must be 'none', 'place' or 'last-click', got {self.context!r}")
+        check_settings(self)
 
 
 class ChoiceModel:

@@ -16,7 +16,7 @@ from irecgan_gym.models.batches import StepBatch
 from irecgan_gym.models.building import build, resolve_device
 from irecgan_gym.models.encoder import EncoderConfig, RecurrentEncoder
 from irecgan_gym.models.heads import PositionTerm, QueryHead, candidate_scores
-from irecgan_gym.settings import check_settings
+from irecgan_gym.settings import Count, check_settings
 from irecgan_gym.storage.files import from_json
 from irecgan_gym.storage.weights import described_by, load_state, load_weights, save_weights
 
@@ -36,8 +36,8 @@ class UserModelConfig:
             simulated choices only when it is asked for: a policy that learns from the model chooses the places.
     """
 
-    num_items: int
-    slate_size: int
+    num_items: Count
+    slate_size: Count
     ending: Literal["reward", "leave"] = "reward"
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     position_term: bool = False

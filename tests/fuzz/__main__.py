@@ -7,6 +7,7 @@ seconds. The exit status is 1 where one does not.
 from __future__ import annotations
 
 import argparse
+import resource
 import sys
 import tempfile
 import warnings
@@ -18,6 +19,8 @@ from irecgan_gym.storage.files import write_atomically
 from tests.fuzz.endings import BAD, Ending, Outcome
 from tests.fuzz.targets import TARGETS, outcomes
 
+MEMORY = 8 * 2**30
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
@@ -28,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="Markdown page of how they ended")
     options = parser.parse_args(arguments)
     warnings.simplefilter("ignore")
+    # What asks for more memory than this is told that there is none, rather than taking that of everyone.
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     found: dict[str, list[Outcome]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for number, name in enumerate(options.targets):
@@ -64,12 +69,8 @@ def page(found: dict[str, list[Outcome]], number: int, seed: int) -> str:
                 kinds.setdefault((outcome.ending, outcome.where), []).append(outcome)
         for (ending, where), members in sorted(kinds.items(), key=lambda item: -len(item[1])):
             first = members[0]
-            lines += [
-                "",
-                f"{name}: {len(members)} x {ending.value} {where}",
-                f"    {first.case}",
-                f"    {first.message}",
-            ]
+            what = f"{name}: {len(members)} x {ending.value} {where}"
+            lines += ["", what, f"    {first.case}", f"    {first.message}"]
     return "\n".join(lines) + "\n"
 
 
