@@ -21,7 +21,7 @@ from irecgan_gym.planning.point_values import KnownStateSlates, PointValues, poi
 from irecgan_gym.planning.slate_sampling import choose_temperature, draw_slates, item_scores
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
-from irecgan_gym.settings import CountFrom0, NotNegative, check_settings
+from irecgan_gym.settings import CountFrom0, NotNegative, check_is, check_settings
 from irecgan_gym.storage.files import from_json
 from irecgan_gym.storage.weights import (
     check_dimensions,
@@ -84,6 +84,7 @@ class Planner(Agent, Generic[ConfigT]):
     ) -> None:
         super().__init__(num_items, slate_size)
         self.config = self.config_type() if config is None else config
+        check_is(self.config, self.config_type)
         self.seed = seed
         self._rng = np.random.default_rng(seed)
         self.temperature = 1.0

@@ -22,7 +22,7 @@ from irecgan_gym.models.slate_policy import CataloguePolicy
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
-from irecgan_gym.settings import InnerShare, check_settings
+from irecgan_gym.settings import InnerShare, check_is, check_settings
 from irecgan_gym.storage.files import from_json
 from irecgan_gym.storage.weights import check_tensors, described_by, load_weights, save_weights
 
@@ -98,6 +98,7 @@ class PolicyAgent(Agent, Generic[ConfigT]):
     ) -> None:
         super().__init__(num_items, slate_size)
         self.config = self.config_type() if config is None else config
+        check_is(self.config, self.config_type)
         self.seed = seed
         self.device = resolve_device(device)
         # Every use of randomness has a stream of its own, so that one does not shift another.

@@ -46,6 +46,21 @@ Layers = Annotated[int, _FROM_1, Numbers(f"must be at most {MOST_LAYERS}", lambd
 Width = Annotated[int, _FROM_1, Numbers(f"must be at most {MOST_WIDTH}", lambda value: value <= MOST_WIDTH)]
 
 
+def check_count(name: str, value: Any, most: int = 2**31 - 1) -> None:
+    """Refuse an argument that is no whole number from 1, or more than there will ever be of its kind.
+
+    Args:
+        name: of the argument.
+        value: what was given.
+        most: the largest number that makes sense: a larger one would fill all memory, or never end.
+
+    Raises:
+        ValueError: with the argument, what it takes and what was given.
+    """
+    if _checked(name, value, Count) > most:
+        raise ValueError(f"{name} must be at most {most}, got {_shown(value)}")
+
+
 def check_settings(settings: Any) -> None:
     """Hold the fields of a dataclass against their annotations; call it in ``__post_init__``.
 
@@ -59,6 +74,16 @@ def check_settings(settings: Any) -> None:
     for name, value in checked_values(type(settings), given).items():
         if value is not given[name]:
             object.__setattr__(settings, name, value)  # Frozen dataclasses have no other way.
+
+
+def check_is(settings: Any, settings_type: type[Any]) -> None:
+    """Refuse settings of another class, such as those of another agent.
+
+    Raises:
+        ValueError: with what was expected and what was given.
+    """
+    if not isinstance(settings, settings_type):
+        raise ValueError(f"config must be a {settings_type.__name__}, got {_shown(settings)}")
 
 
 def checked_values(settings_type: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:

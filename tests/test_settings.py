@@ -18,6 +18,8 @@ from irecgan_gym.settings import (
     Positive,
     Share,
     Width,
+    check_count,
+    check_is,
     check_settings,
 )
 
@@ -135,6 +137,29 @@ def test_numbers_of_other_libraries_become_pythons(name, given, kept):
     assert found == kept
     assert type(found) is type(kept)
     hash(Settings(**{name: given}))
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (0, "count must be at least 1, got 0"),
+        (10**20, "count must be at most 2147483647, got 100000000000000000000"),
+        (2.0, r"count must be a whole number, got 2\.0"),
+        ("3", "count must be a whole number, got '3'"),
+        (None, "count must be a whole number, got None"),
+    ],
+)
+def test_counts_of_functions_are_checked_too(value, message):
+    check_count("count", 1)
+    check_count("count", np.int64(5))
+    with pytest.raises(ValueError, match=message):
+        check_count("count", value)
+
+
+def test_settings_of_another_class_are_refused():
+    check_is(Settings(), Base)
+    with pytest.raises(ValueError, match=r"config must be a Settings, got Base\(rate=0\.1"):
+        check_is(Base(), Settings)
 
 
 def test_widths_have_a_limit_of_their_own():
