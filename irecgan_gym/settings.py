@@ -12,21 +12,24 @@ import numbers
 import types
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 
-@dataclass(frozen=True)
 class Numbers:
     """Which numbers, or sequences, of its type a field takes.
 
-    Attributes:
+    Args:
         words: what to say of a field that takes them, after its name.
         allows: tells whether a number is one of them.
     """
 
-    words: str
-    allows: Callable[[Any], bool]
+    def __init__(self, words: str, allows: Callable[[Any], bool]) -> None:
+        self.words = words
+        self.allows = allows
+
+    def __repr__(self) -> str:
+        return f"<{self.words}>"
 
 
 MOST_LAYERS = 100

@@ -37,7 +37,7 @@ class UserModelConfig:
     """
 
     num_items: Count
-    slate_size: Count
+    slate_size: int
     ending: Literal["reward", "leave"] = "reward"
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     position_term: bool = False
