@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from array import array
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -27,11 +29,22 @@ class Numbering:
     """
 
     def __init__(self, names: Iterable[str] = ()) -> None:
-        self._numbers = {name: number for number, name in enumerate(names)}
+        self._numbers: defaultdict[str, int] = defaultdict()
+        # What is missing gets the next number, without a call of Python's for each name.
+        self._numbers.default_factory = self._numbers.__len__
+        self.of(names)
 
     def __call__(self, name: str) -> int:
         """The number of a name."""
-        return self._numbers.setdefault(name, len(self._numbers))
+        return self._numbers[name]
+
+    def of(self, names: Iterable[str]) -> list[int]:
+        """Numbers of names, in their order."""
+        return [*map(self._numbers.__getitem__, names)]
+
+    def known(self, names: Iterable[str]) -> list[int]:
+        """Numbers of names, -1 for those that have none."""
+        return [*map(self._numbers.get, names, repeat(-1))]
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -63,18 +76,18 @@ class BatchNumbers:
 
     def __call__(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
         """Numbers of names given by their places in the batch; new ones get the next, in the order of the codes."""
-        return self._looked_up(codes, self._numbering)
+        return self._looked_up(codes, self._numbering.of)
 
     def known(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
         """The same, -1 for those that have no number yet."""
-        return self._looked_up(codes, self._numbering.get)
+        return self._looked_up(codes, self._numbering.known)
 
-    def _looked_up(self, codes: NDArray[np.int64], number: Callable[[str], int]) -> NDArray[np.int64]:
+    def _looked_up(self, codes: NDArray[np.int64], look_up: Callable[[list[str]], list[int]]) -> NDArray[np.int64]:
         numbers = self._numbers[codes]
         unknown = numbers < 0
         if unknown.any():
             new = _in_order_seen(codes[unknown], len(self._names))
-            self._numbers[new] = [number(name) for name in self._names.take(pa.array(new)).to_pylist()]
+            self._numbers[new] = look_up(self._names.take(pa.array(new)).to_pylist())
             numbers = self._numbers[codes]
         return numbers
 

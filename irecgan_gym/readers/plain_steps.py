@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from irecgan_gym.readers.arrow_cells import Lists, Names, lists_of, names_of, numbers_of, times_of
+from irecgan_gym.sessions.ragged import rows_with_repeats
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -57,7 +58,7 @@ def plain_steps(cells: Any, names: Mapping[str, str], separator: str) -> PlainSt
     row_of_entry = np.repeat(np.arange(rows), np.diff(offsets))
     plain = (session.codes >= 0) & (slate.lengths > 0)
     plain[row_of_entry[slate.items.codes < 0]] = False
-    plain[_rows_with_repeats(row_of_entry, slate.items)] = False
+    plain[rows_with_repeats(offsets, slate.items.codes.astype(np.int32))] = False
     click = _among(names_of(column["click"]), slate.items)
     found = click == -1
     found[row_of_entry[slate.items.codes == click[row_of_entry]]] = True
@@ -97,15 +98,6 @@ def row_cells(cells: Any, names: Mapping[str, str], steps: PlainSteps, row: int)
         codes = steps.slate.items.codes[steps.offsets[row] : steps.offsets[row + 1]].tolist()
         values["slate"] = [None if code < 0 else steps.slate.items.names[code].as_py() for code in codes]
     return values
-
-
-def _rows_with_repeats(row_of_entry: NDArray[np.int64], items: Names) -> NDArray[np.int64]:
-    """Rows that hold an item twice."""
-    if len(row_of_entry) < 2:
-        return row_of_entry[:0]
-    keys = np.sort(row_of_entry * (len(items.names) + 1) + items.codes + 1)
-    repeated: NDArray[np.int64] = keys[1:][keys[1:] == keys[:-1]] // (len(items.names) + 1)
-    return repeated
 
 
 def _among(clicks: Names, items: Names) -> NDArray[np.int64]:

@@ -26,7 +26,7 @@ from irecgan_gym.sessions.checks import (
     check_times,
 )
 from irecgan_gym.sessions.parquet import read_columns, write_columns
-from irecgan_gym.sessions.ragged import gather
+from irecgan_gym.sessions.ragged import gather, rows_with_repeats
 
 
 @dataclass(frozen=True)
@@ -237,10 +237,11 @@ class Sessions:
     def _check_slates_and_clicks(self) -> None:
         """Check that slates hold different items, that clicks are in them, and that leaving comes last."""
         step_of_entry = self.step_of_entry
-        keys = np.sort(step_of_entry * self.num_items + self.slate_items)
-        repeated = np.flatnonzero(keys[1:] == keys[:-1])
+        repeated = rows_with_repeats(self.slate_offsets, self.slate_items)
         if len(repeated):
-            step, item = divmod(int(keys[repeated[0]]), self.num_items)
+            step = int(repeated[0])
+            shown = np.sort(self.slate_items[self.slate_offsets[step] : self.slate_offsets[step + 1]])
+            item = shown[:-1][shown[1:] == shown[:-1]][0]
             raise SessionsError(f"{self._place(step)}: item {item} is in the slate more than once")
         found = np.zeros(self.num_steps, dtype=bool)
         found[step_of_entry[self.slate_items == self.clicks[step_of_entry]]] = True
