@@ -77,6 +77,8 @@ class CoClick:
         earlier = np.arange(sessions.num_steps) - first
         steps = np.repeat(np.arange(sessions.num_steps), earlier)
         before = np.arange(len(steps)) - np.repeat(np.cumsum(earlier) - earlier, earlier) + first[steps]
+        clicked = sessions.clicks[before] < sessions.num_items
+        steps, before = steps[clicked], before[clicked]
         entries, offsets = gather(sessions.slate_offsets, steps)
         clicks = np.repeat(sessions.clicks[before], np.diff(offsets))
         if len(entries):

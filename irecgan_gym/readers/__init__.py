@@ -36,13 +36,16 @@ FORMATS: dict[str, Callable[..., ReadResult]] = {
 }
 
 
-def read(path: str | Path, format: str, *, on_error: OnError = "raise", **options: Any) -> ReadResult:
+def read(path: str | Path, format: str, *, on_error: OnError = "repair", **options: Any) -> ReadResult:
     """Read logs of a named format.
 
     Args:
         path: the file, or the folder for formats of several files.
         format: one of ``FORMATS``.
-        on_error: what a malformed row does: ``"raise"`` ends the reading, ``"skip"`` counts the row and goes on.
+        on_error: what happens where the log is not as it should be. ``"repair"``: quirks that can be put right are,
+            such as a session whose id was used again, and rows that are malformed are left out; both are counted.
+            ``"skip"``: rows with such quirks are left out as well. ``"raise"``: the first malformed row is an error.
+            More malformed rows than the share ``max_malformed`` are an error in any case.
         options: of the format's own reader.
 
     Raises:

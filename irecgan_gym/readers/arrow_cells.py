@@ -109,7 +109,7 @@ def lists_of(column: Any, separator: str) -> Lists:
         separator: between the items of a text.
     """
     column = _plain(column)
-    if _is_list(column.type):
+    if is_list(column.type):
         lengths = _filled(pc.list_value_length(column), -1)
         return Lists(lengths, names_of(pc.list_flatten(column)))
     if pa.types.is_null(column.type):
@@ -141,10 +141,12 @@ def numbers_of(column: Any) -> Numbers:
     return Numbers(np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64), empty, plain)
 
 
-def times_of(column: Any) -> Numbers:
-    """Numbers, or seconds since 1970 of dates and times (UTC) such as ``2026-01-31 08:00:00``."""
+def times_of(column: Any, scale: float = 1.0) -> Numbers:
+    """Numbers times a scale, or seconds since 1970 of dates and times (UTC) such as ``2026-01-31 08:00:00``."""
     column = _plain(column)
     numbers = numbers_of(column)
+    if scale != 1.0:
+        numbers = numbers._replace(values=numbers.values * scale)
     if numbers.plain.all() or not pa.types.is_string(column.type):
         return numbers
     dates = _filled(pc.match_substring_regex(column, _DATE_AND_TIME), False)
@@ -172,7 +174,8 @@ def _plain(column: Any) -> Any:
     return column
 
 
-def _is_list(kind: Any) -> bool:
+def is_list(kind: Any) -> bool:
+    """Tell whether an Arrow type is one of lists."""
     types = pa.types
     return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from irecgan_gym.readers.report import Place, ReadReport, length_reason
-from irecgan_gym.sessions import Sessions, SessionsError
+from irecgan_gym.sessions import Catalogue, Sessions, SessionsError
 from irecgan_gym.sessions.checks import check_offsets
 from irecgan_gym.sessions.ragged import gather
 
@@ -101,6 +101,53 @@ def _in_order_seen(codes: NDArray[np.int64], bound: int) -> NDArray[np.int64]:
     place[codes[::-1]] = np.arange(len(codes))[::-1]
     used = np.flatnonzero(place < len(codes))
     return used[np.argsort(place[used])]
+
+
+class KnownItems:
+    """The items that have numbers before a log is read.
+
+    Args:
+        catalogue: of them, with names; None where none are known.
+        extend: whether other items get numbers behind theirs.
+
+    Attributes:
+        closed: whether there are no items but those of the catalogue.
+
+    Raises:
+        ValueError: a catalogue without names, or none to extend.
+    """
+
+    def __init__(self, catalogue: Catalogue | None, extend: bool) -> None:
+        if catalogue is not None and catalogue.names is None:
+            raise ValueError(f"items are found in a catalogue by name, and this one has {catalogue}")
+        if extend and catalogue is None:
+            raise ValueError("extend=True needs a catalogue to extend")
+        self._names = () if catalogue is None else catalogue.names or ()
+        self.closed = catalogue is not None and not extend
+        self._is_known = catalogue is not None
+
+    def has(self, item: int) -> bool:
+        """Tell whether an item number is one of the catalogue's."""
+        return item < len(self._names)
+
+    def numbering(self) -> Numbering:
+        """Numbers of items, the known ones first."""
+        return Numbering(self._names)
+
+    def numbers(self, steps: StepColumns, rows: NDArray[np.int64], num_items: int) -> NDArray[np.int64] | None:
+        """Numbers of the known items and of the new ones that occur in some steps; None where none is known.
+
+        Args:
+            steps: all steps.
+            rows: numbers of those wanted.
+            num_items: how many items have numbers.
+        """
+        if not self._is_known:
+            return None
+        kept = np.arange(num_items) < len(self._names)
+        for values, lengths in ((steps.slate, steps.slate_length), (steps.event, steps.event_length)):
+            kept[_ragged(values, lengths, rows)[0]] = True
+        return np.flatnonzero(kept)
 
 
 class StepColumns:
@@ -249,10 +296,12 @@ def assemble(
     item_names: Sequence[str],
     catalogue: NDArray[np.int64] | None = None,
     names_key: Callable[[str], int] | None = None,
-    users: Sequence[int] | None,
+    users: Sequence[int] | NDArray[np.int64] | None,
+    user_names: Sequence[str] | None = None,
     with_events: bool = False,
     with_propensities: bool = False,
     with_states: bool = False,
+    with_times: bool = False,
     provenance: Mapping[str, Any],
     truncated: Iterable[int] | bool = False,
 ) -> Sessions:
@@ -266,9 +315,11 @@ def assemble(
         catalogue: item numbers of the whole catalogue, in its order; the items that occur when None.
         names_key: puts the items that occur in order, by name; their numbers do when None.
         users: user of each session number, or None.
+        user_names: name of each user; users without one are -1.
         with_events: whether the events are kept.
         with_propensities: whether the propensities are kept.
         with_states: whether the states are kept.
+        with_times: whether the times are kept.
         provenance: where the data come from.
         truncated: numbers of the sessions that were cut, their end not being in the log; or all, or none.
 
@@ -307,6 +358,8 @@ def assemble(
         states=np.asarray(steps.state)[rows] if with_states else None,
         truncated=was_cut,
         users=None if users is None else np.asarray(users)[numbers],
+        user_names=user_names,
+        times=np.asarray(steps.time)[rows] if with_times else None,
         event_lengths=event_lengths if with_events else None,
         event_items=new_ids[events] if with_events else None,
         item_names=[item_names[item] for item in catalogue],

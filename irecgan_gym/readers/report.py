@@ -101,7 +101,7 @@ class ReadReport:
         """True where quirks are put right."""
         return self._on_error == "repair"
 
-    def repaired(self, reason: str, number: int = 1, places: Iterable[Place] = ()) -> None:
+    def repaired(self, reason: str, number: int = 1, places: Iterable[Place | str] = ()) -> None:
         """Quirks of the log that were put right; their rows are part of the sessions.
 
         Args:

@@ -4,15 +4,39 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from irecgan_gym.readers.arrow_cells import list_literal
 from irecgan_gym.readers.report import Place, ReadReport
 
 Cells = Mapping[str, Any]
 """The cells of a row by what they mean, None where they are empty."""
+
+
+NULL_VALUES = ("NULL", "Null", "null", "NaN", "nan", "NAN", "None", "none", "NA", "N/A", "n/a", "<NA>", "\\N")
+"""Texts by which tools write that there is no value."""
+
+
+@dataclass(frozen=True)
+class CellRules:
+    """What cells may say.
+
+    Attributes:
+        null_values: texts of cells without a value. In the column of clicks, one of them that is in the slate is the
+            item of that name; in slates they are items.
+        padding: names that fill short slates up at either end; empty entries at the ends do too.
+        separator: between the items of a slate, or of several clicks, that are text.
+        time_scale: seconds in a unit of times that are numbers.
+    """
+
+    null_values: tuple[str, ...] = NULL_VALUES
+    padding: tuple[str, ...] = ()
+    separator: str = "|"
+    time_scale: float = 1.0
 
 
 class Step(NamedTuple):
@@ -21,7 +45,7 @@ class Step(NamedTuple):
     Attributes:
         session: name of its session.
         slate: names of the items shown, all different.
-        click: one of them, or None where the user left.
+        clicks: those of them that were clicked, in the order given, all different; empty where none was.
         reward: finite.
         propensity: in (0, 1], or NaN.
         time: a finite number; 0 where there is no such column.
@@ -30,26 +54,33 @@ class Step(NamedTuple):
 
     session: str
     slate: list[str]
-    click: str | None
+    clicks: list[str]
     reward: float
     propensity: float
     time: float
     user: str | None
 
 
-def parse_step(place: Place, cells: Cells, report: ReadReport) -> Step | None:
-    """The step that a row holds, or None where it is malformed."""
+def parse_step(place: Place, cells: Cells, report: ReadReport, rules: CellRules) -> Step | None:
+    """The step that a row holds, or None where it is malformed.
+
+    Args:
+        place: of the row.
+        cells: ``slate`` and ``click`` may be lists, without padding; None where empty.
+        report: counts what is malformed, and what is put right.
+        rules: what cells may say.
+    """
     if cells["session"] is None:
         report.malformed(place, "no session", "the session's cell is empty")
         return None
-    click = None if cells["click"] is None else str(cells["click"])
-    slate = _slate(place, cells["slate"], click, report)
-    if slate is None:
+    slate = _slate(place, cells["slate"], report)
+    clicks = None if slate is None else _clicks(place, cells["click"], slate, report, rules)
+    if slate is None or clicks is None:
         return None
-    if "reward" in cells and cells["reward"] is None and click is not None:
+    if "reward" in cells and cells["reward"] is None and clicks:
         report.malformed(place, "wrong type", "reward must be a number where there is a click, the cell is empty")
         return None
-    reward, time = _number(cells.get("reward")), _time(cells)
+    reward, time = _number(cells.get("reward")), _time(cells, rules)
     propensity = math.nan if _unknown(cells.get("propensity")) else _number(cells["propensity"])
     if reward is None or propensity is None:
         name = "reward" if reward is None else "propensity"
@@ -63,22 +94,44 @@ def parse_step(place: Place, cells: Cells, report: ReadReport) -> Step | None:
         report.malformed(place, "wrong propensity", f"got {propensity}, expected a number in (0, 1]")
         return None
     user = None if cells.get("user") is None else str(cells["user"])
-    return Step(str(cells["session"]), slate, click, reward, propensity, time, user)
+    return Step(str(cells["session"]), slate, clicks, reward, propensity, time, user)
 
 
-def _slate(place: Place, shown: Any, click: str | None, report: ReadReport) -> list[str] | None:
-    """The items shown, or None where they are malformed or do not hold the click."""
+def _slate(place: Place, shown: Any, report: ReadReport) -> list[str] | None:
+    """The items shown, or None where they are malformed."""
     if not isinstance(shown, list) or not shown or any(item is None or item == "" for item in shown):
         report.malformed(place, "no slate", f"slate must be a list of items, got {shown!r}")
         return None
     slate = [str(item) for item in shown]
-    if len(set(slate)) < len(slate):
-        report.malformed(place, "repeated item", f"an item is in the slate twice: {slate}")
-    elif click is not None and click not in slate:
-        report.malformed(place, "click not in slate", f"item {click!r} is not in {slate}")
-    else:
+    different = list(dict.fromkeys(slate))
+    if len(different) == len(slate):
         return slate
-    return None
+    if not report.repairs:
+        report.malformed(place, "repeated item", f"an item is in the slate twice: {slate}")
+        return None
+    report.repaired("slates that show an item twice: it counts at its first place", 1, [place])
+    return different
+
+
+def _clicks(place: Place, clicked: Any, slate: list[str], report: ReadReport, rules: CellRules) -> list[str] | None:
+    """The items clicked, or None where one of them was not shown."""
+    if clicked is None:
+        return []
+    if isinstance(clicked, list):
+        clicks = [str(item) for item in clicked if item is not None]
+    elif clicked in slate:
+        return [clicked]
+    elif clicked in rules.null_values:
+        return []
+    elif clicked[0] == "[" and clicked[-1] == "]" and (items := list_literal(clicked, rules.separator)) is not None:
+        clicks = items
+    else:
+        clicks = [item.strip() for item in clicked.split(rules.separator)]
+    missing = [item for item in clicks if item not in slate]
+    if missing:
+        report.malformed(place, "click not in slate", f"item {missing[0]!r} is not in {slate}")
+        return None
+    return list(dict.fromkeys(clicks))
 
 
 def _number(value: Any) -> float | None:
@@ -95,13 +148,13 @@ def _unknown(value: Any) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value)) or str(value).strip().lower() == "nan"
 
 
-def _time(cells: Cells) -> float | None:
+def _time(cells: Cells, rules: CellRules) -> float | None:
     """The time of a row, 0 where there is no such column, None where the cell holds none."""
     if "time" not in cells:
         return 0.0
     value = cells["time"]
     try:
-        number = float(value)
+        number = float(value) * rules.time_scale
         return number if math.isfinite(number) else None
     except (TypeError, ValueError, OverflowError):
         pass

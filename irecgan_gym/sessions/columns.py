@@ -77,7 +77,8 @@ class Sessions:
     """Sessions of slates, clicks and rewards, stored as columns.
 
     S sessions of T steps in all, L slate entries in all. Items are ids 0..num_items-1; ``num_items`` itself
-    means "no click" and may be the click of a session's last step only (the user left).
+    means "no click": at the last step of a session that was not cut, the user left; at any other, the user looked at
+    the slate, clicked nothing and went on (:attr:`skipped`).
 
     Build with :meth:`from_columns`, which checks everything once; the plain constructor trusts its arguments.
     All arrays are read-only.
@@ -161,7 +162,7 @@ class Sessions:
             lengths: steps of each session, all >= 1; [S].
             slates: items shown: [T, k], or flat [L] together with ``slate_lengths`` [T] for ragged slates. The
                 items of one slate differ from each other.
-            clicks: item clicked at each step, one of its slate, or n at the last step of a session; [T].
+            clicks: item clicked at each step, one of its slate, or n for no click; [T].
             rewards: finite numbers; [T].
             slate_lengths: see ``slates``.
             truncated: [S]; all False when left out.
@@ -235,7 +236,7 @@ class Sessions:
         return columns
 
     def _check_slates_and_clicks(self) -> None:
-        """Check that slates hold different items, that clicks are in them, and that leaving comes last."""
+        """Check that slates hold different items, and that clicks are in them."""
         step_of_entry = self.step_of_entry
         repeated = rows_with_repeats(self.slate_offsets, self.slate_items)
         if len(repeated):
@@ -251,14 +252,6 @@ class Sessions:
             step = int(missing[0])
             slate = self.slate_items[self.slate_offsets[step] : self.slate_offsets[step + 1]]
             raise SessionsError(f"{self._place(step)}: click {self.clicks[step]} is not in the slate {slate.tolist()}")
-        last = np.zeros(self.num_steps, dtype=bool)
-        last[self.offsets[1:] - 1] = True
-        early = np.flatnonzero(left & ~last)
-        if len(early):
-            raise SessionsError(
-                f"{self._place(int(early[0]))}: click {self.num_items} means that the user left without a click, "
-                "so it can only be the last step of a session"
-            )
 
     def _place(self, step: int) -> str:
         session = int(np.searchsorted(self.offsets, step, side="right")) - 1
@@ -297,6 +290,13 @@ class Sessions:
     def session_of_step(self) -> IntArray:
         """The session to which each step belongs, int64 [T]."""
         return np.repeat(np.arange(len(self)), self.lengths)
+
+    @property
+    def skipped(self) -> NDArray[np.bool_]:
+        """Steps without a click after which the session went on; bool [T]."""
+        skipped: NDArray[np.bool_] = self.clicks == self.num_items
+        skipped[self.offsets[1:][~self.truncated] - 1] = False
+        return skipped
 
     @property
     def catalogue(self) -> Catalogue:

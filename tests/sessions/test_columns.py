@@ -70,7 +70,6 @@ def with_everything(seed):
         ({"slates": [[0, 1], [2, 3], [5, 4]]}, r"slates\[4\] is 5, expected an id from 0 to 4"),
         ({"slates": [[0, 1], [3, 3], [0, 4]]}, "session 0, step 1: item 3 is in the slate more than once"),
         ({"clicks": [1, 3, 3]}, r"session 1, step 0: click 3 is not in the slate \[4, 0, 1\]"),
-        ({"clicks": [5, 3, 4]}, "session 0, step 0: click 5 means that the user left"),
         ({"clicks": [1, 3]}, r"clicks must have shape \(3,\), got \(2,\)"),
         ({"clicks": [1.0, 3.0, 4.0]}, "clicks must be integers, got float64"),
         ({"rewards": [1, np.nan, 0]}, r"rewards\[1\] is nan, expected a finite number"),
