@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,6 +28,7 @@ from irecgan_gym.sessions.checks import (
 )
 from irecgan_gym.sessions.parquet import read_columns, write_columns
 from irecgan_gym.sessions.ragged import gather, rows_with_repeats
+from irecgan_gym.sessions.splitting import check_fractions, parts_by_chance, parts_by_time
 
 
 @dataclass(frozen=True)
@@ -363,35 +365,45 @@ class Sessions:
             selected = replace(selected, event_offsets=event_offsets, event_items=self.event_items[events])
         return selected
 
-    def split(self, fractions: Sequence[float], *, seed: int, by: str = "session") -> tuple[Sessions, ...]:
-        """Cut into random parts of the given fractions, which add up to 1.
+    def split(
+        self,
+        fractions: Sequence[float],
+        *,
+        seed: int | None = None,
+        by: Literal["session", "user", "time", "user-and-time"] = "session",
+    ) -> tuple[Sessions, ...]:
+        """Cut into parts of the given fractions, which add up to 1.
 
         Args:
             fractions: share of each part; sizes are rounded so that they add up to all sessions.
-            seed: of the permutation.
-            by: ``"session"``, or ``"user"`` to keep all sessions of a user in one part (fractions then count
-                users).
+            seed: of what is random: all but ``"time"`` needs one.
+            by: ``"session"``: at random. ``"user"``: at random, all sessions of a user in one part (fractions then
+                count users). ``"time"``: a session that begins earlier is in no later part, and those that begin at
+                the same moment are in one. ``"user-and-time"``: sessions whose user and whose time are both of the
+                part, each by the fractions: later sessions of users that no earlier part knows. The others, such as
+                the later sessions of the first part's users, are in none.
 
         Raises:
-            ValueError: fractions that do not add up to 1, an unknown ``by``, or no user column.
+            ValueError: fractions that do not add up to 1, an unknown ``by``, no seed, or no column of users or times.
         """
-        shares = np.asarray(fractions, dtype=float)
-        if shares.ndim != 1 or len(shares) == 0 or (shares < 0).any() or not np.isclose(shares.sum(), 1.0):
-            raise ValueError(f"fractions must be non-negative and add up to 1, got {list(fractions)}")
-        if by == "session":
-            group = np.arange(len(self))
-        elif by == "user":
-            if self.users is None:
+        shares = check_fractions(fractions)
+        if by not in ("session", "user", "time", "user-and-time"):
+            raise ValueError(f"by must be 'session', 'user', 'time' or 'user-and-time', got {by!r}")
+        left_out = np.zeros(len(self), dtype=bool)
+        part = np.zeros(len(self), dtype=np.int64)
+        if by != "time":
+            if seed is None:
+                raise ValueError(f"a split by {by} is random: give a seed")
+            if by != "session" and self.users is None:
                 raise ValueError("these sessions have no user column to split by")
-            group = self.user_groups
-        else:
-            raise ValueError(f"by must be 'session' or 'user', got {by!r}")
-        num_groups = int(group.max()) + 1 if len(group) else 0
-        bounds = np.rint(np.cumsum(shares) * num_groups).astype(np.int64)
-        rank = np.empty(num_groups, dtype=np.int64)
-        rank[np.random.default_rng(seed).permutation(num_groups)] = np.arange(num_groups)
-        part = np.searchsorted(bounds, rank, side="right")[group] if len(group) else group
-        return tuple(self.select(np.flatnonzero(part == number)) for number in range(len(shares)))
+            part = parts_by_chance(np.arange(len(self)) if by == "session" else self.user_groups, shares, seed)
+        if by in ("time", "user-and-time"):
+            if self.times is None:
+                raise ValueError("these sessions have no times to split by")
+            moments = parts_by_time(self.times[self.offsets[:-1]], shares)
+            left_out = (moments != part) if by == "user-and-time" else left_out
+            part = moments
+        return tuple(self.select(np.flatnonzero((part == number) & ~left_out)) for number in range(len(shares)))
 
     def returns_to_go(self, values: ArrayLike, gamma: float) -> NDArray[np.float32]:
         """Discounted sums to the end of the session, G_t = x_t + gamma G_{t+1} (R_t of Eq 9); float32 [T].
@@ -466,6 +478,20 @@ class Sessions:
             mean_session_reward=float(per_session.mean()) if len(self) else 0.0,
             truncated_share=float(self.truncated.mean()) if len(self) else 0.0,
         )
+
+    def statistics_by_day(self) -> dict[date, SessionStatistics]:
+        """Counts and means of the sessions that begin on each day (UTC), for times in seconds since 1970.
+
+        Raises:
+            ValueError: sessions without times.
+        """
+        if self.times is None:
+            raise ValueError("these sessions have no times")
+        days = np.floor(self.times[self.offsets[:-1]] / 86_400).astype(np.int64)
+        return {
+            date(1970, 1, 1) + timedelta(days=day): self.select(np.flatnonzero(days == day)).statistics()
+            for day in np.unique(days).tolist()
+        }
 
     def save(self, path: str | Path) -> None:
         """Write to a Parquet file (see :mod:`irecgan_gym.sessions.parquet`), atomically.

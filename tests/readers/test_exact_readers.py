@@ -30,8 +30,10 @@ def text_log(folder, rows_of_sessions, name="log.txt"):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_malformed_rows_end_the_reading_by_default(name):
-    assert inspect.signature(FORMATS[name]).parameters["on_error"].default == "raise"
+def test_logs_are_repaired_by_default(name):
+    parameters = inspect.signature(FORMATS[name]).parameters
+    assert (parameters["on_error"].default, parameters["max_malformed"].default) == ("repair", 0.1)
+    assert inspect.signature(read).parameters["on_error"].default == "repair"
 
 
 def test_default_lengths(tmp_path):
@@ -107,7 +109,7 @@ def test_impressions_that_are_no_hotels(tmp_path):
     path = tmp_path / "train.csv"
     path.write_text(challenge(click("a", 1, 1), click("a", 2, 1), click("a", 3, 1, "1||2")))
     with pytest.raises(ReaderError, match=r"train\.csv, line 4: wrong type: impressions must be hotel ids joined by"):
-        read(path, "recsys-challenge-2019")
+        read(path, "recsys-challenge-2019", on_error="raise")
 
 
 def test_sessions_without_click_outs_are_counted(tmp_path):
@@ -141,7 +143,7 @@ def test_parquet_tables_of_one_row_and_of_none(tmp_path):
     assert (sessions.num_steps, report.rows_read) == (1, 1)
     pq.write_table(pa.table(rows).slice(0, 0), path)
     with pytest.raises(ReaderError, match=r"log\.parquet is empty"):
-        read(path, "table")
+        read(path, "table", on_error="raise")
 
 
 def test_the_report_to_the_letter():
@@ -272,7 +274,7 @@ def test_what_the_steps_of_a_table_are_called_and_times_that_are_none(tmp_path):
     assert report.sessions_left_out == {"sessions of fewer than 2 steps": 1}
     path.write_text("session,slate,click,t\na,x|y,x,soon\n")
     with pytest.raises(ReaderError, match=r"line 2: wrong type: time must be a number or a date and time, got 'soon'"):
-        read(path, "table", columns=TableColumns(time="t"))
+        read(path, "table", columns=TableColumns(time="t"), on_error="raise")
 
 
 @pytest.mark.skipif(not hasattr(time, "tzset"), reason="the time zone of a process is set as on Unix")

@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from irecgan_gym.readers import ReaderError, TableColumns, read, table, text_table
-from irecgan_gym.sessions import SessionsError
+from irecgan_gym.sessions import Catalogue, SessionsError
 from tests.readers.plain_table import read_plainly
 
 COLUMNS = TableColumns(reward="reward", propensity="propensity", user="user", time="time")
@@ -24,6 +24,9 @@ SLATES = [
     "[x|y]",
     "['x', 'y']",
     "[[x], y]",
+    "x|y||",
+    "|x|y",
+    "x|NULL",
     "x y|z",
 ]
 NUMBERS = ["1", "0.5", "", "many", "inf", "nan", "-2e3", " 3 ", "1_0", "1e39", "1e-48", ".5", "٣", "+1."]
@@ -42,13 +45,12 @@ def rows(draw):
                 return draw(st.sampled_from(others)) if odd else usual
 
             slate = pick("x|y|z|w", SLATES)
-            click = pick("y", ["x", "y", "", "q", " y "])
-            session = pick(f"s{number % 4}", ["s0", "", " s1 ", "t"])
+            click = pick("y", ["x", "y", "", "q", " y ", "NULL", "nan", "x|y", "[y, x]", "y|q"])
+            session = pick(f"s{number % 4}", ["s0", "", " s1 ", "t", "NULL"])
             time = pick(str(10 * number + moment), [*TIMES, "1", "500"])
             reward, propensity = pick("0.25", NUMBERS), pick("0.5", NUMBERS)
-            lines.append(
-                f'{session},"{slate}",{click},{reward},{propensity},{pick(f"u{number % 4}", ["u0", "", "v"])},{time}'
-            )
+            user = pick(f"u{number % 4}", ["u0", "", "v", "nan"])
+            lines.append(f'{session},"{slate}",{click},{reward},{propensity},{user},{time}')
         if draw(st.integers(0, 3)) == 0:
             lines.append(
                 draw(st.sampled_from(["", "a,b", '"open', 's0,"x"y,x,1,1,,1', "a,b,c,d,e,f,g,h", "\xff,", '"', "\r"]))
@@ -70,17 +72,25 @@ def outcome(reader):
 
 
 @settings(max_examples=150, deadline=None)
-@given(rows(), st.sampled_from(["raise", "skip"]), st.booleans(), st.sampled_from([1 << 22, 64, 500]), st.booleans())
-@example(["s0,x|y,x,1,1,u,1"] * 40 + ["s0,x|y,,,,u,1"] + ["s0,x|y,y,1,1,u,1"] * 20, "skip", False, 500, False)
-def test_batches_give_what_single_rows_give(tmp_path_factory, lines, on_error, sort, block, last_line_ends):
+@given(
+    rows(),
+    st.sampled_from(["repair", "skip", "raise"]),
+    st.booleans(),
+    st.sampled_from([1 << 22, 64, 500]),
+    st.booleans(),
+    st.sampled_from([None, Catalogue.of(["w", "z", "y", "x"]), Catalogue.of(["q", "y", "x", "z"])]),
+)
+@example(["s0,x|y,x,1,1,u,1"] * 40 + ["s0,x|y,,,,u,1"] + ["s0,x|y,y,1,1,u,1"] * 20, "skip", False, 500, False, None)
+def test_batches_give_what_single_rows_give(tmp_path_factory, lines, on_error, sort, block, last_line_ends, catalogue):
     path = tmp_path_factory.getbasetemp() / "log.csv"
     text = "\n".join([HEADER, *lines]) + ("\n" if last_line_ends else "")
     path.write_bytes(text.encode("latin-1", "replace"))
-    expected = outcome(lambda: read_plainly(path, COLUMNS, sort=sort, min_length=2, on_error=on_error))
+    options = {"sort": sort, "min_length": 2, "on_error": on_error, "catalogue": catalogue}
+    expected = outcome(lambda: read_plainly(path, COLUMNS, **options))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(text_table, "_LARGE_BLOCK", block)
         patch.setattr(text_table, "_SMALL_BLOCK", min(block, 100))
-        found = outcome(lambda: read(path, "table", columns=COLUMNS, sort=sort, min_length=2, on_error=on_error))
+        found = outcome(lambda: read(path, "table", columns=COLUMNS, **options))
     assert found == expected
 
 

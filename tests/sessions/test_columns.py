@@ -200,8 +200,62 @@ def test_splits_are_reproducible_and_checked():
         sessions.split((0.5, 0.6), seed=0)
     with pytest.raises(ValueError, match="no user column"):
         sessions.split((0.5, 0.5), seed=0, by="user")
-    with pytest.raises(ValueError, match="by must be 'session' or 'user', got 'day'"):
+    with pytest.raises(ValueError, match="by must be 'session', 'user', 'time' or 'user-and-time', got 'day'"):
         sessions.split((0.5, 0.5), seed=0, by="day")
+    with pytest.raises(ValueError, match="a split by session is random: give a seed"):
+        sessions.split((0.5, 0.5))
+    for by in ("time", "user-and-time"):
+        with pytest.raises(ValueError, match=r"no user column|no times to split by"):
+            sessions.split((0.5, 0.5), seed=0, by=by)
+
+
+def at(times, users):
+    """Sessions of one step each, that begin at some times."""
+    number = len(times)
+    return Sessions.from_columns(
+        num_items=2,
+        lengths=[1] * number,
+        slates=[[0, 1]] * number,
+        clicks=[0] * number,
+        rewards=range(number),
+        times=times,
+        users=users,
+    )
+
+
+def test_a_split_by_time_has_training_before_testing():
+    sessions = at([50, 10, 30, 30, 20, 40, 60, 30, 0, 70], [0] * 10)
+    training, validation, test = sessions.split((0.6, 0.2, 0.2), by="time")
+    assert training.times.tolist() == [10, 30, 30, 20, 30, 0]
+    assert validation.times.tolist() == [50, 40]
+    assert test.times.tolist() == [60, 70]
+    # Half of ten sessions is in the middle of those that begin at 30: they stay together.
+    assert [len(part) for part in sessions.split((0.5, 0.5), by="time")] == [6, 4]
+    assert [len(part) for part in at([5] * 4, [0] * 4).split((0.5, 0.5), by="time")] == [4, 0]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000))
+def test_a_split_by_user_and_time_tests_new_users_later(seed):
+    rng = np.random.default_rng(seed)
+    sessions = at(rng.integers(0, 40, 60), rng.integers(0, 12, 60))
+    training, test = sessions.split((0.5, 0.5), seed=seed, by="user-and-time")
+    by_user, by_time = sessions.split((0.5, 0.5), seed=seed, by="user"), sessions.split((0.5, 0.5), by="time")
+    for part, of_users, of_time in zip((training, test), by_user, by_time, strict=True):
+        assert set(part.rewards) == set(of_users.rewards) & set(of_time.rewards)
+    assert not set(training.users) & set(test.users)
+    assert training.times.max(initial=-1) < test.times.min(initial=99)
+
+
+def test_statistics_are_had_by_day():
+    day = 86_400
+    sessions = at([3 * day + 5, day, 4 * day - 0.5, -1], [0, 1, 1, 0])
+    found = sessions.statistics_by_day()
+    assert [str(day) for day in found] == ["1969-12-31", "1970-01-02", "1970-01-04"]
+    assert [one.num_sessions for one in found.values()] == [1, 1, 2]
+    assert list(found.values())[2].mean_session_reward == 1.0
+    with pytest.raises(ValueError, match="these sessions have no times"):
+        sessions_of(0).statistics_by_day()
 
 
 @settings(max_examples=20, deadline=None)
