@@ -93,7 +93,7 @@ def row_cells(cells: Any, names: Mapping[str, str], steps: PlainSteps, row: int)
             code = int(texts.codes[row])
             values[meaning] = None if code < 0 else texts.names[code].as_py()
     clicked = names_of(cells.column(names["click"]).slice(row, 1))
-    values["click"] = clicked.names[0].as_py() if clicked.codes[0] >= 0 else None
+    values["click"] = clicked.names[int(clicked.codes[0])].as_py() if clicked.codes[0] >= 0 else None
     if steps.slate.lengths[row] >= 0:
         codes = steps.slate.items.codes[steps.offsets[row] : steps.offsets[row + 1]].tolist()
         values["slate"] = [None if code < 0 else steps.slate.items.names[code].as_py() for code in codes]
