@@ -63,9 +63,9 @@ def names_of(column: Any) -> Names:
     column = _plain(column)
     if not pa.types.is_dictionary(column.type):
         column = pc.dictionary_encode(column)
-    codes = _filled(column.indices, -1)
-    texts = texts_of(column.dictionary)
-    if texts is not column.dictionary:
+    codes, dictionary = _filled(column.indices, -1), column.dictionary
+    texts = texts_of(dictionary)
+    if texts is not dictionary or texts.null_count:
         # Texts that differed by white space or type alone are one now.
         again = pc.dictionary_encode(texts)
         new_codes = np.append(_filled(again.indices, -1), -1)
@@ -162,7 +162,10 @@ def _plain(column: Any) -> Any:
     """The same values in one of fewer types: no views, no large variants, times as whole numbers."""
     kind = column.type
     if pa.types.is_dictionary(kind) and not pa.types.is_string(kind.value_type):
-        return _plain(column.cast(kind.value_type))
+        dictionary = _plain(column.dictionary)
+        if pa.types.is_string(dictionary.type):
+            return pa.DictionaryArray.from_arrays(column.indices, dictionary)
+        return dictionary.take(column.indices)
     if pa.types.is_timestamp(kind):
         return column.cast(pa.int64())  # Python's own times have no nanoseconds.
     if pa.types.is_large_string(kind) or str(kind) == "string_view":
@@ -182,10 +185,12 @@ def is_list(kind: Any) -> bool:
 
 def _filled(array: Any, value: Any) -> NDArray[Any]:
     """A NumPy array with a value in place of nulls."""
+    if pa.types.is_integer(array.type):
+        array = array.cast(pa.int64())
     if array.null_count:
         array = pc.fill_null(array, value)
     result: NDArray[Any] = array.to_numpy(zero_copy_only=False)
-    return result.astype(np.int64, copy=False) if result.dtype != np.bool_ else result
+    return result
 
 
 def _has_space(texts: Any) -> bool:

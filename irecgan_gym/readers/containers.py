@@ -10,7 +10,7 @@ import glob
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Protocol
@@ -242,7 +242,7 @@ class _Partitioned:
                     value = self.partition[name]
                     value_or_null = pa.scalar(None if value == _HIVE_NULL else value, pa.string())
                     arrays.append(pa.repeat(value_or_null, len(batch)))
-            yield batch._replace(cells=pa.RecordBatch.from_arrays(arrays, names=list(columns)))
+            yield replace(batch, cells=pa.RecordBatch.from_arrays(arrays, names=list(columns)))
 
 
 def _numbered(batch: Any, columns: Sequence[str], name: str, first: int) -> RowBatch:

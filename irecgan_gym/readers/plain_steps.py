@@ -44,18 +44,19 @@ class PlainSteps(NamedTuple):
     time: NDArray[np.float64]
 
 
-def without_nulls(cells: Any, names: Mapping[str, str], rules: CellRules) -> Any:
+def without_nulls(cells: Any, names: Mapping[str, str], rules: CellRules, items: tuple[str, ...]) -> Any:
     """Return the cells with none where a text says that there is none, and dates and times as seconds since 1970.
 
     Args:
         cells: Arrow record batch.
-        names: of its columns, by what they mean; slates and clicks stay as they are, their texts may be items.
+        names: of its columns, by what they mean.
         rules: what cells may say.
+        items: meanings of the columns that stay as they are: their texts may be names of items.
     """
     columns = dict(zip(cells.schema.names, cells.columns, strict=True))
-    for meaning in ("session", "user", "reward", "propensity", "time"):
-        name = names.get(meaning)
-        if name is None or name in (names["slate"], names["click"]):
+    kept = {names[meaning] for meaning in items}
+    for meaning, name in names.items():
+        if name in kept:
             continue
         columns[name] = _without_nulls(columns[name], rules.null_values)
         if meaning == "time" and pa.types.is_temporal(columns[name].type) and list(names.values()).count(name) == 1:
@@ -170,7 +171,7 @@ def row_cells(cells: Any, names: Mapping[str, str], steps: PlainSteps, row: int)
         values["click"] = [texts.names[code].as_py() for code in texts.codes.tolist() if code >= 0]
     else:
         clicked = names_of(click)
-        values["click"] = clicked.names[0].as_py() if clicked.codes[0] >= 0 else None
+        values["click"] = clicked.names[int(clicked.codes[0])].as_py() if clicked.codes[0] >= 0 else None
     if steps.slate.lengths[row] >= 0:
         codes = steps.slate.items.codes[steps.offsets[row] : steps.offsets[row + 1]].tolist()
         values["slate"] = [None if code < 0 else steps.slate.items.names[code].as_py() for code in codes]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +26,8 @@ class MalformedRow(NamedTuple):
     detail: str
 
 
-class RowBatch(NamedTuple):
+@dataclass(frozen=True)
+class RowBatch:
     """Some rows of one file, in its order.
 
     Attributes:

@@ -142,28 +142,7 @@ def read_table_log(
         raise ReaderError(f"{source_name(source)} is empty")
     order = keep_lengths(log.steps, log.steps_in_order(max_gap), min_length, max_length, "steps", report)
     report.rows_used = log.steps.num_rows(order)
-    report.check()
-    if report.columns_not_used:
-        report.notes.append(f"columns not used: {', '.join(report.columns_not_used)}")
-    if columns.reward is None:
-        report.notes.append("no reward column was named: all rewards are 0")
-    if columns.user is None:
-        report.notes.append("no user column was named: nothing is known of users")
-    users, user_names = log.named_users()
-    sessions = assemble(
-        log.steps,
-        order,
-        report,
-        item_names=log.items.names,
-        catalogue=log.known.numbers(log.steps, order, len(log.items)),
-        users=users if columns.user is not None else None,
-        user_names=user_names if columns.user is not None else None,
-        with_propensities=columns.propensity is not None,
-        with_times=columns.time is not None,
-        truncated=log.cut,
-        provenance={"source": "table", "file": source_name(source), "columns": names},
-    )
-    return ReadResult(sessions, report)
+    return log.result(order, {"source": "table", "file": source_name(source), "columns": names})
 
 
 class _Numbers(NamedTuple):
@@ -220,7 +199,7 @@ class TableLog:
         rules = self._rules
         if "time" in self._names and pa.types.is_temporal(batch.cells.column(self._names["time"]).type):
             rules = replace(rules, time_scale=1.0)  # Dates become seconds by themselves.
-        cells = without_nulls(batch.cells, self._names, rules)
+        cells = without_nulls(batch.cells, self._names, rules, ("slate", "click"))
         steps = plain_steps(cells, self._names, rules)
         sessions = session_keys(steps) if self._by_user else steps.session
         users = user_keys(steps)
@@ -329,13 +308,13 @@ class TableLog:
         self.cut.discard(session)
         slate = [self.items(item) for item in step.slate]
         several = len(step.clicks) > 1
-        for number, click in enumerate(step.clicks or [None], start=1):
+        for click, reward in zip(step.clicks or [None], step.rewards, strict=True):
             self.steps.add(
                 place,
                 session,
                 slate,
                 -1 if click is None else self.items(click),
-                reward=step.reward if number >= len(step.clicks) else 0.0,
+                reward=reward,
                 propensity=math.nan if several else step.propensity,
                 time=step.time,
             )
@@ -365,6 +344,41 @@ class TableLog:
             self._last_time[session] = step.time
             return session
         return None
+
+    def result(self, order: NDArray[np.int64], provenance: Mapping[str, Any]) -> ReadResult:
+        """The sessions of some steps, with the account of the rows.
+
+        Args:
+            order: numbers of the steps, by session.
+            provenance: of the sessions.
+
+        Raises:
+            ReaderError: too many rows are malformed.
+            SessionsError: no session is left.
+        """
+        report = self._report
+        report.check()
+        if report.columns_not_used:
+            report.notes.append(f"columns not used: {', '.join(report.columns_not_used)}")
+        if "reward" not in self._names:
+            report.notes.append("no reward column was named: all rewards are 0")
+        if not self._has_users:
+            report.notes.append("no user column was named: nothing is known of users")
+        users, user_names = self.named_users()
+        sessions = assemble(
+            self.steps,
+            order,
+            report,
+            item_names=self.items.names,
+            catalogue=self.known.numbers(self.steps, order, len(self.items)),
+            users=users if self._has_users else None,
+            user_names=user_names if self._has_users else None,
+            with_propensities="propensity" in self._names,
+            with_times="time" in self._names,
+            truncated=self.cut,
+            provenance=provenance,
+        )
+        return ReadResult(sessions, report)
 
     def named_users(self) -> tuple[NDArray[np.int64], list[str]]:
         """The user of each session as the number of a name, -1 where nobody is named; and the names."""

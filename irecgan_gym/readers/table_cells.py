@@ -46,7 +46,7 @@ class Step(NamedTuple):
         session: name of its session.
         slate: names of the items shown, all different.
         clicks: those of them that were clicked, in the order given, all different; empty where none was.
-        reward: finite.
+        rewards: of each click, or of the step without one; finite.
         propensity: in (0, 1], or NaN.
         time: a finite number; 0 where there is no such column.
         user: name of the user, or None.
@@ -55,7 +55,7 @@ class Step(NamedTuple):
     session: str
     slate: list[str]
     clicks: list[str]
-    reward: float
+    rewards: list[float]
     propensity: float
     time: float
     user: str | None
@@ -77,14 +77,12 @@ def parse_step(place: Place, cells: Cells, report: ReadReport, rules: CellRules)
     clicks = None if slate is None else _clicks(place, cells["click"], slate, report, rules)
     if slate is None or clicks is None:
         return None
-    if "reward" in cells and cells["reward"] is None and clicks:
-        report.malformed(place, "wrong type", "reward must be a number where there is a click, the cell is empty")
+    rewards, time = _rewards(place, cells, clicks, report), _time(cells, rules)
+    if rewards is None:
         return None
-    reward, time = _number(cells.get("reward")), _time(cells, rules)
     propensity = math.nan if _unknown(cells.get("propensity")) else _number(cells["propensity"])
-    if reward is None or propensity is None:
-        name = "reward" if reward is None else "propensity"
-        report.malformed(place, "wrong type", f"{name} must be a finite number, got {cells[name]!r}")
+    if propensity is None:
+        report.malformed(place, "wrong type", f"propensity must be a finite number, got {cells['propensity']!r}")
         return None
     if time is None:
         report.malformed(place, "wrong type", f"time must be a number or a date and time, got {cells['time']!r}")
@@ -94,7 +92,7 @@ def parse_step(place: Place, cells: Cells, report: ReadReport, rules: CellRules)
         report.malformed(place, "wrong propensity", f"got {propensity}, expected a number in (0, 1]")
         return None
     user = None if cells.get("user") is None else str(cells["user"])
-    return Step(str(cells["session"]), slate, clicks, reward, propensity, time, user)
+    return Step(str(cells["session"]), slate, clicks, rewards, propensity, time, user)
 
 
 def _slate(place: Place, shown: Any, report: ReadReport) -> list[str] | None:
@@ -132,6 +130,26 @@ def _clicks(place: Place, clicked: Any, slate: list[str], report: ReadReport, ru
         report.malformed(place, "click not in slate", f"item {missing[0]!r} is not in {slate}")
         return None
     return list(dict.fromkeys(clicks))
+
+
+def _rewards(place: Place, cells: Cells, clicks: list[str], report: ReadReport) -> list[float] | None:
+    """The reward of each click, or of the step without one; None where a cell holds none."""
+    value = cells.get("reward")
+    if "reward" in cells and clicks and (value is None or (isinstance(value, list) and None in value)):
+        report.malformed(place, "wrong type", "reward must be a number where there is a click, the cell is empty")
+        return None
+    if isinstance(value, list) and clicks:
+        numbers = [_number(number) for number in value]
+        if len(numbers) != len(clicks):
+            report.malformed(place, "wrong type", f"there are {len(numbers)} rewards of {len(clicks)} clicks")
+            return None
+    else:
+        numbers = [*[0.0] * (len(clicks) - 1), _number(None if isinstance(value, list) else value)]
+    found = [number for number in numbers if number is not None]
+    if len(found) < len(numbers):
+        report.malformed(place, "wrong type", f"reward must be a finite number, got {value!r}")
+        return None
+    return found
 
 
 def _number(value: Any) -> float | None:

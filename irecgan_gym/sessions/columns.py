@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from irecgan_gym.sessions.arrow import table_of_columns
 from irecgan_gym.sessions.catalogue import Catalogue, CatalogueError
 from irecgan_gym.sessions.checks import (
     FloatArray,
@@ -514,6 +515,19 @@ class Sessions:
             return cls.from_columns(**columns)
         except SessionsError as error:
             raise SessionsError(f"{path}: {error}") from error
+
+    def to_arrow(self) -> Any:
+        """Return an Arrow table of one row a step, for other tools and for the table reader, which takes it back.
+
+        Its columns are ``session`` (numbered from 0), ``slate`` (list), ``click`` (null where the user left without
+        one), ``reward``, ``truncated`` (of the session), and where known ``propensity``, ``state``, ``user``,
+        ``events`` and ``time``; items and users go by their names where they have some.
+        """
+        return table_of_columns(self.to_columns())
+
+    def to_pandas(self) -> Any:
+        """Return the table of :meth:`to_arrow` as a pandas data frame; pandas must be installed."""
+        return self.to_arrow().to_pandas()
 
     def to_columns(self) -> dict[str, Any]:
         """Return the arguments of :meth:`from_columns` that describe these sessions."""
