@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from irecgan_gym.readers.cikm_cup_2016 import PAPER_SPLIT, read_cikm_cup_2016
+from irecgan_gym.readers.impressions import ImpressionColumns, read_impressions
 from irecgan_gym.readers.irecgan_text import read_irecgan_text, write_irecgan_text
 from irecgan_gym.readers.recsys_challenge_2019 import read_recsys_challenge_2019
 from irecgan_gym.readers.report import OnError, ReaderError, ReadReport, ReadResult
@@ -15,6 +16,7 @@ from irecgan_gym.readers.table import TableColumns, read_table_log
 __all__ = [
     "FORMATS",
     "PAPER_SPLIT",
+    "ImpressionColumns",
     "OnError",
     "ReadReport",
     "ReadResult",
@@ -22,6 +24,7 @@ __all__ = [
     "TableColumns",
     "read",
     "read_cikm_cup_2016",
+    "read_impressions",
     "read_irecgan_text",
     "read_recsys_challenge_2019",
     "read_table_log",
@@ -33,6 +36,7 @@ FORMATS: dict[str, Callable[..., ReadResult]] = {
     "cikm-cup-2016": read_cikm_cup_2016,
     "irecgan-text": read_irecgan_text,
     "table": read_table_log,
+    "impressions": read_impressions,
 }
 
 
