@@ -13,7 +13,9 @@ import tyro
 class ReadWords:
     """Read logs, say what was read, and save them as sessions."""
 
-    format: tyro.conf.Positional[Literal["recsys-challenge-2019", "cikm-cup-2016", "irecgan-text", "table", "impressions"]]
+    format: tyro.conf.Positional[
+        Literal["recsys-challenge-2019", "cikm-cup-2016", "irecgan-text", "table", "impressions"]
+    ]
     """Format of the logs."""
     path: tyro.conf.Positional[Path]
     """The file, or the folder of a format of several files."""
