@@ -50,8 +50,8 @@ def check_ids(
     if length and not np.issubdtype(array.dtype, np.integer):
         raise SessionsError(f"{name} must be integers, got {array.dtype}")
     limit = np.iinfo(dtype).max + 1 if bound is None else bound
-    wrong = np.flatnonzero(((array < 0) & (not signed)) | (array >= limit))
-    if len(wrong):
+    if length and ((not signed and array.min() < 0) or array.max() >= limit):
+        wrong = np.flatnonzero(((array < 0) & (not signed)) | (array >= limit))
         raise SessionsError(f"{name}[{wrong[0]}] is {array[wrong[0]]}, expected an id from 0 to {limit - 1}")
     return array.astype(dtype)
 

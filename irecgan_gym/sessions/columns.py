@@ -58,6 +58,8 @@ class SessionStatistics:
         return "\n".join(lines)
 
 
+_STEPS_AT_ONCE = 65_536
+
 __all__ = ["Session", "SessionStatistics", "Sessions", "SessionsError"]
 
 
@@ -240,17 +242,20 @@ class Sessions:
 
     def _check_slates_and_clicks(self) -> None:
         """Check that slates hold different items, and that clicks are in them."""
-        step_of_entry = self.step_of_entry
         repeated = rows_with_repeats(self.slate_offsets, self.slate_items)
         if len(repeated):
             step = int(repeated[0])
             shown = np.sort(self.slate_items[self.slate_offsets[step] : self.slate_offsets[step + 1]])
             item = shown[:-1][shown[1:] == shown[:-1]][0]
             raise SessionsError(f"{self._place(step)}: item {item} is in the slate more than once")
-        found = np.zeros(self.num_steps, dtype=bool)
-        found[step_of_entry[self.slate_items == self.clicks[step_of_entry]]] = True
-        left = self.clicks == self.num_items
-        missing = np.flatnonzero(~found & ~left)
+        found = self.clicks == self.num_items
+        # Some steps at a time: what is needed of an entry here takes several times the space of the entry.
+        for start in range(0, self.num_steps, _STEPS_AT_ONCE):
+            end = min(start + _STEPS_AT_ONCE, self.num_steps)
+            entries = self.slate_items[self.slate_offsets[start] : self.slate_offsets[end]]
+            step = np.repeat(np.arange(start, end), np.diff(self.slate_offsets[start : end + 1]))
+            found[step[entries == self.clicks[step]]] = True
+        missing = np.flatnonzero(~found)
         if len(missing):
             step = int(missing[0])
             slate = self.slate_items[self.slate_offsets[step] : self.slate_offsets[step + 1]]

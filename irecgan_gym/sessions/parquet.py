@@ -94,6 +94,7 @@ def read_columns(path: Path) -> dict[str, Any]:
         _check_names(table)
         session, starts = _session_starts(table)
         slate_lengths, slates = _ragged(table, "slate")
+        table = table.drop_columns(["slate"])  # The largest of all: it is not kept twice for longer than must be.
         event_lengths, event_items = _ragged(table, "events") if "events" in table.column_names else (None, None)
         return {
             "num_items": header["num_items"],
@@ -251,5 +252,6 @@ def _ragged(table: Any, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
     empty = np.zeros(0, dtype=np.int64)
     return (
         np.concatenate(lengths).astype(np.int64) if lengths else empty,
-        np.concatenate(values) if values else empty,
+        # A single part is taken as it is, without a copy.
+        values[0] if len(values) == 1 else np.concatenate(values) if values else empty,
     )
