@@ -70,13 +70,13 @@ def read_plainly(
         cut.discard(session)
         last_time[session] = step.time
         shown = [items(item) for item in step.slate]
-        for number, click in enumerate(step.clicks or [None], start=1):
+        for click, reward in zip(step.clicks or [None], step.rewards, strict=True):
             steps.add(
                 place,
                 session,
                 shown,
                 -1 if click is None else items(click),
-                step.reward if number >= len(step.clicks) else 0.0,
+                reward,
                 propensity=step.propensity if len(step.clicks) < 2 else math.nan,
                 time=step.time,
             )
