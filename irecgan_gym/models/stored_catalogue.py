@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from irecgan_gym.sessions.catalogue import Catalogue
+from irecgan_gym.sessions import Catalogue, SessionsError
 
 _KEY = "catalogue.names"
 
@@ -33,11 +33,14 @@ def split_catalogue(tensors: Mapping[str, Tensor], num_items: int) -> tuple[dict
         num_items: size of the catalogue.
 
     Raises:
-        SessionsError: names that are no catalogue of this size.
+        ValueError: names that are no catalogue of this size (:class:`SessionsError`), or no JSON.
     """
     others = {name: tensor for name, tensor in tensors.items() if name != _KEY}
     if _KEY not in tensors:
         return others, Catalogue(num_items)
-    catalogue = Catalogue.of(json.loads(tensors[_KEY].numpy().tobytes()))
+    names = json.loads(tensors[_KEY].numpy().tobytes())
+    if not isinstance(names, list):
+        raise SessionsError(f"the names of the catalogue must be a list, got {type(names).__name__}")
+    catalogue = Catalogue.of(names)
     Catalogue(num_items).check_agrees(catalogue, "the model", "the names in its file")
     return others, catalogue
