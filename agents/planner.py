@@ -14,6 +14,7 @@ from scipy.special import log_softmax
 
 from irecgan_gym.agents.base import Agent, Array, State
 from irecgan_gym.models.fitting import split_validation
+from irecgan_gym.models.stored_catalogue import catalogue_tensors, split_catalogue
 from irecgan_gym.planning.hidden_states import Moves
 from irecgan_gym.planning.learned_world import LearnedWorld
 from irecgan_gym.planning.logged_steps import LoggedSteps
@@ -182,7 +183,7 @@ class Planner(Agent, Generic[ConfigT]):
             "temperature": self.temperature,
         }
         tensors = {name: torch.from_numpy(np.array(table)) for name, table in tables.items()}
-        save_weights(path, self.kind, arguments, tensors)
+        save_weights(path, self.kind, arguments, tensors | catalogue_tensors(self.catalogue))
 
     @classmethod
     def load(cls: type[PlannerT], path: str | Path, *, device: str = "auto") -> PlannerT:
@@ -206,6 +207,7 @@ class Planner(Agent, Generic[ConfigT]):
                 "target": (items, states),
                 "points": (points, states),
             }
+            tensors, catalogue = split_catalogue(tensors, items)
             check_tensors(path, tensors, outline(shapes))
             config = from_json(cls.config_type, arguments["config"])
             agent = cls(items, arguments["slate_size"], config, seed=arguments["seed"])
@@ -213,6 +215,7 @@ class Planner(Agent, Generic[ConfigT]):
             moves = Moves.of(tables["source"], tables["target"])
             world = LearnedWorld(tables["start"], tables["weights"], tables["successes"], moves)
             agent._plan(world, tables["points"])
+        agent.catalogue = catalogue
         agent.temperature = arguments["temperature"]
         return agent
 

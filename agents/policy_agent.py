@@ -19,6 +19,7 @@ from irecgan_gym.models.building import ModuleT, build, resolve_device
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig, split_validation
 from irecgan_gym.models.slate_policy import CataloguePolicy
+from irecgan_gym.models.stored_catalogue import catalogue_tensors, split_catalogue
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
@@ -136,11 +137,19 @@ class PolicyAgent(Agent, Generic[ConfigT]):
     ) -> PolicyAgentT:
         """See :meth:`irecgan_gym.agents.base.Agent.learn`; gradients are taken whatever the caller has switched off."""
         try:
-            return super().learn(sessions, validation, recorder=recorder, progress_bar=progress_bar)
+            super().learn(sessions, validation, recorder=recorder, progress_bar=progress_bar)
         finally:
             self.lessons += 1
             # What has been taken over is the agent's own now, and need not be kept twice.
             self.sources = {}
+        self._tell_user_models()
+        return self
+
+    def _tell_user_models(self) -> None:
+        """Give user models among the networks the agent's catalogue: they are environments of their own."""
+        for module in self.networks().values():
+            if isinstance(module, UserModel):
+                module.catalogue = self.catalogue
 
     def _seed(self, use: str) -> int:
         """Return the seed of a use of randomness.
@@ -201,6 +210,7 @@ class PolicyAgent(Agent, Generic[ConfigT]):
     @torch.no_grad()
     def slate_scores(self, sessions: Sessions) -> NDArray[np.float32]:
         """See :meth:`irecgan_gym.agents.base.Agent.slate_scores`."""
+        self._check_catalogue(sessions)
         scores = np.empty(len(sessions.slate_items), dtype=np.float32)
         starts = sessions.slate_offsets[:-1]
         for batch in SessionTensors(sessions, leave_option=False, device=self.device).all(256):
@@ -221,7 +231,7 @@ class PolicyAgent(Agent, Generic[ConfigT]):
             "lessons": self.lessons,
             "treatment": self.treatment,
         }
-        save_weights(path, self.kind, arguments, self._state())
+        save_weights(path, self.kind, arguments, self._state() | catalogue_tensors(self.catalogue))
 
     @classmethod
     def load(cls: type[PolicyAgentT], path: str | Path, *, device: str = "auto") -> PolicyAgentT:
@@ -238,8 +248,11 @@ class PolicyAgent(Agent, Generic[ConfigT]):
         with described_by(path):
             settings = {**arguments, "config": from_json(cls.config_type, arguments["config"])}
             # First without memory for parameters: settings of another size than the file's are refused by their shapes.
+            tensors, catalogue = split_catalogue(tensors, arguments["num_items"])
             check_tensors(path, tensors, cls(**settings, device="meta")._state())
             agent = cls(**settings, device=device)
+        agent.catalogue = catalogue
+        agent._tell_user_models()
         for name, module in agent.networks().items():
             prefix = f"{name}."
             module.load_state_dict(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from irecgan_gym.agents.base import Agent
 from irecgan_gym.mdp import RecommendationMDP
+from irecgan_gym.models.stored_catalogue import catalogue_tensors, split_catalogue
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.storage.weights import check_dimensions, described_by, load_weights, save_weights
@@ -44,6 +45,7 @@ class MDPPolicy(Agent):
         tables = {"rewards": self.mdp.rewards, "transitions": self.mdp.transitions}
         # PyTorch does not like arrays that are read-only.
         tensors = {name: torch.from_numpy(table.copy()) for name, table in tables.items()}
+        tensors |= catalogue_tensors(self.catalogue)
         save_weights(path, self.kind, {name: getattr(self, name) for name in self._arguments()}, tensors)
 
     @classmethod
@@ -61,7 +63,10 @@ class MDPPolicy(Agent):
         arguments, tensors = load_weights(path, cls.kind, cls._arguments())
         check_dimensions(path, tensors, {"rewards": 2, "transitions": 3})
         with described_by(path):
-            return cls(RecommendationMDP(tensors["rewards"].numpy(), tensors["transitions"].numpy()), **arguments)
+            mdp = RecommendationMDP(tensors["rewards"].numpy(), tensors["transitions"].numpy())
+            policy = cls(mdp, **arguments)
+            _, policy.catalogue = split_catalogue(tensors, mdp.num_items)
+        return policy
 
 
 class DeterministicMDPPolicy(MDPPolicy):

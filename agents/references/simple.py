@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from irecgan_gym.agents.base import Agent, Array, State
 from irecgan_gym.logging_policies import random_slates
+from irecgan_gym.models.stored_catalogue import catalogue_tensors, split_catalogue
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.storage.weights import check_tensors, described_by, load_weights, outline, save_weights
@@ -45,6 +46,8 @@ class ReferencePolicy(Agent):
     def _choose(
         self, observed: Array, state: State | None, starts: NDArray[np.bool_], deterministic: bool
     ) -> tuple[NDArray[np.int64], State | None]:
+        if len(observed) and not 0 <= int(observed.min()) <= int(observed.max()) <= self.num_items:
+            raise ValueError(f"observations must be item ids from 0 to {self.num_items}, got {observed}")
         return self._slates(len(observed), deterministic), None
 
     def _slates(self, num_slates: int, deterministic: bool) -> NDArray[np.int64]:
@@ -58,7 +61,8 @@ class ReferencePolicy(Agent):
     def save(self, path: str | Path) -> None:
         """Write the policy to one safetensors file, atomically."""
         arguments = {name: getattr(self, name) for name in self._arguments()}
-        save_weights(path, self.kind, arguments, {"scores": torch.from_numpy(self._scores)})
+        tensors = {"scores": torch.from_numpy(self._scores), **catalogue_tensors(self.catalogue)}
+        save_weights(path, self.kind, arguments, tensors)
 
     @classmethod
     def load(cls: type[ReferencePolicyT], path: str | Path, *, device: str = "auto") -> ReferencePolicyT:
@@ -70,8 +74,10 @@ class ReferencePolicy(Agent):
         """
         arguments, tensors = load_weights(path, cls.kind, cls._arguments())
         with described_by(path):
+            tensors, catalogue = split_catalogue(tensors, arguments["num_items"])
             check_tensors(path, tensors, outline({"scores": (arguments["num_items"],)}, torch.float32))
             policy = cls(**arguments)
+        policy.catalogue = catalogue
         policy._scores = tensors["scores"].numpy()
         return policy
 

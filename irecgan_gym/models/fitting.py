@@ -125,7 +125,8 @@ def user_sessions(sessions: Sessions, config: UserModelConfig) -> Sessions:
     """Return sessions as the user model sees them: with the leaving step where users leave, checked against the model.
 
     Raises:
-        ValueError: rewards other than 0 and 1, another catalogue, or a user who left in a model without leaving.
+        ValueError: rewards other than 0 and 1, another catalogue, a user who left in a model without leaving, or one
+            who went on without a click.
     """
     if sessions.num_items != config.num_items:
         raise ValueError(f"the sessions have {sessions.num_items} items, the user model {config.num_items}")
@@ -133,6 +134,13 @@ def user_sessions(sessions: Sessions, config: UserModelConfig) -> Sessions:
     if len(wrong):
         raise ValueError(
             f"rewards[{wrong[0]}] is {sessions.rewards[wrong[0]]}: the user model's rewards are 0 or 1 (a sigmoid f_r)"
+        )
+    skipped = np.flatnonzero(sessions.skipped)
+    if len(skipped):
+        session = int(sessions.session_of_step[skipped[0]])
+        raise ValueError(
+            f"{len(skipped)} of {sessions.num_steps} steps have no click and go on (the first in session {session}): "
+            "users of this model click at every step until they leave; policies such as PG learn from such sessions"
         )
     if config.ending == "leave":
         return with_leaving_step(sessions)
@@ -270,6 +278,11 @@ def fit_user_model(
         model = UserModelConfig(training.num_items, training.slate_size, ending_of(training))
     if isinstance(model, UserModelConfig):
         model = UserModel.create(model, seed=seed, device=device)
+    catalogue = model.catalogue
+    for part, name in ((training, "the sessions"), (validation, "the validation sessions")):
+        if part is not None:
+            catalogue.check_agrees(part.catalogue, "the user model", name)
+            catalogue = catalogue.joined(part.catalogue)
     training, validation = split_validation(training, validation, validation_fraction, seed)
     data, held_out = (
         SessionTensors(user_sessions(part, model.config), leave_option=model.leave_option, device=model.device)
@@ -292,4 +305,5 @@ def fit_user_model(
         if best.should_stop:
             break
     best.restore()
+    model.catalogue = catalogue
     return model

@@ -16,6 +16,8 @@ from irecgan_gym.models.batches import StepBatch
 from irecgan_gym.models.building import build, resolve_device
 from irecgan_gym.models.encoder import EncoderConfig, RecurrentEncoder
 from irecgan_gym.models.heads import PositionTerm, QueryHead, candidate_scores
+from irecgan_gym.models.stored_catalogue import catalogue_tensors, split_catalogue
+from irecgan_gym.sessions import Catalogue
 from irecgan_gym.settings import Count, check_settings
 from irecgan_gym.storage.files import from_json
 from irecgan_gym.storage.weights import described_by, load_state, load_weights, save_weights
@@ -82,11 +84,15 @@ class UserModel(nn.Module):
 
     The reward mapping f_r is a sigmoid, so rewards are 0 or 1. "No click" is the last row of the embedding table,
     both as the start of every history and, with ``ending="leave"``, as the alternative beside a slate's items.
+
+    Attributes:
+        catalogue: the items that it knows, with their names where the sessions that it was fitted to have some.
     """
 
     def __init__(self, config: UserModelConfig) -> None:
         super().__init__()
         self.config = config
+        self.catalogue = Catalogue(config.num_items)
         self.encoder = RecurrentEncoder(config.num_items, config.encoder)
         self.click_head = QueryHead(self.encoder)  # W^c, b^c
         # What is recalled raises the chance of a click alone.
@@ -208,7 +214,7 @@ class UserModel(nn.Module):
 
     def save(self, path: str | Path) -> None:
         """Write to one safetensors file, atomically."""
-        save_weights(path, "user_model", asdict(self.config), self.state_dict())
+        save_weights(path, "user_model", asdict(self.config), self.state_dict() | catalogue_tensors(self.catalogue))
 
     @classmethod
     @torch.inference_mode(False)
@@ -222,6 +228,8 @@ class UserModel(nn.Module):
         config, tensors = load_weights(path, "user_model")
         with described_by(path), torch.device("meta"):
             model = cls(from_json(UserModelConfig, config)).float()
+        with described_by(path):
+            tensors, model.catalogue = split_catalogue(tensors, model.config.num_items)
         load_state(path, tensors, model)
         return model.to(resolve_device(device))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from irecgan_gym.readers.cikm_cup_2016 import PAPER_SPLIT, read_cikm_cup_2016
+from irecgan_gym.readers.impressions import ImpressionColumns, read_impressions
 from irecgan_gym.readers.irecgan_text import read_irecgan_text, write_irecgan_text
 from irecgan_gym.readers.recsys_challenge_2019 import read_recsys_challenge_2019
 from irecgan_gym.readers.report import OnError, ReaderError, ReadReport, ReadResult
@@ -15,6 +16,7 @@ from irecgan_gym.readers.table import TableColumns, read_table_log
 __all__ = [
     "FORMATS",
     "PAPER_SPLIT",
+    "ImpressionColumns",
     "OnError",
     "ReadReport",
     "ReadResult",
@@ -22,6 +24,7 @@ __all__ = [
     "TableColumns",
     "read",
     "read_cikm_cup_2016",
+    "read_impressions",
     "read_irecgan_text",
     "read_recsys_challenge_2019",
     "read_table_log",
@@ -33,16 +36,20 @@ FORMATS: dict[str, Callable[..., ReadResult]] = {
     "cikm-cup-2016": read_cikm_cup_2016,
     "irecgan-text": read_irecgan_text,
     "table": read_table_log,
+    "impressions": read_impressions,
 }
 
 
-def read(path: str | Path, format: str, *, on_error: OnError = "raise", **options: Any) -> ReadResult:
+def read(path: str | Path, format: str, *, on_error: OnError = "repair", **options: Any) -> ReadResult:
     """Read logs of a named format.
 
     Args:
         path: the file, or the folder for formats of several files.
         format: one of ``FORMATS``.
-        on_error: what a malformed row does: ``"raise"`` ends the reading, ``"skip"`` counts the row and goes on.
+        on_error: what happens where the log is not as it should be. ``"repair"``: quirks that can be put right are,
+            such as a session whose id was used again, and rows that are malformed are left out; both are counted.
+            ``"skip"``: rows with such quirks are left out as well. ``"raise"``: the first malformed row is an error.
+            More malformed rows than the share ``max_malformed`` are an error in any case.
         options: of the format's own reader.
 
     Raises:

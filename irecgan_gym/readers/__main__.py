@@ -7,7 +7,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from irecgan_gym.readers import FORMATS, TableColumns, read
+from irecgan_gym.readers import FORMATS, ImpressionColumns, TableColumns, read
+from irecgan_gym.readers.report import MAX_MALFORMED
+from irecgan_gym.sessions import Sessions
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,8 +18,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     path, out, format_name = options.pop("path"), options.pop("out"), options.pop("format")
     columns = {name.removesuffix("_column"): options.pop(name) for name in list(options) if name.endswith("_column")}
     if columns:
-        options["columns"] = TableColumns(**columns)
+        kind = TableColumns if format_name == "table" else ImpressionColumns
+        options["columns"] = kind(**columns)
     try:
+        if options["catalogue"] is not None:
+            options["catalogue"] = Sessions.load(options["catalogue"]).catalogue
         sessions, report = read(path, format_name, **options)
         print(report)
         print()
@@ -41,8 +46,14 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("path", help="the file, or the folder of a format of several files")
         one.add_argument("--out", help="Parquet file to save the sessions to")
         one.add_argument(
-            "--on-error", choices=("raise", "skip"), default="raise", help="a malformed row ends the reading, or counts"
+            "--on-error",
+            choices=("repair", "skip", "raise"),
+            default="repair",
+            help="a quirk is put right, left out, or ends the reading; malformed rows are left out, or end it",
         )
+        one.add_argument("--max-malformed", type=float, default=MAX_MALFORMED, help="share of malformed rows")
+        one.add_argument("--catalogue", help="sessions (a file of Sessions.save) whose items keep their numbers")
+        one.add_argument("--extend", action="store_true", help="new items get numbers behind those of the catalogue")
         _add_options(one, name)
     return parser
 
@@ -60,11 +71,16 @@ def _add_options(parser: argparse.ArgumentParser, name: str) -> None:
         parser.add_argument("--num-items", type=int, help="size of the catalogue: items keep their ids")
     if name == "table":
         parser.add_argument("--separator", default=defaults["separator"], help="between the items of a slate")
+        parser.add_argument("--padding", nargs="*", default=(), help="names that fill short slates up")
+    if name in ("table", "impressions"):
         parser.add_argument(
             "--delimiter", type=_unescaped, default=defaults["delimiter"], help=r"between the cells of a row (\t: tab)"
         )
         parser.add_argument("--sort", action="store_true", help="put the steps of a session in the order of time")
-        for column, default in vars(TableColumns()).items():
+        parser.add_argument("--time-unit", choices=("s", "ms", "us", "ns"), default=defaults["time_unit"])
+        parser.add_argument("--max-gap", type=float, help="seconds after which the same id is another session")
+        columns = TableColumns() if name == "table" else ImpressionColumns()
+        for column, default in vars(columns).items():
             parser.add_argument(f"--{column}-column", default=default, help=f"name of the {column} column")
 
 

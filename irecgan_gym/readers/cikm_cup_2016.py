@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from irecgan_gym.readers.assembly import Numbering, StepColumns, assemble, keep_lengths
+from irecgan_gym.readers.assembly import KnownItems, Numbering, StepColumns, assemble, keep_lengths
 from irecgan_gym.readers.lines import read_table, whole_number
-from irecgan_gym.readers.report import OnError, Place, ReadReport, ReadResult
+from irecgan_gym.readers.report import MAX_MALFORMED, OnError, Place, ReadReport, ReadResult
+from irecgan_gym.sessions import Catalogue
 
 PAPER_SPLIT = (0.95, 0.025, 0.025)
 """Shares of training, validation and test sessions in §7.2 (65,284 / 1,718 / 1,820); see ``Sessions.split``."""
@@ -38,7 +39,10 @@ def read_cikm_cup_2016(
     min_length: int = 2,
     max_length: int = 40,
     max_items: int = 40_000,
-    on_error: OnError = "raise",
+    catalogue: Catalogue | None = None,
+    extend: bool = False,
+    max_malformed: float = MAX_MALFORMED,
+    on_error: OnError = "repair",
 ) -> ReadResult:
     """Read the folder of the cup's ``train-queries.csv``, ``train-clicks.csv`` and ``train-purchases.csv``.
 
@@ -52,39 +56,47 @@ def read_cikm_cup_2016(
     are gone; a click on an item that is not kept is left out, and sessions of too few or too many clicks with it.
     Test queries, whose clicks are not published, are left out.
 
-    A session belongs to the user of its first query; where that names none, the session is a user of its own.
+    A session belongs to the user of its first query; where that names none, it is of somebody unknown, who is nobody
+    else.
 
     Args:
         folder: with the three files.
         min_length: least clicks of a session.
         max_length: most clicks of a session.
         max_items: size of the catalogue at most; of equally popular items those seen first are kept.
-        on_error: ``"raise"`` or ``"skip"``.
+        catalogue: items keep the numbers that they have in it; others are left out as those that are clicked too
+            little are.
+        extend: whether items that the catalogue does not have get numbers behind its own instead.
+        max_malformed: share of the rows that may be malformed.
+        on_error: ``"repair"`` or ``"skip"``, which are the same here, or ``"raise"``.
 
     Raises:
         FileNotFoundError: a file is missing.
-        ReaderError: a file cannot be read, or a row is malformed and ``on_error="raise"``.
+        ReaderError: a file cannot be read, too many rows are malformed, or one and ``on_error="raise"``.
         SessionsError: no session is left.
     """
     if max_items < 1:
         raise ValueError(f"max_items must be at least 1, got {max_items}")
-    report = ReadReport(on_error)
-    cup = _Cup(Path(folder), report)
+    report, known = ReadReport(on_error, max_malformed), KnownItems(catalogue, extend)
+    cup = _Cup(Path(folder), report, known)
     cup.read_queries()
     cup.read_clicks()
     purchases = cup.read_purchases()
 
     counts = Counter(click.item for clicks in cup.clicks for click in clicks)
     popular = {item for item, _ in sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))[:max_items]}
-    steps = StepColumns(cup.clicks_file.name)
+    steps = StepColumns()
     for session, clicks in enumerate(cup.clicks):
         for click in sorted(clicks, key=lambda entry: entry.timeframe):
+            if known.closed and not known.has(click.item):
+                report.left_out("clicks on items that the catalogue does not have", 1, [click.place])
+                continue
             if click.item not in popular:
                 report.left_out(f"clicks on items beyond the {max_items:,} most clicked", 1, [click.place])
                 continue
-            slate = [item for item in click.query.items if item in popular]
+            slate = [item for item in click.query.items if item in popular and (known.has(item) or not known.closed)]
             bought = (session, click.item, click.timeframe) in purchases
-            steps.add(click.place, session, slate, click.item, reward=float(bought))
+            steps.add(click.place, session, slate, click.item, reward=float(bought), time=float(click.timeframe))
     rows = keep_lengths(steps, steps.in_order(), min_length, max_length, "clicks", report)
     report.session_left_out("sessions without clicks on such items", len(cup.sessions) - len(np.unique(steps.session)))
     report.rows_used = len(rows)
@@ -94,7 +106,10 @@ def read_cikm_cup_2016(
         rows,
         report,
         item_names=cup.items.names,
+        catalogue=known.numbers(steps, rows, len(cup.items)),
         users=cup.users,
+        user_names=cup.user_names,
+        with_times=True,
         provenance={"source": "CIKM Cup 2016", "max_items": max_items},
     )
     return ReadResult(sessions, report)
@@ -103,9 +118,9 @@ def read_cikm_cup_2016(
 class _Cup:
     """The three files, tied together by query and session."""
 
-    def __init__(self, folder: Path, report: ReadReport) -> None:
+    def __init__(self, folder: Path, report: ReadReport, known: KnownItems) -> None:
         self._folder, self._report = folder, report
-        self.items, self.sessions = Numbering(), Numbering()
+        self.items, self.sessions = known.numbering(), Numbering()
         self.users: list[int] = []
         self.clicks: list[list[_Click]] = []
         self._user_numbers = Numbering()
@@ -116,6 +131,11 @@ class _Cup:
     def clicks_file(self) -> Path:
         """The file whose rows become steps."""
         return self._file("train-clicks.csv")
+
+    @property
+    def user_names(self) -> list[str]:
+        """Names of the users, by number."""
+        return self._user_numbers.names
 
     def _file(self, name: str) -> Path:
         compressed = self._folder / f"{name}.gz"
@@ -143,8 +163,8 @@ class _Cup:
             if "" in shown or len(set(shown)) < len(shown):
                 self._report.malformed(place, "no list of different items", f"items is {items!r}")
                 continue
-            # Queries without a user are the cup's anonymous visitors: each session is a user of its own.
-            owner = self._user_numbers(user if user not in ("", "NA") else f"session {session_id}")
+            # Queries without a user are the cup's anonymous visitors.
+            owner = self._user_numbers(user) if user not in ("", "NA") else -1
             known = len(self.sessions)
             session = self.sessions(session_id)
             if session == known:

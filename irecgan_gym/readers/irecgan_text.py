@@ -7,10 +7,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from irecgan_gym.readers.assembly import Numbering, StepColumns, assemble, keep_lengths
+from irecgan_gym.readers.assembly import KnownItems, Numbering, StepColumns, assemble, keep_lengths
 from irecgan_gym.readers.lines import TextRow, read_rows, whole_number
-from irecgan_gym.readers.report import OnError, ReadReport, ReadResult
-from irecgan_gym.sessions import Sessions
+from irecgan_gym.readers.report import MAX_MALFORMED, OnError, ReadReport, ReadResult
+from irecgan_gym.sessions import Catalogue, Sessions
 from irecgan_gym.settings import check_count
 from irecgan_gym.storage.files import write_atomically
 
@@ -25,7 +25,10 @@ def read_irecgan_text(
     min_rows: int = 2,
     max_rows: int = 40,
     num_items: int | None = None,
-    on_error: OnError = "raise",
+    catalogue: Catalogue | None = None,
+    extend: bool = False,
+    max_malformed: float = MAX_MALFORMED,
+    on_error: OnError = "repair",
 ) -> ReadResult:
     """Read a log as the authors' simulator writes it.
 
@@ -44,20 +47,28 @@ def read_irecgan_text(
         max_rows: the same for more rows.
         num_items: size of the catalogue: items keep their ids, as for a policy that is to act in the simulator of the
             log. When None, the catalogue is the items that occur, in numeric order (their ids are ``item_names``).
-        on_error: ``"raise"`` or ``"skip"``.
+        catalogue: items keep the numbers that they have in it, by name, which is their id in the file; rows with others
+            are left out and counted. Not together with ``num_items``.
+        extend: whether items that the catalogue does not have get numbers behind its own instead.
+        max_malformed: share of the rows that may be malformed.
+        on_error: ``"repair"`` or ``"skip"``, which are the same here, or ``"raise"``.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ReaderError: the file cannot be read, or a row is malformed and ``on_error="raise"``.
+        ReaderError: the file cannot be read, too many rows are malformed, or one and ``on_error="raise"``.
         SessionsError: no session is left.
     """
     if reward not in ("success", "purchase"):
         raise ValueError(f"reward must be 'success' or 'purchase', got {reward!r}")
     if num_items is not None:
         check_count("num_items", num_items, most=_MOST_ITEMS)
-    path, report = Path(path), ReadReport(on_error)
-    steps = StepColumns(path.name)
-    items, sessions = Numbering(map(str, range(num_items or 0))), Numbering()
+    if num_items is not None and catalogue is not None:
+        raise ValueError("num_items and catalogue both say which items there are: give one of them")
+    known = KnownItems(catalogue, extend)
+    path, report = Path(path), ReadReport(on_error, max_malformed)
+    steps = StepColumns()
+    items = known.numbering() if num_items is None else Numbering(map(str, range(num_items)))
+    sessions = Numbering()
     current = ""
     for row in read_rows(path, ";", report, quotes=False):
         step = _parse(row, num_items, report)
@@ -72,6 +83,8 @@ def read_irecgan_text(
             report.left_out("start rows", 1, [row.place])
         elif step.session != current:
             report.malformed(row.place, "session without start", f"session {step.session} has no row without a slate")
+        elif known.closed and any(str(item) not in items for item in step.slate):
+            report.left_out("items that the catalogue does not have", 1, [row.place])
         else:
             shown = [items(str(item)) for item in step.slate]
             gained = step.purchase if reward == "purchase" else 1.0
@@ -86,7 +99,7 @@ def read_irecgan_text(
         rows,
         report,
         item_names=items.names,
-        catalogue=None if num_items is None else np.arange(num_items),
+        catalogue=known.numbers(steps, rows, len(items)) if num_items is None else np.arange(num_items),
         names_key=int,
         users=None,
         with_states=True,

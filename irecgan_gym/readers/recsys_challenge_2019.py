@@ -10,9 +10,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from irecgan_gym.readers.assembly import Numbering, StepColumns, assemble, keep_lengths
+from irecgan_gym.readers.assembly import KnownItems, Numbering, StepColumns, assemble, keep_lengths
 from irecgan_gym.readers.lines import TextRow, read_table, whole_number
-from irecgan_gym.readers.report import OnError, Place, ReadReport, ReadResult
+from irecgan_gym.readers.report import MAX_MALFORMED, OnError, Place, ReadReport, ReadResult
+from irecgan_gym.sessions import Catalogue
 from irecgan_gym.sessions.checks import check_offsets
 from irecgan_gym.sessions.ragged import gather
 
@@ -42,7 +43,10 @@ def read_recsys_challenge_2019(
     min_length: int = 2,
     max_length: int = 40,
     reward: Literal["last", "every"] = "last",
-    on_error: OnError = "raise",
+    catalogue: Catalogue | None = None,
+    extend: bool = False,
+    max_malformed: float = MAX_MALFORMED,
+    on_error: OnError = "repair",
 ) -> ReadResult:
     """Read the challenge's ``train.csv`` (or ``.csv.gz``).
 
@@ -53,7 +57,9 @@ def read_recsys_challenge_2019(
 
     The data hold no purchases: the reward stands for the end of the search.
 
-    A click-out that is skipped as malformed does not take its session with it. Where it was the last of its session,
+    Where quirks are repaired, a session whose steps or times go back becomes two, and so does one of two users.
+
+    A click-out that is left out does not take its session with it. Where it was the last of its session,
     the click-out before it did not end the search: the session counts as truncated, and none of its steps as the last.
 
     Args:
@@ -61,18 +67,21 @@ def read_recsys_challenge_2019(
         min_length: sessions with fewer click-outs are left out (§7.2 of the paper leaves out those of 1).
         max_length: sessions with more click-outs are left out.
         reward: ``"last"``: 1 for the click-out that ends the session's search, else 0; ``"every"``: 1 for each.
-        on_error: ``"raise"`` or ``"skip"``. The challenge's own file has click-outs on hotels that were not shown, so
-            it takes ``"skip"`` to read it.
+        catalogue: hotels keep the numbers that they have in it; rows with others are left out and counted.
+        extend: whether hotels that the catalogue does not have get numbers behind its own instead.
+        max_malformed: share of the rows that may be malformed.
+        on_error: ``"repair"``, ``"skip"`` or ``"raise"``. The challenge's own file has click-outs on hotels that were
+            not shown, and a session whose steps begin again.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ReaderError: the file cannot be read, or a row is malformed and ``on_error="raise"``.
+        ReaderError: the file cannot be read, too many rows are malformed, or one and ``on_error="raise"``.
         SessionsError: no session is left.
     """
     if reward not in ("last", "every"):
         raise ValueError(f"reward must be 'last' or 'every', got {reward!r}")
-    report = ReadReport(on_error)
-    log = _ClickOutLog(Path(path).name, report)
+    report = ReadReport(on_error, max_malformed)
+    log = _ClickOutLog(Path(path).name, report, KnownItems(catalogue, extend))
     for row in read_table(Path(path), ",", _COLUMNS, report):
         log.add(row)
     order = log.steps.in_order()
@@ -85,8 +94,11 @@ def read_recsys_challenge_2019(
         rows,
         report,
         item_names=log.items.names,
+        catalogue=log.known.numbers(log.steps, rows, len(log.items)),
         users=log.users,
+        user_names=log.user_names,
         with_events=True,
+        with_times=True,
         provenance={"source": "RecSys Challenge 2019", "file": Path(path).name, "reward": reward},
         truncated=log.end_skipped,
     )
@@ -98,10 +110,12 @@ def read_recsys_challenge_2019(
 class _ClickOutLog:
     """The rows so far."""
 
-    def __init__(self, file: str, report: ReadReport) -> None:
-        self._file, self._report = file, report
-        self.steps = StepColumns(file)
-        self.items, self.sessions = Numbering(), Numbering()
+    def __init__(self, file: str, report: ReadReport, known: KnownItems) -> None:
+        self._file, self._report, self.known = file, report, known
+        self.steps = StepColumns()
+        self.items, self.sessions = known.numbering(), Numbering()
+        self._begun: dict[str, int] = {}
+        self._first_user: dict[str, int] = {}
         self.users: list[int] = []
         self.end_skipped: set[int] = set()
         self._event_lines = array("q")
@@ -122,11 +136,13 @@ class _ClickOutLog:
         if session is None:
             return
         if action == _CLICK:
-            self._click(row, session, reference, impressions)
+            self._click(row, session, reference, impressions, now.timestamp)
         elif action not in _INTERACTIONS:
             self._report.left_out(f"action {action!r}", 1, [row.place])
         elif whole_number(reference) is None:
             self._report.left_out("interactions whose reference is no item", 1, [row.place])
+        elif self.known.closed and reference not in self.items:
+            self._report.left_out("interactions with items that the catalogue does not have", 1, [row.place])
         else:
             self._open_events.setdefault(session, []).append((self.items(reference), row.place.number))
 
@@ -142,8 +158,11 @@ class _ClickOutLog:
     def _session(self, row: TextRow, session_id: str, user: str, now: _Last) -> int | None:
         """Number of the row's session, or None where the row does not fit into it."""
         known = len(self.sessions)
-        session = self.sessions(session_id)
+        name = session_id
         user_number = self._user_numbers(user)
+        if self._report.repairs:
+            name = self._repaired_name(row, session_id, user_number, now)
+        session = self.sessions(name)
         if session == known:
             self.users.append(user_number)
             self._last.append(now)
@@ -164,7 +183,30 @@ class _ClickOutLog:
             return session
         return None
 
-    def _click(self, row: TextRow, session: int, reference: str, impressions: str) -> None:
+    def _repaired_name(self, row: TextRow, session_id: str, user: int, now: _Last) -> str:
+        """The name of the row's session: another one than before where it has another user or begins again."""
+        own = f"{session_id}\0{user}"
+        begun = self._begun.get(own, 0)
+        name = f"{own}\0{begun}"
+        session = self.sessions.get(name)
+        if session < 0:
+            first_user = self._first_user.setdefault(session_id, user)
+            if first_user != user and begun == 0:
+                self._report.repaired("sessions of several users: each has one", 1, [row.place])
+            return name
+        last = self._last[session]
+        if now.timestamp < last.timestamp or now.step < last.step or (now.step == last.step and now != last):
+            self._report.repaired("sessions whose steps or times go back: cut in two there", 1, [row.place])
+            self._begun[own] = begun + 1
+            return f"{own}\0{begun + 1}"
+        return name
+
+    @property
+    def user_names(self) -> list[str]:
+        """Names of the users, by number."""
+        return self._user_numbers.names
+
+    def _click(self, row: TextRow, session: int, reference: str, impressions: str, timestamp: int) -> None:
         shown = impressions.split("|")
         # Until another click-out follows, this is the session's last.
         self.end_skipped.add(session)
@@ -174,14 +216,19 @@ class _ClickOutLog:
             self._report.malformed(
                 row.place, "wrong type", f"impressions must be hotel ids joined by '|': {impressions}"
             )
-        elif len(set(shown)) < len(shown):
+        elif len(set(shown)) < len(shown) and not self._report.repairs:
             self._report.malformed(row.place, "repeated impression", f"a hotel is in the list twice: {impressions}")
+        elif self.known.closed and any(item not in self.items for item in shown):
+            self._report.left_out("click-outs with items that the catalogue does not have", 1, [row.place])
         elif reference not in shown:
             self._report.malformed(row.place, "click not in slate", f"hotel {reference!r} is not in {impressions}")
         else:
-            slate = [self.items(item) for item in shown]
+            if len(different := list(dict.fromkeys(shown))) < len(shown):
+                self._report.repaired("lists that show a hotel twice: it counts at its first place", 1, [row.place])
+            slate = [self.items(item) for item in different]
             events = self._open_events.pop(session, [])
-            self.steps.add(row.place, session, slate, self.items(reference), events=[item for item, _ in events])
+            touched = [item for item, _ in events]
+            self.steps.add(row.place, session, slate, self.items(reference), events=touched, time=float(timestamp))
             self._event_lines.extend(line for _, line in events)
             self.end_skipped.discard(session)
 

@@ -1,16 +1,31 @@
-"""Any table of one row a step, with columns named by the user: a practitioner's own logs."""
+"""Tables of logged steps, in any container."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
+import math
+from array import array
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from irecgan_gym.readers.assembly import Numbering, StepColumns, assemble, keep_lengths
-from irecgan_gym.readers.report import OnError, Place, ReadReport, ReadResult
-from irecgan_gym.readers.table_cells import Cells, Step, csv_rows, parquet_rows, parse_step
+from irecgan_gym.readers.assembly import BatchNumbers, KnownItems, Numbering, StepColumns, assemble, keep_lengths
+from irecgan_gym.readers.containers import TextOptions, check_columns, open_containers, source_name
+from irecgan_gym.readers.plain_steps import PlainSteps, plain_steps, row_cells, session_keys, user_keys, without_nulls
+from irecgan_gym.readers.report import MAX_MALFORMED, OnError, Place, ReaderError, ReadReport, ReadResult
+from irecgan_gym.readers.row_batch import RowBatch
+from irecgan_gym.readers.table_cells import NULL_VALUES, CellRules, Cells, Step, parse_step
+from irecgan_gym.sessions import Catalogue
+
+_FEW = 16
+"""So few rows are looked at one by one."""
+_DAY = 86_400.0
+SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 
 @dataclass(frozen=True)
@@ -20,12 +35,15 @@ class TableColumns:
     Attributes:
         session: which session the step belongs to.
         slate: the items shown: texts joined by a separator, or lists in a Parquet file.
-        click: the item clicked, one of the slate; empty where the user left without a click (a session's last step).
-        reward: a number, empty only where the user left (0); 0 for all steps when None.
+        click: the item clicked, one of the slate, or several of them (joined by the separator, or a list); empty where
+            nothing was clicked: the user goes on to the next step, or has left after a session's last.
+        reward: a number, empty only where nothing was clicked (0); 0 for all steps when None. Of a row with several
+            clicks, the last one earns it.
         propensity: probability in (0, 1] that the clicked item was shown; empty or NaN where unknown.
-        user: who; a session whose cell is empty is a user of its own. When None, nothing is known of users.
-        time: what the steps of a session must be ordered by: a number, or a date and time as in ISO 8601 (UTC unless
-            it says otherwise) or in Parquet's own type; the order of rows when None.
+        user: who; a session whose cell is empty is of somebody unknown, who is nobody else. When None, nothing is known
+            of users.
+        time: when: a number, or a date and time as in ISO 8601 (UTC unless it says otherwise) or in Parquet's own type,
+            which become seconds since 1970; the order of rows when None.
     """
 
     session: str = "session"
@@ -42,107 +60,279 @@ class TableColumns:
 
 
 def read_table_log(
-    path: str | Path,
+    source: Any,
     *,
     columns: TableColumns | None = None,
     separator: str = "|",
     delimiter: str = ",",
+    encoding: str = "utf-8",
+    null_values: Sequence[str] = NULL_VALUES,
+    padding: Sequence[str] = (),
+    time_unit: Literal["s", "ms", "us", "ns"] = "s",
     sort: bool = False,
+    max_gap: float | None = None,
     min_length: int = 1,
     max_length: int = 2**31 - 1,
-    on_error: OnError = "raise",
+    catalogue: Catalogue | None = None,
+    extend: bool = False,
+    max_malformed: float = MAX_MALFORMED,
+    on_error: OnError = "repair",
 ) -> ReadResult:
-    """Read a table of logged steps: CSV (``.gz`` too) or Parquet (``.parquet``).
+    """Read a table of logged steps, whatever holds it: CSV, Parquet, folders, data frames, Arrow, a query's result.
 
-    Rows of different sessions may be mixed. The catalogue is the items shown, in the order in which the file first
-    names them; ``item_names`` are their names.
+    Rows of different sessions may be mixed. The catalogue is the items shown, in the order in which the source first
+    names them; ``item_names`` are their names. Names are texts without white space around them; whole numbers are
+    written without a fraction.
+
+    A row with several clicks becomes as many steps with the same slate, one click each, whose propensities are unknown:
+    the user who clicks, looks at the list again. A session whose last row is left out counts as truncated.
+
+    Quirks that ``on_error="repair"`` puts right, and counts: a session in which time goes back becomes two (the id was
+    used again); so does one of two users; an item that a slate shows twice counts at its first place.
 
     Args:
-        path: the file.
+        source: a file of separated text (``.gz``, ``.bz2``, ``.zst`` or ``.xz`` too), of Parquet or of Arrow; a folder
+            of such files (hidden ones left out; folders such as ``day=2026-01-31`` are columns), a pattern such as
+            ``"logs/*.csv"``, or several of these; a pandas or Polars data frame, an Arrow table, reader or dataset, a
+            relation of DuckDB, or anything else with ``__arrow_c_stream__``; or the cursor of a database (PEP 249) in
+            which a query has run.
         columns: names of the columns; those of :class:`TableColumns` when None.
-        separator: between the items of a slate, in CSV.
-        delimiter: between the cells of a row, in CSV.
-        sort: whether to put the steps of a session in the order of time (those of one time as in the file); if not, a
-            step before its predecessor is malformed.
+        separator: between the items of a slate that is text.
+        delimiter: between the cells of a row, in separated text.
+        encoding: of separated text, as Python names it.
+        null_values: texts of cells that hold no value, in all columns; a click or an item shown may have such a name.
+        padding: names that fill short slates up, at either end; empty entries there do too.
+        time_unit: of times that are numbers; they become seconds. Times of another kind, such as ranks, keep ``"s"``.
+        sort: whether to put the steps of a session in the order of time (those of one time as in the source).
+        max_gap: seconds after which the same id is another session; None never cuts one.
         min_length: sessions of fewer steps are left out and counted.
         max_length: sessions of more steps are left out and counted.
-        on_error: ``"raise"`` or ``"skip"``.
+        catalogue: items keep the numbers that they have in it; rows with other items are left out and counted.
+        extend: whether items that the catalogue does not have get numbers behind its own instead.
+        max_malformed: share of the rows that may be malformed.
+        on_error: ``"repair"``, ``"skip"`` (rows with quirks are malformed) or ``"raise"`` (the first one is an error).
 
     Raises:
         ValueError: options that make no sense.
+        TypeError: a source of another kind.
         FileNotFoundError: there is no such file.
-        ReaderError: the file cannot be read, or a row is malformed and ``on_error="raise"``.
+        ReaderError: the source cannot be read, too many rows are malformed, or one and ``on_error="raise"``.
         SessionsError: no session is left.
     """
-    path, columns = Path(path), columns or TableColumns()
+    columns = columns or TableColumns()
     if not separator or len(delimiter) != 1:
         raise ValueError(f"separator must not be empty and delimiter one character, got {separator!r}, {delimiter!r}")
     if sort and columns.time is None:
         raise ValueError("sort=True needs a time column to sort by")
-    report = ReadReport(on_error)
-    names = columns.used()
-    if path.suffix == ".parquet":
-        log = _TableLog(StepColumns(path.name, "row"), sort, report)
-        rows = parquet_rows(path, names, report)
-    else:
-        log = _TableLog(StepColumns(path.name), sort, report)
-        rows = csv_rows(path, names, separator, delimiter, report)
-    for place, cells in rows:
-        log.add(place, cells)
-    order = keep_lengths(log.steps, log.sound_steps(), min_length, max_length, "steps", report)
-    report.rows_used = len(order)
-    report.check()
-    if report.columns_not_used:
-        report.notes.append(f"columns not used: {', '.join(report.columns_not_used)}")
-    if columns.reward is None:
-        report.notes.append("no reward column was named: all rewards are 0")
-    if columns.user is None:
-        report.notes.append("no user column was named: nothing is known of users")
-    sessions = assemble(
-        log.steps,
-        order,
-        report,
-        item_names=log.items.names,
-        users=log.users if columns.user is not None else None,
-        with_propensities=columns.propensity is not None,
-        provenance={"source": "table", "file": path.name, "columns": names},
-    )
-    return ReadResult(sessions, report)
+    if max_gap is not None and (columns.time is None or not max_gap > 0):
+        raise ValueError(f"max_gap must be a positive number of seconds, and needs a time column, got {max_gap}")
+    if time_unit not in SECONDS:
+        raise ValueError(f"time_unit must be one of {', '.join(SECONDS)}, got {time_unit!r}")
+    report = ReadReport(on_error, max_malformed)
+    names, text = columns.used(), TextOptions(delimiter, encoding)
+    rules = CellRules(tuple(null_values), tuple(padding), separator, SECONDS[time_unit])
+    log, unit = TableLog(names, rules, sort, report, KnownItems(catalogue, extend)), ""
+    for container in open_containers(source, text):
+        unit = container.unit
+        check_columns(container, tuple(names.values()))
+        report.columns_not_used = tuple(name for name in container.names if name not in names.values())
+        for batch in container.batches(tuple(dict.fromkeys(names.values()))):
+            log.add_batch(batch)
+    if report.rows_read == 0 and unit == "row":
+        raise ReaderError(f"{source_name(source)} is empty")
+    order = keep_lengths(log.steps, log.steps_in_order(max_gap), min_length, max_length, "steps", report)
+    report.rows_used = log.steps.num_rows(order)
+    return log.result(order, {"source": "table", "file": source_name(source), "columns": names})
 
 
-class _TableLog:
-    """The steps so far."""
+class _Numbers(NamedTuple):
+    """Numbers of the names of a batch, and its cells without those that say that they are empty."""
 
-    def __init__(self, steps: StepColumns, sort: bool, report: ReadReport) -> None:
-        self._report, self._sort = report, sort
-        self.steps = steps
-        self.items, self.sessions = Numbering(), Numbering()
-        self.users: list[int] = []
+    sessions: BatchNumbers
+    users: BatchNumbers
+    items: BatchNumbers
+    session_codes: NDArray[np.int64]
+    user_codes: NDArray[np.int64]
+    cells: Any
+    rules: CellRules
+
+
+class TableLog:
+    """The steps of a table so far.
+
+    Rows whose cells are plain, of sessions in which nothing contradicts itself, are taken in many at a time; each of
+    the others is looked at alone (:meth:`add`), which says what is wrong with it. Both ways give the same.
+
+    Args:
+        names: of the columns, by what they mean.
+        rules: what cells may say.
+        sort: whether steps may come in any order of time.
+        report: counts every row.
+        known: items that have numbers already.
+
+    Attributes:
+        steps: those taken in.
+        items: numbers of the items.
+        sessions: numbers of the sessions; where quirks are repaired, each user has sessions of their own.
+        users: number of the user of each session.
+        cut: numbers of the sessions whose last row was left out.
+        known: as given.
+    """
+
+    def __init__(
+        self, names: Mapping[str, str], rules: CellRules, sort: bool, report: ReadReport, known: KnownItems
+    ) -> None:
+        self._names, self._rules, self._sort, self._report = names, rules, sort, report
+        self._has_users = "user" in names
+        self._by_user = self._has_users and report.repairs
+        self._any_order = sort or report.repairs
+        self.steps = StepColumns()
+        self.known = known
+        self.items, self.sessions = known.numbering(), Numbering()
+        self.users = array("q")
+        self.cut: set[int] = set()
         self._user_numbers = Numbering()
-        self._last_time: list[float] = []
+        self._last_time = array("d")
 
-    def add(self, place: Place, cells: Cells) -> None:
+    def add_batch(self, batch: RowBatch) -> None:
+        """Take in the rows of a batch, in their order."""
+        rules = self._rules
+        if "time" in self._names and pa.types.is_temporal(batch.cells.column(self._names["time"]).type):
+            rules = replace(rules, time_scale=1.0)  # Dates become seconds by themselves.
+        cells = without_nulls(batch.cells, self._names, rules, ("slate", "click"))
+        steps = plain_steps(cells, self._names, rules)
+        sessions = session_keys(steps) if self._by_user else steps.session
+        users = user_keys(steps)
+        numbers = _Numbers(
+            BatchNumbers(self.sessions, sessions.names),
+            BatchNumbers(self._user_numbers, users.names),
+            BatchNumbers(self.items, steps.slate.items.names),
+            sessions.codes,
+            users.codes,
+            cells,
+            rules,
+        )
+        if self.known.closed:
+            names = steps.slate.items.names.to_pylist()
+            unknown = np.array([name not in self.items for name in names], dtype=bool)
+            entries = np.flatnonzero(unknown[steps.slate.items.codes]) if unknown.any() else []
+            steps.plain[np.searchsorted(steps.offsets, entries, side="right") - 1] = False
+        for rows, wrong in batch.stretches():
+            borders = np.flatnonzero(np.diff(steps.plain[rows])) + 1 + rows.start
+            for start, end in pairwise([rows.start, *borders.tolist(), rows.stop]):
+                if start < end:
+                    self._add_rows(batch, steps, numbers, start, end)
+            if wrong is not None:
+                self._report.rows_read += 1
+                self._report.malformed(*wrong)
+
+    def _add_rows(self, batch: RowBatch, steps: PlainSteps, numbers: _Numbers, start: int, end: int) -> None:
+        """Take in rows that are all plain, or all not."""
+        if steps.plain[start] and end - start >= _FEW:
+            if self._add_plain(batch, steps, numbers, slice(start, end)):
+                return
+            # Some session contradicts itself: the halves tell where.
+            middle = (start + end) // 2
+            self._add_rows(batch, steps, numbers, start, middle)
+            self._add_rows(batch, steps, numbers, middle, end)
+            return
+        for row in range(start, end):
+            self._report.rows_read += 1
+            self.add(batch.place(row), row_cells(numbers.cells, self._names, steps, row), numbers.rules)
+
+    def _add_plain(self, batch: RowBatch, steps: PlainSteps, numbers: _Numbers, rows: slice) -> bool:
+        """Take in plain rows all at once, or nothing if a session among them contradicts itself."""
+        codes, time = numbers.session_codes[rows], steps.time[rows]
+        known = numbers.sessions.known(codes)
+        order = np.argsort(codes, kind="stable") if (np.diff(codes) < 0).any() else np.arange(len(codes))
+        first_of_group = np.append(True, np.diff(codes[order]) != 0)
+        starts = np.flatnonzero(first_of_group)
+        lengths = np.diff(starts, append=len(codes))
+        first = order[starts]
+        is_known = known[first] >= 0
+        if self._has_users:
+            user = numbers.users.known(numbers.user_codes[rows])
+            # Users that have no number yet are told apart by their places in the batch.
+            user = np.where(user < 0, -1 - numbers.user_codes[rows], user)
+            of_group = user[first]
+            of_group[is_known] = np.asarray(self.users, dtype=np.int64)[known[first][is_known]]
+            if (user[order] != np.repeat(of_group, lengths)).any():
+                return False
+        if not self._any_order and "time" in self._names:
+            in_order = time[order]
+            before = np.append(-np.inf, in_order[:-1])
+            before[starts] = -np.inf
+            before[starts[is_known]] = np.asarray(self._last_time, dtype=np.float64)[known[first][is_known]]
+            if (in_order < before).any():
+                return False
+        session = numbers.sessions(codes)
+        new = np.sort(first[~is_known])  # In the order in which they come, as their numbers are.
+        user_number = numbers.users(numbers.user_codes[rows]) if self._has_users else session
+        self.users.extend(user_number[new].tolist())
+        self._last_time.extend(time[new].tolist())
+        np.frombuffer(self._last_time)[session[first]] = time[order[starts + lengths - 1]]
+        entries = slice(steps.offsets[rows.start], steps.offsets[rows.stop])
+        slate = numbers.items(steps.slate.items.codes[entries])
+        click = steps.click[rows]
+        is_click = click >= 0
+        click_number = np.full(len(click), -1)
+        click_number[is_click] = numbers.items(click[is_click])
+        self.steps.extend(
+            batch.file,
+            batch.unit,
+            batch.numbers[rows],
+            session=session,
+            slate=slate,
+            slate_length=steps.slate.lengths[rows],
+            click=click_number,
+            reward=steps.reward[rows],
+            propensity=steps.propensity[rows],
+            time=time,
+        )
+        self._report.rows_read += len(codes)
+        if self.cut:
+            self.cut.difference_update(session[first].tolist())
+        return True
+
+    def add(self, place: Place, cells: Cells, rules: CellRules) -> None:
         """Take in one row."""
-        step = parse_step(place, cells, self._report)
+        step = parse_step(place, cells, self._report, rules)
+        if step is not None and self.known.closed and any(item not in self.items for item in step.slate):
+            self._report.left_out("items that the catalogue does not have", 1, [place])
+            step = None
         session = None if step is None else self._session(place, step)
         if step is None or session is None:
+            self.lose(cells["session"], cells.get("user"))
             return
-        self.steps.add(
-            place,
-            session,
-            [self.items(item) for item in step.slate],
-            -1 if step.click is None else self.items(step.click),
-            reward=step.reward,
-            propensity=step.propensity,
-            time=step.time,
-        )
+        self.cut.discard(session)
+        slate = [self.items(item) for item in step.slate]
+        several = len(step.clicks) > 1
+        for click, reward in zip(step.clicks or [None], step.rewards, strict=True):
+            self.steps.add(
+                place,
+                session,
+                slate,
+                -1 if click is None else self.items(click),
+                reward=reward,
+                propensity=math.nan if several else step.propensity,
+                time=step.time,
+            )
+
+    def lose(self, session: Any, user: Any) -> None:
+        """Take note that a row was left out: if no other row of the session follows, its end is not among the steps."""
+        self.cut.add(self.sessions.get(self._session_name(session, user)))
+
+    def _session_name(self, session: Any, user: Any) -> str:
+        """Name under which a session is numbered; where it may be one of several users, their own."""
+        return f"{session}\0{user or ''}" if self._by_user else str(session)
 
     def _session(self, place: Place, step: Step) -> int | None:
         """Number of the row's session, or None where the row does not fit into it."""
         known = len(self.sessions)
-        session = self.sessions(step.session)
+        session = self.sessions(self._session_name(step.session, step.user))
         # The prefixes keep users apart from sessions that stand for one.
-        user = self._user_numbers(f"session {step.session}" if step.user is None else f"user {step.user}")
+        key = f"session {step.session}" if step.user is None else f"user {step.user}"
+        user = self._user_numbers(key) if self._has_users else session
         if session == known:
             self.users.append(user)
             self._last_time.append(step.time)
@@ -150,7 +340,7 @@ class _TableLog:
         if self.users[session] != user:
             detail = f"session {step.session} has another user {step.user!r}"
             self._report.malformed(place, "session of two users", detail)
-        elif step.time < self._last_time[session] and not self._sort:
+        elif step.time < self._last_time[session] and not self._any_order:
             detail = f"session {step.session} is at {self._last_time[session]:.15g}, this step at {step.time:.15g}"
             self._report.malformed(place, "unordered time", detail)
         else:
@@ -158,16 +348,103 @@ class _TableLog:
             return session
         return None
 
-    def sound_steps(self) -> NDArray[np.int64]:
-        """Numbers of the steps in order, without those that come after their user has left."""
+    def result(self, order: NDArray[np.int64], provenance: Mapping[str, Any]) -> ReadResult:
+        """The sessions of some steps, with the account of the rows.
+
+        Args:
+            order: numbers of the steps, by session.
+            provenance: of the sessions.
+
+        Raises:
+            ReaderError: too many rows are malformed.
+            SessionsError: no session is left.
+        """
+        report = self._report
+        report.check()
+        if report.columns_not_used:
+            report.notes.append(f"columns not used: {', '.join(report.columns_not_used)}")
+        if "reward" not in self._names:
+            report.notes.append("no reward column was named: all rewards are 0")
+        if not self._has_users:
+            report.notes.append("no user column was named: nothing is known of users")
+        users, user_names = self.named_users()
+        sessions = assemble(
+            self.steps,
+            order,
+            report,
+            item_names=self.items.names,
+            catalogue=self.known.numbers(self.steps, order, len(self.items)),
+            users=users if self._has_users else None,
+            user_names=user_names if self._has_users else None,
+            with_propensities="propensity" in self._names,
+            with_times="time" in self._names,
+            truncated=self.cut,
+            provenance=provenance,
+        )
+        return ReadResult(sessions, report)
+
+    def named_users(self) -> tuple[NDArray[np.int64], list[str]]:
+        """The user of each session as the number of a name, -1 where nobody is named; and the names."""
+        names: list[str] = []
+        numbers = np.full(len(self._user_numbers), -1, dtype=np.int64)
+        for number, key in enumerate(self._user_numbers.names):
+            if key.startswith("user "):
+                numbers[number] = len(names)
+                names.append(key.removeprefix("user "))
+        if not self._has_users:
+            return np.full(len(self.users), -1, dtype=np.int64), names
+        return numbers[np.asarray(self.users, dtype=np.int64)], names
+
+    def steps_in_order(self, max_gap: float | None) -> NDArray[np.int64]:
+        """Numbers of the steps by session, and in it by time or as they came; sessions that are several are cut.
+
+        Args:
+            max_gap: seconds after which the same id is another session.
+
+        Raises:
+            ReaderError: time goes back so often that the rows are in no order of time.
+        """
+        if self._by_user:
+            self._report_sessions_of_several_users()
         order = self.steps.in_order(by_time=self._sort)
-        session = np.asarray(self.steps.session)[order]
-        left = np.asarray(self.steps.click)[order] == -1
-        left_before = np.cumsum(left) - left
-        after = left_before > left_before[np.searchsorted(session, session)] if len(order) else left
-        names = self.sessions.names
-        for step, place in sorted(zip(order[after], self.steps.places(order[after]), strict=True)):
-            detail = f"session {names[self.steps.session[step]]} has ended with a step without a click"
-            self._report.malformed(place, "step after leaving", detail)
-        sound: NDArray[np.int64] = order[~after]
-        return sound
+        session, time = np.asarray(self.steps.session)[order], np.asarray(self.steps.time)[order]
+        goes_on = np.append(False, session[1:] == session[:-1])
+        passed = np.diff(time, prepend=time[:1])
+        back, gap = goes_on & (passed < 0), goes_on & (passed > (np.inf if max_gap is None else max_gap))
+        if self._report.too_many(int(back.sum())):
+            raise ReaderError(
+                f"time goes back at {back.sum():,} of {len(order):,} steps: sort=True puts them in the order of time"
+            )
+        pauses = int((goes_on & (passed > _DAY)).sum())
+        if max_gap is None and pauses:
+            self._report.notes.append(
+                f"{pauses:,} steps come more than a day after the step before in their session; if ids of sessions are "
+                "used again, max_gap (in seconds) cuts them there"
+            )
+        if back.any() or gap.any():
+            for where, reason in ((back, "time goes back"), (gap, f"there is a gap of more than {max_gap} s")):
+                places = self.steps.places(order[where])
+                self._report.repaired(f"sessions in which {reason}: cut in two there", int(where.sum()), places)
+            self._cut_sessions(order, session, ~goes_on | back | gap)
+        return order
+
+    def _cut_sessions(self, order: NDArray[np.int64], session: NDArray[np.int64], begins: NDArray[np.bool_]) -> None:
+        """Number the sessions again, where they begin.
+
+        Args:
+            order: numbers of the steps, by session.
+            session: of each of them.
+            begins: whether one begins there.
+        """
+        starts = np.flatnonzero(begins)
+        old = session[starts]
+        np.frombuffer(self.steps.session, dtype=np.intc)[order] = np.cumsum(begins) - 1
+        is_last = np.append(old[1:] != old[:-1], True)
+        self.cut = {new for new in np.flatnonzero(is_last).tolist() if int(old[new]) in self.cut}
+        self.users = array("q", np.asarray(self.users, dtype=np.int64)[old].tolist())
+
+    def _report_sessions_of_several_users(self) -> None:
+        """Tell of ids of sessions that several users have."""
+        ids = [key.partition("\0")[0] for key in self.sessions.names]
+        shared = [name for name, number in Counter(ids).items() if number > 1] if len(set(ids)) < len(ids) else []
+        self._report.repaired("sessions of several users: each has one", len(shared), [f"session {n}" for n in shared])

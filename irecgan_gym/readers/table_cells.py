@@ -1,21 +1,42 @@
-"""Rows of a table in CSV or Parquet, and what their cells mean."""
+"""Cells of one row of a table, and what they mean."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from irecgan_gym.readers.lines import read_table
-from irecgan_gym.readers.report import Place, ReaderError, ReadReport
-from irecgan_gym.sessions.parquet import OWN_KEY
+from irecgan_gym.readers.arrow_cells import list_literal
+from irecgan_gym.readers.report import Place, ReadReport
 
 Cells = Mapping[str, Any]
 """The cells of a row by what they mean, None where they are empty."""
+
+
+NULL_VALUES = ("NULL", "Null", "null", "NaN", "nan", "NAN", "None", "none", "NA", "N/A", "n/a", "<NA>", "\\N")
+"""Texts by which tools write that there is no value."""
+
+
+@dataclass(frozen=True)
+class CellRules:
+    """What cells may say.
+
+    Attributes:
+        null_values: texts of cells without a value. In the column of clicks, one of them that is in the slate is the
+            item of that name; in slates they are items.
+        padding: names that fill short slates up at either end; empty entries at the ends do too.
+        separator: between the items of a slate, or of several clicks, that are text.
+        time_scale: seconds in a unit of times that are numbers.
+    """
+
+    null_values: tuple[str, ...] = NULL_VALUES
+    padding: tuple[str, ...] = ()
+    separator: str = "|"
+    time_scale: float = 1.0
 
 
 class Step(NamedTuple):
@@ -24,8 +45,8 @@ class Step(NamedTuple):
     Attributes:
         session: name of its session.
         slate: names of the items shown, all different.
-        click: one of them, or None where the user left.
-        reward: finite.
+        clicks: those of them that were clicked, in the order given, all different; empty where none was.
+        rewards: of each click, or of the step without one; finite.
         propensity: in (0, 1], or NaN.
         time: a finite number; 0 where there is no such column.
         user: name of the user, or None.
@@ -33,99 +54,35 @@ class Step(NamedTuple):
 
     session: str
     slate: list[str]
-    click: str | None
-    reward: float
+    clicks: list[str]
+    rewards: list[float]
     propensity: float
     time: float
     user: str | None
 
 
-def csv_rows(
-    path: Path, names: Mapping[str, str], separator: str, delimiter: str, report: ReadReport
-) -> Iterator[tuple[Place, Cells]]:
-    """Rows of a CSV file.
+def parse_step(place: Place, cells: Cells, report: ReadReport, rules: CellRules) -> Step | None:
+    """The step that a row holds, or None where it is malformed.
 
     Args:
-        path: the file.
-        names: of the columns, by what they mean.
-        separator: between the items of a slate.
-        delimiter: between cells.
-        report: counts every row.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ReaderError: see :func:`~irecgan_gym.readers.lines.read_table`.
+        place: of the row.
+        cells: ``slate`` and ``click`` may be lists, without padding; None where empty.
+        report: counts what is malformed, and what is put right.
+        rules: what cells may say.
     """
-    for place, cells in read_table(path, delimiter, tuple(names.values()), report):
-        row: dict[str, Any] = {meaning: cell or None for meaning, cell in zip(names, cells, strict=True)}
-        if row["slate"] is not None:
-            row["slate"] = row["slate"].split(separator)
-        yield place, row
-
-
-def parquet_rows(path: Path, names: Mapping[str, str], report: ReadReport) -> Iterator[tuple[Place, Cells]]:
-    """Rows of a Parquet file, whose places are their numbers from 1.
-
-    Args:
-        path: the file.
-        names: of the columns, by what they mean.
-        report: counts every row.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ReaderError: not a Parquet file, one of ``Sessions.save``, a damaged one, an empty one, or a column is missing.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if not path.is_file():
-        raise FileNotFoundError(f"no such file: {path}")
-    wanted = list(dict.fromkeys(names.values()))
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            header = file.schema_arrow.names
-            if OWN_KEY in (file.schema_arrow.metadata or {}):
-                raise ReaderError(f"{path.name} holds sessions that Sessions.save wrote: load it with Sessions.load")
-            for name in wanted:
-                if header.count(name) != 1:
-                    state = "missing" if name not in header else "there more than once"
-                    raise ReaderError(f"{path.name}: column {name!r} is {state}, the file has {header}")
-            report.columns_not_used = tuple(name for name in header if name not in wanted)
-            for batch in file.iter_batches(columns=wanted):
-                columns = {name: _plain(batch.column(name)).to_pylist() for name in wanted}
-                for values in zip(*(columns[name] for name in names.values()), strict=True):
-                    report.rows_read += 1
-                    yield Place(path.name, report.rows_read, "row"), dict(zip(names, values, strict=True))
-    except (pa.ArrowException, OSError) as error:
-        raise ReaderError(f"{path.name} is not a readable Parquet file: {error}") from error
-    if report.rows_read == 0:
-        raise ReaderError(f"{path.name} is empty")
-
-
-def _plain(column: Any) -> Any:
-    """Times as whole numbers: Python's own have no nanoseconds."""
-    import pyarrow as pa
-
-    return column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
-
-
-def parse_step(place: Place, cells: Cells, report: ReadReport) -> Step | None:
-    """The step that a row holds, or None where it is malformed."""
     if cells["session"] is None:
         report.malformed(place, "no session", "the session's cell is empty")
         return None
-    click = None if cells["click"] is None else str(cells["click"])
-    slate = _slate(place, cells["slate"], click, report)
-    if slate is None:
+    slate = _slate(place, cells["slate"], report)
+    clicks = None if slate is None else _clicks(place, cells["click"], slate, report, rules)
+    if slate is None or clicks is None:
         return None
-    if "reward" in cells and cells["reward"] is None and click is not None:
-        report.malformed(place, "wrong type", "reward must be a number where there is a click, the cell is empty")
+    rewards, time = _rewards(place, cells, clicks, report), _time(cells, rules)
+    if rewards is None:
         return None
-    reward, time = _number(cells.get("reward")), _time(cells)
     propensity = math.nan if _unknown(cells.get("propensity")) else _number(cells["propensity"])
-    if reward is None or propensity is None:
-        name = "reward" if reward is None else "propensity"
-        report.malformed(place, "wrong type", f"{name} must be a finite number, got {cells[name]!r}")
+    if propensity is None:
+        report.malformed(place, "wrong type", f"propensity must be a finite number, got {cells['propensity']!r}")
         return None
     if time is None:
         report.malformed(place, "wrong type", f"time must be a number or a date and time, got {cells['time']!r}")
@@ -135,22 +92,64 @@ def parse_step(place: Place, cells: Cells, report: ReadReport) -> Step | None:
         report.malformed(place, "wrong propensity", f"got {propensity}, expected a number in (0, 1]")
         return None
     user = None if cells.get("user") is None else str(cells["user"])
-    return Step(str(cells["session"]), slate, click, reward, propensity, time, user)
+    return Step(str(cells["session"]), slate, clicks, rewards, propensity, time, user)
 
 
-def _slate(place: Place, shown: Any, click: str | None, report: ReadReport) -> list[str] | None:
-    """The items shown, or None where they are malformed or do not hold the click."""
+def _slate(place: Place, shown: Any, report: ReadReport) -> list[str] | None:
+    """The items shown, or None where they are malformed."""
     if not isinstance(shown, list) or not shown or any(item is None or item == "" for item in shown):
         report.malformed(place, "no slate", f"slate must be a list of items, got {shown!r}")
         return None
     slate = [str(item) for item in shown]
-    if len(set(slate)) < len(slate):
-        report.malformed(place, "repeated item", f"an item is in the slate twice: {slate}")
-    elif click is not None and click not in slate:
-        report.malformed(place, "click not in slate", f"item {click!r} is not in {slate}")
-    else:
+    different = list(dict.fromkeys(slate))
+    if len(different) == len(slate):
         return slate
-    return None
+    if not report.repairs:
+        report.malformed(place, "repeated item", f"an item is in the slate twice: {slate}")
+        return None
+    report.repaired("slates that show an item twice: it counts at its first place", 1, [place])
+    return different
+
+
+def _clicks(place: Place, clicked: Any, slate: list[str], report: ReadReport, rules: CellRules) -> list[str] | None:
+    """The items clicked, or None where one of them was not shown."""
+    if clicked is None:
+        return []
+    if isinstance(clicked, list):
+        clicks = [str(item) for item in clicked if item is not None]
+    elif clicked in slate:
+        return [clicked]
+    elif clicked in rules.null_values:
+        return []
+    elif clicked[0] == "[" and clicked[-1] == "]" and (items := list_literal(clicked, rules.separator)) is not None:
+        clicks = items
+    else:
+        clicks = [item.strip() for item in clicked.split(rules.separator)]
+    missing = [item for item in clicks if item not in slate]
+    if missing:
+        report.malformed(place, "click not in slate", f"item {missing[0]!r} is not in {slate}")
+        return None
+    return list(dict.fromkeys(clicks))
+
+
+def _rewards(place: Place, cells: Cells, clicks: list[str], report: ReadReport) -> list[float] | None:
+    """The reward of each click, or of the step without one; None where a cell holds none."""
+    value = cells.get("reward")
+    if "reward" in cells and clicks and (value is None or (isinstance(value, list) and None in value)):
+        report.malformed(place, "wrong type", "reward must be a number where there is a click, the cell is empty")
+        return None
+    if isinstance(value, list) and clicks:
+        numbers = [_number(number) for number in value]
+        if len(numbers) != len(clicks):
+            report.malformed(place, "wrong type", f"there are {len(numbers)} rewards of {len(clicks)} clicks")
+            return None
+    else:
+        numbers = [*[0.0] * (len(clicks) - 1), _number(None if isinstance(value, list) else value)]
+    found = [number for number in numbers if number is not None]
+    if len(found) < len(numbers):
+        report.malformed(place, "wrong type", f"reward must be a finite number, got {value!r}")
+        return None
+    return found
 
 
 def _number(value: Any) -> float | None:
@@ -167,13 +166,13 @@ def _unknown(value: Any) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value)) or str(value).strip().lower() == "nan"
 
 
-def _time(cells: Cells) -> float | None:
+def _time(cells: Cells, rules: CellRules) -> float | None:
     """The time of a row, 0 where there is no such column, None where the cell holds none."""
     if "time" not in cells:
         return 0.0
     value = cells["time"]
     try:
-        number = float(value)
+        number = float(value) * rules.time_scale
         return number if math.isfinite(number) else None
     except (TypeError, ValueError, OverflowError):
         pass

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from irecgan_gym.sessions.arrow import table_of_columns
+from irecgan_gym.sessions.catalogue import Catalogue, CatalogueError
 from irecgan_gym.sessions.checks import (
     FloatArray,
     IntArray,
     SessionsError,
     check_flags,
     check_ids,
+    check_named_users,
     check_names,
     check_numbers,
     check_offsets,
     check_propensities,
+    check_times,
 )
 from irecgan_gym.sessions.parquet import read_columns, write_columns
-from irecgan_gym.sessions.ragged import gather
+from irecgan_gym.sessions.ragged import gather, rows_with_repeats
+from irecgan_gym.sessions.splitting import check_fractions, parts_by_chance, parts_by_time
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,9 @@ class SessionStatistics:
         return "\n".join(lines)
 
 
-__all__ = ["Session", "SessionStatistics", "Sessions", "SessionsError", "concatenate"]
+_STEPS_AT_ONCE = 65_536
+
+__all__ = ["Session", "SessionStatistics", "Sessions", "SessionsError"]
 
 
 class Session(NamedTuple):
@@ -74,7 +82,8 @@ class Sessions:
     """Sessions of slates, clicks and rewards, stored as columns.
 
     S sessions of T steps in all, L slate entries in all. Items are ids 0..num_items-1; ``num_items`` itself
-    means "no click" and may be the click of a session's last step only (the user left).
+    means "no click": at the last step of a session that was not cut, the user left; at any other, the user looked at
+    the slate, clicked nothing and went on (:attr:`skipped`).
 
     Build with :meth:`from_columns`, which checks everything once; the plain constructor trusts its arguments.
     All arrays are read-only.
@@ -90,12 +99,16 @@ class Sessions:
         propensities: probability, under the logging policy, that the clicked item is in the slate; float32 [T],
             NaN where unknown, or None when nothing is known.
         states: the true state in which the slate was shown (simulated logs only); int32 [T] or None.
-        users: a number for the user of each session (equal numbers, same user); int64 [S] or None.
+        users: a number for the user of each session (equal numbers, same user); int64 [S] or None. Where users have
+            names, it is the number of the name, or -1 for somebody without one, who is nobody else.
         event_offsets: first other event of each step, and E at the end; int64 [T + 1] or None. The events of a
             step are the items that the user touched otherwise (viewed, opened) after the click of the
             step before and before this step's click.
         event_items: items of those events, in the order of time; int32 [E] or None.
         item_names: the catalogue's own names, item i under ``item_names[i]``; or None.
+        user_names: names of the users, user u under ``user_names[u]``; or None.
+        times: when each step happened, never before the step before it; float64 [T] or None. Readers give seconds
+            since 1970 (UTC) where the log has dates.
         provenance: where the data comes from, as JSON-compatible values.
     """
 
@@ -113,8 +126,12 @@ class Sessions:
     event_items: IntArray | None = None
     item_names: tuple[str, ...] | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    user_names: tuple[str, ...] | None = None
+    times: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
+        if self.users is None:
+            object.__setattr__(self, "user_names", None)
         for column in fields(self):
             value = getattr(self, column.name)
             if isinstance(value, np.ndarray):
@@ -140,6 +157,8 @@ class Sessions:
         event_items: ArrayLike | None = None,
         item_names: Sequence[str] | None = None,
         provenance: Mapping[str, Any] | None = None,
+        user_names: Sequence[str] | None = None,
+        times: ArrayLike | None = None,
     ) -> Sessions:
         """Check columns and build sessions from them; the arrays are copied where their type must change.
 
@@ -148,7 +167,7 @@ class Sessions:
             lengths: steps of each session, all >= 1; [S].
             slates: items shown: [T, k], or flat [L] together with ``slate_lengths`` [T] for ragged slates. The
                 items of one slate differ from each other.
-            clicks: item clicked at each step, one of its slate, or n at the last step of a session; [T].
+            clicks: item clicked at each step, one of its slate, or n for no click; [T].
             rewards: finite numbers; [T].
             slate_lengths: see ``slates``.
             truncated: [S]; all False when left out.
@@ -159,6 +178,8 @@ class Sessions:
             event_items: flat [E].
             item_names: n different names.
             provenance: JSON-compatible description of the source.
+            user_names: different names; users are then from 0 to below their number, or -1.
+            times: finite numbers that do not go back within a session; [T].
 
         Raises:
             SessionsError: a column has a wrong type, length or value; the message names the first such place.
@@ -201,7 +222,10 @@ class Sessions:
             users=None if users is None else check_ids("users", users, num_sessions, None, np.int64, signed=True),
             item_names=None if item_names is None else check_names(item_names, num_items),
             provenance=dict(provenance or {}),
+            times=None if times is None else check_times(times, offsets),
         )
+        if user_names is not None:
+            columns = replace(columns, user_names=check_named_users(columns.users, user_names))
         if (event_lengths is None) != (event_items is None):
             raise SessionsError("event_lengths and event_items must be given together")
         if event_lengths is not None:
@@ -217,29 +241,25 @@ class Sessions:
         return columns
 
     def _check_slates_and_clicks(self) -> None:
-        """Check that slates hold different items, that clicks are in them, and that leaving comes last."""
-        step_of_entry = self.step_of_entry
-        keys = np.sort(step_of_entry * self.num_items + self.slate_items)
-        repeated = np.flatnonzero(keys[1:] == keys[:-1])
+        """Check that slates hold different items, and that clicks are in them."""
+        repeated = rows_with_repeats(self.slate_offsets, self.slate_items)
         if len(repeated):
-            step, item = divmod(int(keys[repeated[0]]), self.num_items)
+            step = int(repeated[0])
+            shown = np.sort(self.slate_items[self.slate_offsets[step] : self.slate_offsets[step + 1]])
+            item = shown[:-1][shown[1:] == shown[:-1]][0]
             raise SessionsError(f"{self._place(step)}: item {item} is in the slate more than once")
-        found = np.zeros(self.num_steps, dtype=bool)
-        found[step_of_entry[self.slate_items == self.clicks[step_of_entry]]] = True
-        left = self.clicks == self.num_items
-        missing = np.flatnonzero(~found & ~left)
+        found = self.clicks == self.num_items
+        # Some steps at a time: what is needed of an entry here takes several times the space of the entry.
+        for start in range(0, self.num_steps, _STEPS_AT_ONCE):
+            end = min(start + _STEPS_AT_ONCE, self.num_steps)
+            entries = self.slate_items[self.slate_offsets[start] : self.slate_offsets[end]]
+            step = np.repeat(np.arange(start, end), np.diff(self.slate_offsets[start : end + 1]))
+            found[step[entries == self.clicks[step]]] = True
+        missing = np.flatnonzero(~found)
         if len(missing):
             step = int(missing[0])
             slate = self.slate_items[self.slate_offsets[step] : self.slate_offsets[step + 1]]
             raise SessionsError(f"{self._place(step)}: click {self.clicks[step]} is not in the slate {slate.tolist()}")
-        last = np.zeros(self.num_steps, dtype=bool)
-        last[self.offsets[1:] - 1] = True
-        early = np.flatnonzero(left & ~last)
-        if len(early):
-            raise SessionsError(
-                f"{self._place(int(early[0]))}: click {self.num_items} means that the user left without a click, "
-                "so it can only be the last step of a session"
-            )
 
     def _place(self, step: int) -> str:
         session = int(np.searchsorted(self.offsets, step, side="right")) - 1
@@ -278,6 +298,30 @@ class Sessions:
     def session_of_step(self) -> IntArray:
         """The session to which each step belongs, int64 [T]."""
         return np.repeat(np.arange(len(self)), self.lengths)
+
+    @property
+    def skipped(self) -> NDArray[np.bool_]:
+        """Steps without a click after which the session went on; bool [T]."""
+        skipped: NDArray[np.bool_] = self.clicks == self.num_items
+        skipped[self.offsets[1:][~self.truncated] - 1] = False
+        return skipped
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The items: how many there are, and their names where they have some."""
+        return Catalogue(self.num_items, self.item_names)
+
+    @property
+    def user_groups(self) -> IntArray:
+        """The user of each session as numbers from 0; somebody unknown is nobody else; int64 [S]."""
+        if self.users is None:
+            return np.arange(len(self))
+        if self.user_names is None:
+            users = self.users
+        else:
+            users = np.where(self.users >= 0, self.users, len(self.user_names) + np.arange(len(self)))
+        groups: IntArray = np.unique(users, return_inverse=True)[1]
+        return groups
 
     @property
     def previous_clicks(self) -> IntArray:
@@ -320,41 +364,52 @@ class Sessions:
             propensities=None if self.propensities is None else self.propensities[steps],
             states=None if self.states is None else self.states[steps],
             users=None if self.users is None else self.users[numbers],
+            times=None if self.times is None else self.times[steps],
         )
         if self.event_offsets is not None and self.event_items is not None:
             events, event_offsets = gather(self.event_offsets, steps)
             selected = replace(selected, event_offsets=event_offsets, event_items=self.event_items[events])
         return selected
 
-    def split(self, fractions: Sequence[float], *, seed: int, by: str = "session") -> tuple[Sessions, ...]:
-        """Cut into random parts of the given fractions, which add up to 1.
+    def split(
+        self,
+        fractions: Sequence[float],
+        *,
+        seed: int | None = None,
+        by: Literal["session", "user", "time", "user-and-time"] = "session",
+    ) -> tuple[Sessions, ...]:
+        """Cut into parts of the given fractions, which add up to 1.
 
         Args:
             fractions: share of each part; sizes are rounded so that they add up to all sessions.
-            seed: of the permutation.
-            by: ``"session"``, or ``"user"`` to keep all sessions of a user in one part (fractions then count
-                users).
+            seed: of what is random: all but ``"time"`` needs one.
+            by: ``"session"``: at random. ``"user"``: at random, all sessions of a user in one part (fractions then
+                count users). ``"time"``: a session that begins earlier is in no later part, and those that begin at
+                the same moment are in one. ``"user-and-time"``: sessions whose user and whose time are both of the
+                part, each by the fractions: later sessions of users that no earlier part knows. The others, such as
+                the later sessions of the first part's users, are in none.
 
         Raises:
-            ValueError: fractions that do not add up to 1, an unknown ``by``, or no user column.
+            ValueError: fractions that do not add up to 1, an unknown ``by``, no seed, or no column of users or times.
         """
-        shares = np.asarray(fractions, dtype=float)
-        if shares.ndim != 1 or len(shares) == 0 or (shares < 0).any() or not np.isclose(shares.sum(), 1.0):
-            raise ValueError(f"fractions must be non-negative and add up to 1, got {list(fractions)}")
-        if by == "session":
-            group = np.arange(len(self))
-        elif by == "user":
-            if self.users is None:
+        shares = check_fractions(fractions)
+        if by not in ("session", "user", "time", "user-and-time"):
+            raise ValueError(f"by must be 'session', 'user', 'time' or 'user-and-time', got {by!r}")
+        left_out = np.zeros(len(self), dtype=bool)
+        part = np.zeros(len(self), dtype=np.int64)
+        if by != "time":
+            if seed is None:
+                raise ValueError(f"a split by {by} is random: give a seed")
+            if by != "session" and self.users is None:
                 raise ValueError("these sessions have no user column to split by")
-            group = np.unique(self.users, return_inverse=True)[1]
-        else:
-            raise ValueError(f"by must be 'session' or 'user', got {by!r}")
-        num_groups = int(group.max()) + 1 if len(group) else 0
-        bounds = np.rint(np.cumsum(shares) * num_groups).astype(np.int64)
-        rank = np.empty(num_groups, dtype=np.int64)
-        rank[np.random.default_rng(seed).permutation(num_groups)] = np.arange(num_groups)
-        part = np.searchsorted(bounds, rank, side="right")[group] if len(group) else group
-        return tuple(self.select(np.flatnonzero(part == number)) for number in range(len(shares)))
+            part = parts_by_chance(np.arange(len(self)) if by == "session" else self.user_groups, shares, seed)
+        if by in ("time", "user-and-time"):
+            if self.times is None:
+                raise ValueError("these sessions have no times to split by")
+            moments = parts_by_time(self.times[self.offsets[:-1]], shares)
+            left_out = (moments != part) if by == "user-and-time" else left_out
+            part = moments
+        return tuple(self.select(np.flatnonzero((part == number) & ~left_out)) for number in range(len(shares)))
 
     def returns_to_go(self, values: ArrayLike, gamma: float) -> NDArray[np.float32]:
         """Discounted sums to the end of the session, G_t = x_t + gamma G_{t+1} (R_t of Eq 9); float32 [T].
@@ -376,6 +431,41 @@ class Sessions:
         """The same sessions with other rewards; finite numbers, [T]."""
         return replace(self, rewards=check_numbers("rewards", rewards, self.num_steps))
 
+    def reindexed(self, catalogue: Catalogue) -> Sessions:
+        """The same sessions with the numbers that their items have in another catalogue, found by name.
+
+        Args:
+            catalogue: has all items that occur in the sessions, and any others.
+
+        Raises:
+            CatalogueError: items without names, or items that occur in the sessions and not in the catalogue.
+        """
+        if self.item_names is None or catalogue.names is None:
+            nameless = "these sessions have" if self.item_names is None else "that catalogue has"
+            raise CatalogueError(f"items are found in another catalogue by name, but {nameless} no names")
+        if self.item_names == catalogue.names:
+            return self
+        # One entry more: "no click" is the number behind the last item.
+        numbers = np.append(catalogue.positions(self.item_names), catalogue.num_items).astype(np.int32)
+        unknown = numbers[:-1] < 0
+        if unknown.any():
+            occurs = np.zeros(self.num_items, dtype=bool)
+            occurs[self.slate_items] = True
+            if self.event_items is not None:
+                occurs[self.event_items] = True
+            lost = [self.item_names[item] for item in np.flatnonzero(occurs & unknown)]
+            if lost:
+                shown = ", ".join(map(repr, lost[:5])) + (", ..." if len(lost) > 5 else "")
+                raise CatalogueError(f"{len(lost)} items of the sessions are not in the catalogue: {shown}")
+        return replace(
+            self,
+            num_items=catalogue.num_items,
+            item_names=catalogue.names,
+            slate_items=numbers[self.slate_items],
+            clicks=numbers[self.clicks],
+            event_items=None if self.event_items is None else numbers[self.event_items],
+        )
+
     def statistics(self) -> SessionStatistics:
         """Counts and means, in a form that prints as a small table."""
         lengths = self.lengths
@@ -387,13 +477,27 @@ class Sessions:
             num_items=self.num_items,
             num_items_shown=len(np.unique(self.slate_items)),
             num_items_clicked=len(np.unique(clicked)),
-            num_users=None if self.users is None else len(np.unique(self.users)),
+            num_users=None if self.users is None else len(np.unique(self.user_groups)),
             mean_length=float(lengths.mean()) if len(self) else 0.0,
             max_length=int(lengths.max()) if len(self) else 0,
             mean_slate_size=float(self.slate_lengths.mean()) if self.num_steps else 0.0,
             mean_session_reward=float(per_session.mean()) if len(self) else 0.0,
             truncated_share=float(self.truncated.mean()) if len(self) else 0.0,
         )
+
+    def statistics_by_day(self) -> dict[date, SessionStatistics]:
+        """Counts and means of the sessions that begin on each day (UTC), for times in seconds since 1970.
+
+        Raises:
+            ValueError: sessions without times.
+        """
+        if self.times is None:
+            raise ValueError("these sessions have no times")
+        days = np.floor(self.times[self.offsets[:-1]] / 86_400).astype(np.int64)
+        return {
+            date(1970, 1, 1) + timedelta(days=day): self.select(np.flatnonzero(days == day)).statistics()
+            for day in np.unique(days).tolist()
+        }
 
     def save(self, path: str | Path) -> None:
         """Write to a Parquet file (see :mod:`irecgan_gym.sessions.parquet`), atomically.
@@ -417,6 +521,19 @@ class Sessions:
         except SessionsError as error:
             raise SessionsError(f"{path}: {error}") from error
 
+    def to_arrow(self) -> Any:
+        """Return an Arrow table of one row a step, for other tools and for the table reader, which takes it back.
+
+        Its columns are ``session`` (numbered from 0), ``slate`` (list), ``click`` (null where the user left without
+        one), ``reward``, ``truncated`` (of the session), and where known ``propensity``, ``state``, ``user``,
+        ``events`` and ``time``; items and users go by their names where they have some.
+        """
+        return table_of_columns(self.to_columns())
+
+    def to_pandas(self) -> Any:
+        """Return the table of :meth:`to_arrow` as a pandas data frame; pandas must be installed."""
+        return self.to_arrow().to_pandas()
+
     def to_columns(self) -> dict[str, Any]:
         """Return the arguments of :meth:`from_columns` that describe these sessions."""
         return {
@@ -434,50 +551,6 @@ class Sessions:
             "event_items": self.event_items,
             "item_names": self.item_names,
             "provenance": self.provenance,
+            "user_names": self.user_names,
+            "times": self.times,
         }
-
-
-def concatenate(parts: Sequence[Sessions]) -> Sessions:
-    """Put sessions over the same catalogue behind each other.
-
-    A column that is missing in any part is missing in the result; provenance and item names are those of the
-    first part.
-
-    Raises:
-        ValueError: no part at all, catalogues of different sizes, or different names for the same item.
-    """
-    if not parts:
-        raise ValueError("concatenate needs at least one part")
-    sizes = {part.num_items for part in parts}
-    if len(sizes) > 1:
-        raise ValueError(f"the parts have catalogues of different sizes: {sorted(sizes)}")
-
-    named = [part.item_names for part in parts if part.item_names is not None]
-    if any(names != named[0] for names in named):
-        raise ValueError("the parts have catalogues of different names: the same id would mean different items")
-
-    def joined(name: str) -> Any:
-        columns = [getattr(part, name) for part in parts]
-        return None if any(column is None for column in columns) else np.concatenate(columns)
-
-    def joined_offsets(name: str) -> Any:
-        columns = [getattr(part, name) for part in parts]
-        if any(column is None for column in columns):
-            return None
-        return np.concatenate([[0], np.cumsum(np.concatenate([np.diff(column) for column in columns]))])
-
-    names = (
-        "slate_items",
-        "clicks",
-        "rewards",
-        "truncated",
-        "propensities",
-        "states",
-        "users",
-        "event_items",
-    )
-    return replace(
-        parts[0],
-        **{name: joined(name) for name in names},
-        **{name: joined_offsets(name) for name in ("offsets", "slate_offsets", "event_offsets")},
-    )

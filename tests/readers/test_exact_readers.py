@@ -14,7 +14,7 @@ from irecgan_gym.readers.__main__ import main
 from irecgan_gym.readers.assembly import StepColumns
 from irecgan_gym.readers.lines import whole_number
 from irecgan_gym.readers.report import Place, ReadReport, length_reason
-from irecgan_gym.readers.table_cells import _number, _time, _unknown
+from irecgan_gym.readers.table_cells import CellRules, _number, _time, _unknown
 from irecgan_gym.sessions import Sessions
 from tests.readers.test_formats import CIKM_QUERIES, cikm_folder
 from tests.readers.test_malformed import challenge, click
@@ -30,8 +30,10 @@ def text_log(folder, rows_of_sessions, name="log.txt"):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_malformed_rows_end_the_reading_by_default(name):
-    assert inspect.signature(FORMATS[name]).parameters["on_error"].default == "raise"
+def test_logs_are_repaired_by_default(name):
+    parameters = inspect.signature(FORMATS[name]).parameters
+    assert (parameters["on_error"].default, parameters["max_malformed"].default) == ("repair", 0.1)
+    assert inspect.signature(read).parameters["on_error"].default == "repair"
 
 
 def test_default_lengths(tmp_path):
@@ -78,7 +80,7 @@ def test_numbers_that_32_and_64_bits_hold(tmp_path):
         with pytest.raises(
             ReaderError, match=r"log\.txt, line 3: wrong type: states and items must be below 2\*\*31 - 1"
         ):
-            read(path, "irecgan-text")
+            read(path, "irecgan-text", on_error="raise")
     with np.errstate(all="raise"):
         assert _number(3.4e38) == 3.4e38
         assert _number(3.5e38) is None
@@ -86,10 +88,10 @@ def test_numbers_that_32_and_64_bits_hold(tmp_path):
     assert _number(None) == 0
     assert _number("x") is None
     assert [_unknown(value) for value in (None, float("nan"), " NaN ", 0.0, "0")] == [True, True, True, False, False]
-    assert _time({}) == 0
-    assert _time({"time": "inf"}) is None
-    assert _time({"time": "1970-01-01T00:01:00"}) == 60
-    assert _time({"time": "1970-01-01T02:01:00+02:00"}) == 60
+    assert _time({}, CellRules()) == 0
+    assert _time({"time": "inf"}, CellRules()) is None
+    assert _time({"time": "1970-01-01T00:01:00"}, CellRules()) == 60
+    assert _time({"time": "1970-01-01T02:01:00+02:00"}, CellRules()) == 60
 
 
 def test_steps_of_one_time_are_in_order(tmp_path):
@@ -107,7 +109,7 @@ def test_impressions_that_are_no_hotels(tmp_path):
     path = tmp_path / "train.csv"
     path.write_text(challenge(click("a", 1, 1), click("a", 2, 1), click("a", 3, 1, "1||2")))
     with pytest.raises(ReaderError, match=r"train\.csv, line 4: wrong type: impressions must be hotel ids joined by"):
-        read(path, "recsys-challenge-2019")
+        read(path, "recsys-challenge-2019", on_error="raise")
 
 
 def test_sessions_without_click_outs_are_counted(tmp_path):
@@ -141,7 +143,7 @@ def test_parquet_tables_of_one_row_and_of_none(tmp_path):
     assert (sessions.num_steps, report.rows_read) == (1, 1)
     pq.write_table(pa.table(rows).slice(0, 0), path)
     with pytest.raises(ReaderError, match=r"log\.parquet is empty"):
-        read(path, "table")
+        read(path, "table", on_error="raise")
 
 
 def test_the_report_to_the_letter():
@@ -187,12 +189,16 @@ def test_lengths_at_their_borders():
     assert [length_reason(length, 2, 4, "clicks") for length in (2, 4)] == [None, None]
 
 
+OF_ALL = ["--help", "--out", "--on-error", "--max-malformed", "--catalogue", "--extend"]
+OF_TABLES = ["--delimiter", "--sort", "--time-unit", "--max-gap"]
 OPTIONS = {
     "recsys-challenge-2019": ["--min-length", "--max-length", "--reward"],
     "cikm-cup-2016": ["--min-length", "--max-length", "--max-items"],
     "irecgan-text": ["--min-rows", "--max-rows", "--reward", "--num-items"],
-    "table": ["--min-length", "--max-length", "--separator", "--delimiter", "--sort"]
+    "table": ["--min-length", "--max-length", "--separator", "--padding", *OF_TABLES]
     + [f"--{name}-column" for name in ("session", "slate", "click", "reward", "propensity", "user", "time")],
+    "impressions": ["--min-length", "--max-length", "--step-column", "--item-column", "--position-column", *OF_TABLES]
+    + [f"--{name}-column" for name in ("session", "click", "reward", "propensity", "user", "time")],
 }
 
 
@@ -203,7 +209,7 @@ def test_the_options_of_each_format(name, capsys):
     assert ended.value.code == 0
     shown = capsys.readouterr().out
     found = {word for word in shown.replace("[", " ").replace("]", " ").replace(",", " ").split() if word[:2] == "--"}
-    assert found == {"--help", "--out", "--on-error", *OPTIONS[name]}
+    assert found == {*OF_ALL, *OPTIONS[name]}
 
 
 @pytest.mark.parametrize(
@@ -258,7 +264,7 @@ def test_readers_need_nothing_but_a_path(tmp_path):
 
 
 def test_steps_stay_as_they_were_added_unless_time_is_asked_for():
-    steps = StepColumns("log.csv")
+    steps = StepColumns()
     for number, (session, moment) in enumerate([(1, 5.0), (0, 3.0), (1, 4.0), (0, 2.0)], start=1):
         steps.add(Place("log.csv", number), session, [0], 0, time=moment)
     assert steps.in_order().tolist() == [1, 3, 0, 2]
@@ -272,7 +278,7 @@ def test_what_the_steps_of_a_table_are_called_and_times_that_are_none(tmp_path):
     assert report.sessions_left_out == {"sessions of fewer than 2 steps": 1}
     path.write_text("session,slate,click,t\na,x|y,x,soon\n")
     with pytest.raises(ReaderError, match=r"line 2: wrong type: time must be a number or a date and time, got 'soon'"):
-        read(path, "table", columns=TableColumns(time="t"))
+        read(path, "table", columns=TableColumns(time="t"), on_error="raise")
 
 
 @pytest.mark.skipif(not hasattr(time, "tzset"), reason="the time zone of a process is set as on Unix")
@@ -280,7 +286,7 @@ def test_times_without_a_zone_are_utc_wherever_they_are_read(monkeypatch):
     monkeypatch.setenv("TZ", "Etc/GMT+5")
     time.tzset()
     try:
-        assert _time({"time": "1970-01-01T00:01:00"}) == 60
+        assert _time({"time": "1970-01-01T00:01:00"}, CellRules()) == 60
     finally:
         monkeypatch.undo()
         time.tzset()

@@ -49,6 +49,8 @@ def test_challenge_sessions_steps_and_events(tmp_path):
     assert names(sessions, sessions.event_items) == ["7", "2"]
     assert np.diff(sessions.event_offsets).tolist() == [2, 0, 0, 0]
     assert sessions.users.tolist() == [0, 0]
+    assert sessions.user_names == ("user",)
+    assert sessions.times.tolist() == [104, 106, 101, 102]
     assert not sessions.truncated.any()
     assert report.rows_read == 13
     assert report.rows_used == 6
@@ -145,7 +147,9 @@ def test_cikm_sessions_purchases_and_filters(tmp_path):
     assert names(sessions, sessions.clicks) == ["1", "3", "5", "6", "2", "2"]
     assert [names(sessions, slate) for slate in sessions[0].slates] == [["1", "2", "3"], ["1", "2", "3"], ["3", "5"]]
     assert sessions.rewards.tolist() == [0, 1, 0, 0, 1, 0]
-    assert sessions.users.tolist() == [0, 2]
+    assert sessions.users.tolist() == [0, -1]
+    assert sessions.user_names == ("5",)
+    assert sessions.times.tolist() == [100, 400, 1000, 10, 20, 30]
     assert report.rows_read == 5 + 8 + 3
     assert report.rows_left_out["test queries, whose clicks are not published"] == 1
     assert report.rows_left_out["clicks of test queries"] == 1
@@ -169,7 +173,7 @@ def test_cikm_sessions_purchases_and_filters(tmp_path):
 def test_cikm_malformed_clicks(tmp_path, clicks, message):
     folder = cikm_folder(tmp_path, CIKM_QUERIES, [*clicks, "5;10;6", "5;20;2"], [])
     with pytest.raises(ValueError, match=message):
-        read(folder, "cikm-cup-2016")
+        read(folder, "cikm-cup-2016", on_error="raise")
     report = read(folder, "cikm-cup-2016", on_error="skip").report
     assert sum(report.malformed_rows.values()) == 1
 
@@ -185,12 +189,12 @@ def test_cikm_files_may_be_compressed_and_must_be_there(tmp_path):
     assert again.rewards.tolist() == [0, 1]
     (folder / "train-clicks.csv.gz").write_bytes(b"")
     with pytest.raises(ValueError, match=r"train-clicks\.csv\.gz is empty"):
-        read(folder, "cikm-cup-2016")
+        read(folder, "cikm-cup-2016", on_error="raise")
     (folder / "train-clicks.csv.gz").unlink()
     with pytest.raises(FileNotFoundError, match=r"train-clicks\.csv"):
         read(folder, "cikm-cup-2016")
     with pytest.raises(ValueError, match="max_items must be at least 1, got 0"):
-        read(folder, "cikm-cup-2016", max_items=0)
+        read(folder, "cikm-cup-2016", max_items=0, on_error="raise")
 
 
 @pytest.mark.parametrize(
@@ -206,7 +210,7 @@ def test_cikm_files_may_be_compressed_and_must_be_there(tmp_path):
 def test_cikm_malformed_queries_and_purchases(tmp_path, queries, purchases, message):
     folder = cikm_folder(tmp_path, [*CIKM_QUERIES, *queries], ["5;10;6", "5;20;2"], purchases)
     with pytest.raises(ValueError, match=message):
-        read(folder, "cikm-cup-2016")
+        read(folder, "cikm-cup-2016", on_error="raise")
     assert sum(read(folder, "cikm-cup-2016", on_error="skip").report.malformed_rows.values()) == 1
 
 
@@ -214,7 +218,7 @@ def test_cikm_malformed_queries(tmp_path):
     queries = [*CIKM_QUERIES, (5, 13, 1, 0, "2,6", "FALSE"), (6, 14, 1, 0, "", "FALSE"), (7, 14, 1, 0, "1", "maybe")]
     folder = cikm_folder(tmp_path, queries, ["5;10;6", "5;20;2"], [])
     with pytest.raises(ValueError, match=r"train-queries\.csv, line 7: duplicate key: query '5'"):
-        read(folder, "cikm-cup-2016")
+        read(folder, "cikm-cup-2016", on_error="raise")
     report = read(folder, "cikm-cup-2016", on_error="skip").report
     assert report.malformed_rows == {"duplicate key": 1, "no list of different items": 1, "wrong type": 1}
 
@@ -253,9 +257,9 @@ def test_the_authors_items_keep_their_numbers(tmp_path):
     smaller = read(path, "irecgan-text", max_rows=10_000).sessions
     assert list(smaller.item_names) == sorted(smaller.item_names, key=int)
     with pytest.raises(ValueError, match=r"log\.txt, line \d+: item out of range: items must be below num_items=30"):
-        read(path, "irecgan-text", num_items=30)
+        read(path, "irecgan-text", num_items=30, on_error="raise")
     with pytest.raises(ValueError, match="num_items must be at least 1, got 0"):
-        read(path, "irecgan-text", num_items=0)
+        read(path, "irecgan-text", num_items=0, on_error="raise")
 
 
 def test_a_file_of_the_authors_simulator(tmp_path):
@@ -288,39 +292,39 @@ def test_steps_are_ordered_by_time_only_when_asked(tmp_path, kind):
     path.write_text("\n".join(["session,slate,click,when", *lines, f"t,x|y,,{TIMES[kind][0]}"]) + "\n")
     columns = TableColumns(time="when")
     with pytest.raises(ValueError, match=r"log\.csv, line 3: unordered time: session s is at .*, this step at"):
-        read(path, "table", columns=columns)
+        read(path, "table", columns=columns, on_error="raise")
     sessions, report = read(path, "table", columns=columns, sort=True)
     assert names(sessions, sessions.clicks[:3]) == ["y", "x", "z"]
     assert report.rows_used == 4
     with pytest.raises(ValueError, match="sort=True needs a time column"):
-        read(path, "table", sort=True)
+        read(path, "table", sort=True, on_error="raise")
 
 
-def test_leaving_is_judged_after_sorting(tmp_path):
+def test_a_list_without_a_click_does_not_end_a_session(tmp_path):
     path = tmp_path / "log.csv"
-    path.write_text("session,slate,click,time\ns,x|y,,3\ns,x|y,x,1\ns,x|y,y,4\ns,x|y,y,2\n")
-    columns = TableColumns(time="time")
-    with pytest.raises(ValueError, match=r"log\.csv, line 4: step after leaving: session s has ended"):
-        read(path, "table", columns=columns, sort=True)
-    sessions, report = read(path, "table", columns=columns, sort=True, on_error="skip")
-    assert sessions.clicks.tolist() == [0, 1, 2]
-    assert report.malformed_rows == {"step after leaving": 1}
+    path.write_text("session,slate,click,time\ns,x|y,,3\ns,x|y,x,1\ns,x|y,y,4\ns,x|y,y,2\nt,x|y,x,1\nt,x|y,,2\n")
+    for on_error in ("repair", "skip", "raise"):
+        sessions, report = read(path, "table", columns=TableColumns(time="time"), sort=True, on_error=on_error)
+        assert sessions.clicks.tolist() == [0, 1, 2, 1, 0, 2]
+        assert sessions.skipped.tolist() == [False, False, True, False, False, False]
+        assert report.rows_used == report.rows_read == 6
 
 
 def test_empty_cells_of_tables(tmp_path):
     path = tmp_path / "log.csv"
     path.write_text("session,slate,click,r,u\na,x|y,x,1,\nb,x|y,y,2,\nc,x|y,,,ann\nd,x|y,x,3,ann\n")
     sessions = read(path, "table", columns=TableColumns(reward="r", user="u")).sessions
-    assert sessions.users.tolist() == [0, 1, 2, 2]
+    assert sessions.users.tolist() == [-1, -1, 0, 0]
+    assert sessions.user_names == ("ann",)
     assert sessions.rewards.tolist() == [1, 2, 0, 3]
     path.write_text("session,slate,click,r\na,x|y,x,\n")
     with pytest.raises(
         ValueError, match=r"log\.csv, line 2: wrong type: reward must be a number where there is a click"
     ):
-        read(path, "table", columns=TableColumns(reward="r"))
+        read(path, "table", columns=TableColumns(reward="r"), on_error="raise")
     for options in ({"separator": ""}, {"delimiter": ""}, {"delimiter": "::"}):
         with pytest.raises(ValueError, match="separator must not be empty and delimiter one character"):
-            read(path, "table", **options)
+            read(path, "table", **options, on_error="raise")
 
 
 def test_numbers_times_and_unknown_propensities_in_parquet(tmp_path):
@@ -377,7 +381,7 @@ def test_millions_of_items_are_no_burden(tmp_path):
 def test_the_command_reports_and_saves(tmp_path, capsys):
     path = tmp_path / "train.csv"
     path.write_text(challenge(click("a", 1, 1), click("a", 2, 9), click("a", 3, 3)))
-    assert main(["recsys-challenge-2019", str(path)]) == 2
+    assert main(["recsys-challenge-2019", str(path), "--on-error", "raise"]) == 2
     assert "error: train.csv, line 3: click not in slate" in capsys.readouterr().err
     out = tmp_path / "sessions.parquet"
     assert main(["recsys-challenge-2019", str(path), "--on-error", "skip", "--out", str(out)]) == 0
@@ -398,9 +402,12 @@ def test_the_command_says_in_one_line_what_is_wrong(tmp_path, capsys):
         (["table", str(tmp_path / "none.csv")], "no such file"),
         (["table", str(path)], "log.csv, line 1: column 'session' is missing"),
         (["table", str(path), "--delimiter", "tab"], "delimiter one character, got '|', 'tab'"),
-        (["table", str(path), "--delimiter", r"\t", "--time-column", "when"], "log.csv, line 3: unordered time"),
+        (
+            ["table", str(path), "--delimiter", r"\t", "--time-column", "when", "--on-error", "raise"],
+            "log.csv, line 3: unordered time",
+        ),
         (["table", str(path), "--delimiter", r"\t", "--min-length", "3"], "no session is left to read: 2 rows read; 2"),
-        (["irecgan-text", str(path)], "log.csv, line 1: wrong number of cells"),
+        (["irecgan-text", str(path), "--on-error", "raise"], "log.csv, line 1: wrong number of cells"),
         (["cikm-cup-2016", str(tmp_path)], "no such file"),
     ):
         assert main(arguments) == 2

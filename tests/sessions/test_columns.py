@@ -47,7 +47,9 @@ def with_everything(seed):
         truncated=sessions.truncated,
         propensities=np.where(rng.random(sessions.num_steps) < 0.2, np.nan, 0.5),
         states=rng.integers(0, 3, sessions.num_steps),
-        users=rng.integers(-2, 4, len(sessions)),
+        users=rng.integers(-1, 4, len(sessions)),
+        user_names=["ada", "bo", "cy", "di"],
+        times=np.cumsum(rng.integers(0, 100, sessions.num_steps)) / 8,
         event_lengths=event_lengths,
         event_items=rng.integers(0, sessions.num_items, event_lengths.sum()),
         item_names=[f"item {number}" for number in range(sessions.num_items)],
@@ -68,7 +70,6 @@ def with_everything(seed):
         ({"slates": [[0, 1], [2, 3], [5, 4]]}, r"slates\[4\] is 5, expected an id from 0 to 4"),
         ({"slates": [[0, 1], [3, 3], [0, 4]]}, "session 0, step 1: item 3 is in the slate more than once"),
         ({"clicks": [1, 3, 3]}, r"session 1, step 0: click 3 is not in the slate \[4, 0, 1\]"),
-        ({"clicks": [5, 3, 4]}, "session 0, step 0: click 5 means that the user left"),
         ({"clicks": [1, 3]}, r"clicks must have shape \(3,\), got \(2,\)"),
         ({"clicks": [1.0, 3.0, 4.0]}, "clicks must be integers, got float64"),
         ({"rewards": [1, np.nan, 0]}, r"rewards\[1\] is nan, expected a finite number"),
@@ -80,6 +81,16 @@ def with_everything(seed):
         ({"event_lengths": [0, 1, 0]}, "event_lengths and event_items must be given together"),
         ({"event_lengths": [0, 1], "event_items": [2]}, "event_lengths has 2 entries for 3 steps"),
         ({"event_lengths": [0, 1, 0], "event_items": [5]}, r"event_items\[0\] is 5"),
+        ({"rewards": [1, 1e39, 0]}, r"rewards\[1\] is 1e\+39, expected a finite number of 32 bits"),
+        ({"propensities": [0.5, 1e-48, 1.0]}, r"propensities\[1\] is 1e-48, expected a probability in \(0, 1\]"),
+        ({"times": [1, np.nan, 2]}, r"times\[1\] is nan, expected a finite number"),
+        ({"times": [5, 4, 2]}, "session 0, step 1: time 4 is before 5, that of the step before"),
+        ({"times": [1, 2]}, r"times must have shape \(3,\), got \(2,\)"),
+        ({"times": ["1", "2", "3"]}, "times must be real numbers"),
+        ({"user_names": ["ada"]}, "user_names need users"),
+        ({"users": [0, 1], "user_names": ["ada"]}, r"users\[1\] is 1, expected the number of one of 1 names, or -1"),
+        ({"users": [0, -2], "user_names": ["ada"]}, r"users\[1\] is -2"),
+        ({"users": [0, 1], "user_names": ["ada", "ada"]}, "user_names must differ"),
         ({"item_names": ["a", "b"]}, "item_names has 2 entries for 5 items"),
         ({"item_names": ["a", "b", "c", "d", "a"]}, "item_names must differ"),
         ({"item_names": ["a", "b", "c", "d", 5]}, r"item_names\[4\] is 5, expected text"),
@@ -161,8 +172,8 @@ def test_joining_needs_one_catalogue_and_drops_what_one_part_lacks():
     with pytest.raises(ValueError, match=r"catalogues of different sizes: \[7, 9\]"):
         concatenate([first, sessions_of(0, num_items=9)])
     renamed = dataclasses.replace(first, item_names=first.item_names[::-1])
-    with pytest.raises(ValueError, match="catalogues of different names"):
-        concatenate([first, renamed])
+    with pytest.raises(ValueError, match="catalogues of different names, and some have none"):
+        concatenate([first, renamed, second])
     assert concatenate([first, dataclasses.replace(first, item_names=None)]).item_names == first.item_names
     with pytest.raises(ValueError, match="at least one part"):
         concatenate([])
@@ -178,7 +189,7 @@ def test_a_split_has_every_session_once(seed, fractions):
     together = sorted((tuple(s.clicks), tuple(s.rewards)) for part in parts for s in part)
     assert together == sorted((tuple(s.clicks), tuple(s.rewards)) for s in sessions)
     by_user = sessions.split(fractions, seed=seed, by="user")
-    users = [set(part.users.tolist()) for part in by_user]
+    users = [set(part.users.tolist()) - {-1} for part in by_user]
     assert sum(len(group) for group in users) == len(set().union(*users))
 
 
@@ -189,8 +200,62 @@ def test_splits_are_reproducible_and_checked():
         sessions.split((0.5, 0.6), seed=0)
     with pytest.raises(ValueError, match="no user column"):
         sessions.split((0.5, 0.5), seed=0, by="user")
-    with pytest.raises(ValueError, match="by must be 'session' or 'user', got 'day'"):
+    with pytest.raises(ValueError, match="by must be 'session', 'user', 'time' or 'user-and-time', got 'day'"):
         sessions.split((0.5, 0.5), seed=0, by="day")
+    with pytest.raises(ValueError, match="a split by session is random: give a seed"):
+        sessions.split((0.5, 0.5))
+    for by in ("time", "user-and-time"):
+        with pytest.raises(ValueError, match=r"no user column|no times to split by"):
+            sessions.split((0.5, 0.5), seed=0, by=by)
+
+
+def at(times, users):
+    """Sessions of one step each, that begin at some times."""
+    number = len(times)
+    return Sessions.from_columns(
+        num_items=2,
+        lengths=[1] * number,
+        slates=[[0, 1]] * number,
+        clicks=[0] * number,
+        rewards=range(number),
+        times=times,
+        users=users,
+    )
+
+
+def test_a_split_by_time_has_training_before_testing():
+    sessions = at([50, 10, 30, 30, 20, 40, 60, 30, 0, 70], [0] * 10)
+    training, validation, test = sessions.split((0.6, 0.2, 0.2), by="time")
+    assert training.times.tolist() == [10, 30, 30, 20, 30, 0]
+    assert validation.times.tolist() == [50, 40]
+    assert test.times.tolist() == [60, 70]
+    # Half of ten sessions is in the middle of those that begin at 30: they stay together.
+    assert [len(part) for part in sessions.split((0.5, 0.5), by="time")] == [6, 4]
+    assert [len(part) for part in at([5] * 4, [0] * 4).split((0.5, 0.5), by="time")] == [4, 0]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000))
+def test_a_split_by_user_and_time_tests_new_users_later(seed):
+    rng = np.random.default_rng(seed)
+    sessions = at(rng.integers(0, 40, 60), rng.integers(0, 12, 60))
+    training, test = sessions.split((0.5, 0.5), seed=seed, by="user-and-time")
+    by_user, by_time = sessions.split((0.5, 0.5), seed=seed, by="user"), sessions.split((0.5, 0.5), by="time")
+    for part, of_users, of_time in zip((training, test), by_user, by_time, strict=True):
+        assert set(part.rewards) == set(of_users.rewards) & set(of_time.rewards)
+    assert not set(training.users) & set(test.users)
+    assert training.times.max(initial=-1) < test.times.min(initial=99)
+
+
+def test_statistics_are_had_by_day():
+    day = 86_400
+    sessions = at([3 * day + 5, day, 4 * day - 0.5, -1], [0, 1, 1, 0])
+    found = sessions.statistics_by_day()
+    assert [str(day) for day in found] == ["1969-12-31", "1970-01-02", "1970-01-04"]
+    assert [one.num_sessions for one in found.values()] == [1, 1, 2]
+    assert list(found.values())[2].mean_session_reward == 1.0
+    with pytest.raises(ValueError, match="these sessions have no times"):
+        sessions_of(0).statistics_by_day()
 
 
 @settings(max_examples=20, deadline=None)
@@ -247,6 +312,8 @@ def test_with_leaving_steps_all_columns_still_fit_together(seed):
         event_items=sessions.event_items,
         item_names=sessions.item_names,
         provenance=sessions.provenance,
+        user_names=sessions.user_names,
+        times=sessions.times,
     )
     assert_same(checked, sessions)
     assert ((sessions.clicks[sessions.offsets[1:] - 1] == sessions.num_items) | sessions.truncated).all()
