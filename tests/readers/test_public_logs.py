@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 import pytest
 
@@ -53,11 +55,11 @@ def test_the_real_samples_of_open_bandit():
         for campaign, num_items in (("all", 80), ("men", 34), ("women", 46)):
             with zipfile.ZipFile(wheels[-1]) as archive:
                 content = archive.read(f"obp/dataset/obd/{policy}/{campaign}/{campaign}.csv")
-            table = pa.csv.read_csv(pa.BufferReader(content))
+            table = pcsv.read_csv(pa.BufferReader(content))
             sessions, report = read(table, "open-bandit")
             assert report.rows_used == len(sessions) == 10_000
             assert sessions.num_items == num_items
-            assert sessions.rewards.sum() == pa.compute.sum(table["click"]).as_py()
+            assert sessions.rewards.sum() == pc.sum(table["click"]).as_py()
             if policy == "random":
                 np.testing.assert_allclose(sessions.propensities, 1 / num_items, rtol=1e-5)
 
