@@ -18,8 +18,7 @@ def read_log(path: Path, format_name: str, on_error: readers.OnError) -> tuple[S
     Args:
         path: a file, or a folder for formats of several files.
         format_name: one of ``FORMATS``.
-        on_error: whether a malformed row ends the reading, or is skipped and counted; a damaged file of saved
-            sessions is always refused.
+        on_error: see :func:`irecgan_gym.readers.read`; a damaged file of saved sessions is always refused.
 
     Returns:
         The sessions; and, as text, what was read and what was not, and what the sessions are like.

@@ -92,7 +92,7 @@ class Rerank(Experiment):
     """Shorter lists do not count in p@k; the paper's authors count lists of more than 10 items."""
     metrics: tuple[str, ...] = ()
     """Further metrics of the ranked lists: ndcg@10, recall@5, catalogue_coverage@10, or module:function."""
-    on_error: Literal["raise", "skip"] = "skip"
+    on_error: Literal["repair", "skip", "raise"] = "skip"
     """Effect of a malformed row: it ends the run, or is skipped and counted in the read report."""
     device: str = "auto"
     """Device on which agents are trained: auto, cpu, cuda."""

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 from irecgan_gym._lazy import lazily
 from irecgan_gym._version import __version__
 from irecgan_gym.registration import register_envs
-from irecgan_gym.sessions import Session, Sessions, SessionsError, SessionStatistics, concatenate, with_leaving_step
+from irecgan_gym.sessions import (
+    Catalogue,
+    CatalogueError,
+    Session,
+    Sessions,
+    SessionsError,
+    SessionStatistics,
+    concatenate,
+    with_leaving_step,
+)
 
 if TYPE_CHECKING:
     from irecgan_gym import agents, evaluation, minari_exchange, models, planning, readers, sb3, wrappers
@@ -76,7 +85,7 @@ if TYPE_CHECKING:
         UserModelConfig,
         fit_user_model,
     )
-    from irecgan_gym.readers import ReadReport, TableColumns, read
+    from irecgan_gym.readers import ImpressionColumns, ReadReport, TableColumns, read
     from irecgan_gym.recorder import (
         MLflowRecorder,
         ProgressRecorder,
@@ -106,7 +115,7 @@ else:
                 "Discriminator DiscriminatorConfig EncoderConfig FitConfig SequenceScore SlatePolicy UserModel "
                 "UserModelConfig fit_user_model"
             ),
-            "irecgan_gym.readers": "ReadReport TableColumns read",
+            "irecgan_gym.readers": "ImpressionColumns ReadReport TableColumns read",
             "irecgan_gym.recorder": (
                 "MLflowRecorder ProgressRecorder Recorder Recorders TensorBoardRecorder WandbRecorder"
             ),
@@ -133,6 +142,8 @@ __all__ = [
     "AutoPlannerConfig",
     "Belief",
     "Blind",
+    "Catalogue",
+    "CatalogueError",
     "ChoicePlanner",
     "ChoicePlannerConfig",
     "Discriminator",
@@ -142,6 +153,7 @@ __all__ = [
     "FitConfig",
     "IRecGAN",
     "IRecGANConfig",
+    "ImpressionColumns",
     "LSTMConfig",
     "LSTMDConfig",
     "LatentPlanner",

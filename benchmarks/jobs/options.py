@@ -29,8 +29,8 @@ class Learning:
     format: str = "sessions"
     """Format of the logs: sessions (saved by `irecgan-gym read`), recsys-challenge-2019, cikm-cup-2016, irecgan-text,
     table."""
-    on_error: Literal["raise", "skip"] = "raise"
-    """Effect of a malformed row: it ends the job, or is skipped and counted."""
+    on_error: Literal["repair", "skip", "raise"] = "repair"
+    """Effect of a quirk: it is put right, left out, or ends the job; malformed rows are left out, or end it."""
     preset: Literal["fast", "tuned", "paper"] = "fast"
     """Settings: fast (1x64 LSTM), tuned, or paper (2x512 LSTM, for a GPU)."""
     ending: Literal["reward", "leave"] = "leave"

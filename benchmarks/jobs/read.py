@@ -13,11 +13,13 @@ import tyro
 class ReadWords:
     """Read logs, say what was read, and save them as sessions."""
 
-    format: tyro.conf.Positional[Literal["recsys-challenge-2019", "cikm-cup-2016", "irecgan-text", "table"]]
+    format: tyro.conf.Positional[
+        Literal["recsys-challenge-2019", "cikm-cup-2016", "irecgan-text", "table", "impressions"]
+    ]
     """Format of the logs."""
     path: tyro.conf.Positional[Path]
     """The file, or the folder of a format of several files."""
     out: Path | None = None
     """Parquet file to save the sessions to."""
-    on_error: Literal["raise", "skip"] = "raise"
-    """Effect of a malformed row: it ends the reading, or counts."""
+    on_error: Literal["repair", "skip", "raise"] = "repair"
+    """Effect of a quirk: it is put right, left out, or ends the reading; malformed rows are left out, or end it."""

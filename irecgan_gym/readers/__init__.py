@@ -7,6 +7,7 @@ from typing import Any
 
 from irecgan_gym.readers.cikm_cup_2016 import PAPER_SPLIT, read_cikm_cup_2016
 from irecgan_gym.readers.formats import PUBLIC_LOGS, LogColumn, LogFormat, StepCells
+from irecgan_gym.readers.impressions import ImpressionColumns, read_impressions
 from irecgan_gym.readers.irecgan_text import read_irecgan_text, write_irecgan_text
 from irecgan_gym.readers.recsys_challenge_2019 import read_recsys_challenge_2019
 from irecgan_gym.readers.report import OnError, ReaderError, ReadReport, ReadResult
@@ -16,6 +17,7 @@ __all__ = [
     "FORMATS",
     "PAPER_SPLIT",
     "PUBLIC_LOGS",
+    "ImpressionColumns",
     "LogColumn",
     "LogFormat",
     "OnError",
@@ -26,6 +28,7 @@ __all__ = [
     "TableColumns",
     "read",
     "read_cikm_cup_2016",
+    "read_impressions",
     "read_irecgan_text",
     "read_recsys_challenge_2019",
     "read_table_log",
@@ -38,6 +41,7 @@ FORMATS: dict[str, Callable[..., ReadResult]] = {
     "irecgan-text": read_irecgan_text,
     "table": read_table_log,
     **{name: description.reader() for name, description in PUBLIC_LOGS.items()},
+    "impressions": read_impressions,
 }
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from irecgan_gym.readers import FORMATS, TableColumns, read
+from irecgan_gym.readers import FORMATS, ImpressionColumns, TableColumns, read
 from irecgan_gym.readers.report import MAX_MALFORMED
 from irecgan_gym.sessions import Sessions
 
@@ -18,7 +18,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     path, out, format_name = options.pop("path"), options.pop("out"), options.pop("format")
     columns = {name.removesuffix("_column"): options.pop(name) for name in list(options) if name.endswith("_column")}
     if columns:
-        options["columns"] = TableColumns(**columns)
+        kind = TableColumns if format_name == "table" else ImpressionColumns
+        options["columns"] = kind(**columns)
     try:
         if options["catalogue"] is not None:
             options["catalogue"] = Sessions.load(options["catalogue"]).catalogue
@@ -70,14 +71,16 @@ def _add_options(parser: argparse.ArgumentParser, name: str) -> None:
         parser.add_argument("--num-items", type=int, help="size of the catalogue: items keep their ids")
     if name == "table":
         parser.add_argument("--separator", default=defaults["separator"], help="between the items of a slate")
+        parser.add_argument("--padding", nargs="*", default=(), help="names that fill short slates up")
+    if name in ("table", "impressions"):
         parser.add_argument(
             "--delimiter", type=_unescaped, default=defaults["delimiter"], help=r"between the cells of a row (\t: tab)"
         )
         parser.add_argument("--sort", action="store_true", help="put the steps of a session in the order of time")
         parser.add_argument("--time-unit", choices=("s", "ms", "us", "ns"), default=defaults["time_unit"])
         parser.add_argument("--max-gap", type=float, help="seconds after which the same id is another session")
-        parser.add_argument("--padding", nargs="*", default=(), help="names that fill short slates up")
-        for column, default in vars(TableColumns()).items():
+        columns = TableColumns() if name == "table" else ImpressionColumns()
+        for column, default in vars(columns).items():
             parser.add_argument(f"--{column}-column", default=default, help=f"name of the {column} column")
 
 

@@ -56,7 +56,7 @@ class RowBatch:
     def stretches(self) -> Iterator[tuple[slice, MalformedRow | None]]:
         """Yield the rows between two malformed ones, and the malformed one behind them (None at the end)."""
         start = 0
-        for wrong in self.malformed:
+        for wrong in sorted(self.malformed, key=lambda row: row.place.number):
             end = int(np.searchsorted(self.numbers, wrong.place.number))
             yield slice(start, end), wrong
             start = end

@@ -25,7 +25,7 @@ from irecgan_gym.sessions import Catalogue
 _FEW = 16
 """So few rows are looked at one by one."""
 _DAY = 86_400.0
-_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 
 @dataclass(frozen=True)
@@ -126,11 +126,11 @@ def read_table_log(
         raise ValueError("sort=True needs a time column to sort by")
     if max_gap is not None and (columns.time is None or not max_gap > 0):
         raise ValueError(f"max_gap must be a positive number of seconds, and needs a time column, got {max_gap}")
-    if time_unit not in _SECONDS:
-        raise ValueError(f"time_unit must be one of {', '.join(_SECONDS)}, got {time_unit!r}")
+    if time_unit not in SECONDS:
+        raise ValueError(f"time_unit must be one of {', '.join(SECONDS)}, got {time_unit!r}")
     report = ReadReport(on_error, max_malformed)
     names, text = columns.used(), TextOptions(delimiter, encoding)
-    rules = CellRules(tuple(null_values), tuple(padding), separator, _SECONDS[time_unit])
+    rules = CellRules(tuple(null_values), tuple(padding), separator, SECONDS[time_unit])
     log, unit = TableLog(names, rules, sort, report, KnownItems(catalogue, extend)), ""
     for container in open_containers(source, text):
         unit = container.unit
@@ -302,8 +302,7 @@ class TableLog:
             step = None
         session = None if step is None else self._session(place, step)
         if step is None or session is None:
-            # Should no other row of the session follow, its end is not among the steps.
-            self.cut.add(self.sessions.get(self._session_name(cells["session"], cells.get("user"))))
+            self.lose(cells["session"], cells.get("user"))
             return
         self.cut.discard(session)
         slate = [self.items(item) for item in step.slate]
@@ -318,6 +317,10 @@ class TableLog:
                 propensity=math.nan if several else step.propensity,
                 time=step.time,
             )
+
+    def lose(self, session: Any, user: Any) -> None:
+        """Take note that a row was left out: if no other row of the session follows, its end is not among the steps."""
+        self.cut.add(self.sessions.get(self._session_name(session, user)))
 
     def _session_name(self, session: Any, user: Any) -> str:
         """Name under which a session is numbered; where it may be one of several users, their own."""

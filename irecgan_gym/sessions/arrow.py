@@ -31,7 +31,8 @@ def table_of_columns(columns: Mapping[str, Any]) -> Any:
     if columns["states"] is not None:
         table["state"] = pa.array(columns["states"])
     if columns["users"] is not None:
-        table["user"] = _named(columns["users"][session], columns.get("user_names"))
+        users, names = columns["users"][session], columns["user_names"]
+        table["user"] = _named(users, names, None if names is None else users < 0)
     if columns["event_lengths"] is not None:
         table["events"] = _lists(columns["event_lengths"], _named(columns["event_items"], items))
     if columns.get("times") is not None:

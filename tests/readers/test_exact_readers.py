@@ -14,7 +14,7 @@ from irecgan_gym.readers.__main__ import main
 from irecgan_gym.readers.assembly import StepColumns
 from irecgan_gym.readers.lines import whole_number
 from irecgan_gym.readers.report import Place, ReadReport, length_reason
-from irecgan_gym.readers.table_cells import _number, _time, _unknown
+from irecgan_gym.readers.table_cells import CellRules, _number, _time, _unknown
 from irecgan_gym.sessions import Sessions
 from tests.readers.test_formats import CIKM_QUERIES, cikm_folder
 from tests.readers.test_malformed import challenge, click
@@ -80,7 +80,7 @@ def test_numbers_that_32_and_64_bits_hold(tmp_path):
         with pytest.raises(
             ReaderError, match=r"log\.txt, line 3: wrong type: states and items must be below 2\*\*31 - 1"
         ):
-            read(path, "irecgan-text")
+            read(path, "irecgan-text", on_error="raise")
     with np.errstate(all="raise"):
         assert _number(3.4e38) == 3.4e38
         assert _number(3.5e38) is None
@@ -88,10 +88,10 @@ def test_numbers_that_32_and_64_bits_hold(tmp_path):
     assert _number(None) == 0
     assert _number("x") is None
     assert [_unknown(value) for value in (None, float("nan"), " NaN ", 0.0, "0")] == [True, True, True, False, False]
-    assert _time({}) == 0
-    assert _time({"time": "inf"}) is None
-    assert _time({"time": "1970-01-01T00:01:00"}) == 60
-    assert _time({"time": "1970-01-01T02:01:00+02:00"}) == 60
+    assert _time({}, CellRules()) == 0
+    assert _time({"time": "inf"}, CellRules()) is None
+    assert _time({"time": "1970-01-01T00:01:00"}, CellRules()) == 60
+    assert _time({"time": "1970-01-01T02:01:00+02:00"}, CellRules()) == 60
 
 
 def test_steps_of_one_time_are_in_order(tmp_path):
@@ -189,12 +189,16 @@ def test_lengths_at_their_borders():
     assert [length_reason(length, 2, 4, "clicks") for length in (2, 4)] == [None, None]
 
 
+OF_ALL = ["--help", "--out", "--on-error", "--max-malformed", "--catalogue", "--extend"]
+OF_TABLES = ["--delimiter", "--sort", "--time-unit", "--max-gap"]
 OPTIONS = {
     "recsys-challenge-2019": ["--min-length", "--max-length", "--reward"],
     "cikm-cup-2016": ["--min-length", "--max-length", "--max-items"],
     "irecgan-text": ["--min-rows", "--max-rows", "--reward", "--num-items"],
-    "table": ["--min-length", "--max-length", "--separator", "--delimiter", "--sort"]
+    "table": ["--min-length", "--max-length", "--separator", "--padding", *OF_TABLES]
     + [f"--{name}-column" for name in ("session", "slate", "click", "reward", "propensity", "user", "time")],
+    "impressions": ["--min-length", "--max-length", "--step-column", "--item-column", "--position-column", *OF_TABLES]
+    + [f"--{name}-column" for name in ("session", "click", "reward", "propensity", "user", "time")],
 }
 
 
@@ -205,7 +209,7 @@ def test_the_options_of_each_format(name, capsys):
     assert ended.value.code == 0
     shown = capsys.readouterr().out
     found = {word for word in shown.replace("[", " ").replace("]", " ").replace(",", " ").split() if word[:2] == "--"}
-    assert found == {"--help", "--out", "--on-error", *OPTIONS[name]}
+    assert found == {*OF_ALL, *OPTIONS[name]}
 
 
 @pytest.mark.parametrize(
@@ -282,7 +286,7 @@ def test_times_without_a_zone_are_utc_wherever_they_are_read(monkeypatch):
     monkeypatch.setenv("TZ", "Etc/GMT+5")
     time.tzset()
     try:
-        assert _time({"time": "1970-01-01T00:01:00"}) == 60
+        assert _time({"time": "1970-01-01T00:01:00"}, CellRules()) == 60
     finally:
         monkeypatch.undo()
         time.tzset()

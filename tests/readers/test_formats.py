@@ -321,7 +321,7 @@ def test_empty_cells_of_tables(tmp_path):
     with pytest.raises(
         ValueError, match=r"log\.csv, line 2: wrong type: reward must be a number where there is a click"
     ):
-        read(path, "table", columns=TableColumns(reward="r"))
+        read(path, "table", columns=TableColumns(reward="r"), on_error="raise")
     for options in ({"separator": ""}, {"delimiter": ""}, {"delimiter": "::"}):
         with pytest.raises(ValueError, match="separator must not be empty and delimiter one character"):
             read(path, "table", **options, on_error="raise")
@@ -381,7 +381,7 @@ def test_millions_of_items_are_no_burden(tmp_path):
 def test_the_command_reports_and_saves(tmp_path, capsys):
     path = tmp_path / "train.csv"
     path.write_text(challenge(click("a", 1, 1), click("a", 2, 9), click("a", 3, 3)))
-    assert main(["recsys-challenge-2019", str(path)]) == 2
+    assert main(["recsys-challenge-2019", str(path), "--on-error", "raise"]) == 2
     assert "error: train.csv, line 3: click not in slate" in capsys.readouterr().err
     out = tmp_path / "sessions.parquet"
     assert main(["recsys-challenge-2019", str(path), "--on-error", "skip", "--out", str(out)]) == 0
@@ -402,9 +402,12 @@ def test_the_command_says_in_one_line_what_is_wrong(tmp_path, capsys):
         (["table", str(tmp_path / "none.csv")], "no such file"),
         (["table", str(path)], "log.csv, line 1: column 'session' is missing"),
         (["table", str(path), "--delimiter", "tab"], "delimiter one character, got '|', 'tab'"),
-        (["table", str(path), "--delimiter", r"\t", "--time-column", "when"], "log.csv, line 3: unordered time"),
+        (
+            ["table", str(path), "--delimiter", r"\t", "--time-column", "when", "--on-error", "raise"],
+            "log.csv, line 3: unordered time",
+        ),
         (["table", str(path), "--delimiter", r"\t", "--min-length", "3"], "no session is left to read: 2 rows read; 2"),
-        (["irecgan-text", str(path)], "log.csv, line 1: wrong number of cells"),
+        (["irecgan-text", str(path), "--on-error", "raise"], "log.csv, line 1: wrong number of cells"),
         (["cikm-cup-2016", str(tmp_path)], "no such file"),
     ):
         assert main(arguments) == 2

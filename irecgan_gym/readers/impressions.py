@@ -1,0 +1,285 @@
+"""Tables of one row for each item shown, as most warehouses keep them: rows of a list become one step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from irecgan_gym.readers.arrow_cells import Names, Numbers, names_of, numbers_of, times_of
+from irecgan_gym.readers.assembly import KnownItems, keep_lengths
+from irecgan_gym.readers.containers import TextOptions, check_columns, open_containers, source_name
+from irecgan_gym.readers.plain_steps import without_nulls
+from irecgan_gym.readers.report import MAX_MALFORMED, OnError, Place, ReaderError, ReadReport, ReadResult
+from irecgan_gym.readers.row_batch import RowBatch
+from irecgan_gym.readers.table import SECONDS, TableLog
+from irecgan_gym.readers.table_cells import NULL_VALUES, CellRules
+from irecgan_gym.sessions import Catalogue
+
+
+@dataclass(frozen=True)
+class ImpressionColumns:
+    """Names of the columns of a table of one row for each item shown.
+
+    Attributes:
+        session: which session the row belongs to.
+        step: which list of the session, by any name.
+        item: the item shown.
+        click: whether it was clicked: a number above 0, or true; empty for no.
+        position: of the item in the list, a number; the order of rows when None.
+        reward: what the click on it earned, a number; a row without a click earns nothing. 0 for all when None.
+        propensity: probability in (0, 1] that the item was shown; empty where unknown. A list with several clicks has
+            none.
+        user: see :class:`~irecgan_gym.readers.table.TableColumns`.
+        time: see there; a list is shown at its earliest row.
+    """
+
+    session: str = "session"
+    step: str = "step"
+    item: str = "item"
+    click: str = "click"
+    position: str | None = None
+    reward: str | None = None
+    propensity: str | None = None
+    user: str | None = None
+    time: str | None = None
+
+    def used(self) -> dict[str, str]:
+        """Names of the columns that are there, by what they mean."""
+        return {meaning: name for meaning, name in asdict(self).items() if name is not None}
+
+
+def read_impressions(
+    source: Any,
+    *,
+    columns: ImpressionColumns | None = None,
+    delimiter: str = ",",
+    encoding: str = "utf-8",
+    null_values: Sequence[str] = NULL_VALUES,
+    time_unit: Literal["s", "ms", "us", "ns"] = "s",
+    sort: bool = False,
+    max_gap: float | None = None,
+    min_length: int = 1,
+    max_length: int = 2**31 - 1,
+    catalogue: Catalogue | None = None,
+    extend: bool = False,
+    max_malformed: float = MAX_MALFORMED,
+    on_error: OnError = "repair",
+) -> ReadResult:
+    """Read a table of one row for each item shown, in any container.
+
+    The rows of a list (of one session, user and step) may stand anywhere in the source; lists follow each other as
+    their first rows do. A list with a malformed row is left out as a whole. All else is as in
+    :func:`~irecgan_gym.readers.table.read_table_log`, steps of a list with several clicks too.
+
+    Args:
+        source: see there.
+        columns: names of the columns; those of :class:`ImpressionColumns` when None.
+        delimiter: between the cells of a row, in separated text.
+        encoding: of separated text, as Python names it.
+        null_values: texts of cells that hold no value; an item may have such a name.
+        time_unit: of times that are numbers.
+        sort: whether to put the lists of a session in the order of time.
+        max_gap: seconds after which the same id is another session; None never cuts one.
+        min_length: sessions of fewer steps are left out and counted.
+        max_length: sessions of more steps are left out and counted.
+        catalogue: items keep the numbers that they have in it; lists with other items are left out and counted.
+        extend: whether items that the catalogue does not have get numbers behind its own instead.
+        max_malformed: share of the rows that may be malformed.
+        on_error: ``"repair"``, ``"skip"`` or ``"raise"``.
+
+    Raises:
+        ValueError: options that make no sense.
+        TypeError: a source of another kind.
+        FileNotFoundError: there is no such file.
+        ReaderError: the source cannot be read, too many rows are malformed, or one and ``on_error="raise"``.
+        SessionsError: no session is left.
+    """
+    columns = columns or ImpressionColumns()
+    if sort and columns.time is None:
+        raise ValueError("sort=True needs a time column to sort by")
+    if max_gap is not None and (columns.time is None or not max_gap > 0):
+        raise ValueError(f"max_gap must be a positive number of seconds, and needs a time column, got {max_gap}")
+    if time_unit not in SECONDS:
+        raise ValueError(f"time_unit must be one of {', '.join(SECONDS)}, got {time_unit!r}")
+    names, report = columns.used(), _ListReport(on_error, max_malformed)
+    rules = CellRules(tuple(null_values), time_scale=SECONDS[time_unit])
+    rows = _Rows(names, rules, report)
+    for container in open_containers(source, TextOptions(delimiter, encoding)):
+        check_columns(container, tuple(names.values()))
+        report.columns_not_used = tuple(name for name in container.names if name not in names.values())
+        for batch in container.batches(tuple(dict.fromkeys(names.values()))):
+            rows.add_batch(batch)
+    if report.rows_read == 0:
+        raise ReaderError(f"{source_name(source)} is empty")
+    log = TableLog(rows.step_names(), CellRules(()), sort, report, KnownItems(catalogue, extend))
+    rows.fill(log)
+    order = keep_lengths(log.steps, log.steps_in_order(max_gap), min_length, max_length, "steps", report)
+    report.rows_used = report.rows_of(log.steps.places(order))
+    return log.result(order, {"source": "impressions", "file": source_name(source), "columns": names})
+
+
+class _ListReport(ReadReport):
+    """Accounts for rows where a reader speaks of lists.
+
+    Attributes:
+        sizes: rows of each list, by the file and the number of its first.
+    """
+
+    def __init__(self, on_error: OnError, max_malformed: float) -> None:
+        super().__init__(on_error, max_malformed)
+        self.sizes: dict[tuple[str, int], int] = {}
+
+    def rows_of(self, places: Iterable[Place]) -> int:
+        """Number of rows of the lists, or single rows, at some places; one that is named twice counts once."""
+        return sum(self.sizes.get(key, 1) for key in {(place.file, place.number) for place in places})
+
+    def malformed(self, place: Place, reason: str, detail: str) -> None:
+        """See :meth:`ReadReport.malformed`; a list is malformed with all its rows."""
+        super().malformed(place, reason, detail)
+        self._malformed[reason].rows += self.rows_of([place]) - 1
+
+    def left_out(self, reason: str, rows: int = 1, places: Iterable[Place] = ()) -> None:
+        """See :meth:`ReadReport.left_out`; a list is left out with all its rows, whatever ``rows`` says."""
+        listed = list(places)
+        super().left_out(reason, self.rows_of(listed), dict.fromkeys(listed))
+
+
+class _Rows:
+    """The rows so far, as columns.
+
+    Args:
+        names: of the columns, by what they mean.
+        rules: what cells may say.
+        report: counts every row.
+    """
+
+    def __init__(self, names: Mapping[str, str], rules: CellRules, report: _ListReport) -> None:
+        self._names, self._rules, self._report = names, rules, report
+        self._places: list[Place] = []
+        self._texts: dict[str, list[Any]] = {name: [] for name in ("session", "step", "item", "user") if name in names}
+        self._numbers: dict[str, list[NDArray[np.float64]]] = {
+            name: [] for name in ("click", "position", "reward", "propensity", "time") if name in names
+        }
+        self._sound: list[NDArray[np.bool_]] = []
+
+    def step_names(self) -> dict[str, str]:
+        """Names of the columns of steps that come of the rows."""
+        wanted = ("session", "user", "reward", "propensity", "time")
+        return {name: name for name in wanted if name in self._names} | {"slate": "slate", "click": "click"}
+
+    def add_batch(self, batch: RowBatch) -> None:
+        """Take in the rows of a batch."""
+        cells = without_nulls(batch.cells, self._names, self._rules, ("item",))
+        column = {meaning: cells.column(name) for meaning, name in self._names.items()}
+        texts = {meaning: names_of(column[meaning]) for meaning in self._texts}
+        is_date = "time" in column and pa.types.is_temporal(batch.cells.column(self._names["time"]).type)
+        numbers = {meaning: _numbers(meaning, column[meaning]) for meaning in self._numbers if meaning != "time"}
+        if "time" in column:
+            numbers["time"] = times_of(column["time"], 1.0 if is_date else self._rules.time_scale)
+        wrong = _faults(texts, numbers)
+        for rows, malformed in batch.stretches():
+            self._report.rows_read += rows.stop - rows.start
+            for row in range(rows.start, rows.stop):
+                if wrong[row] is not None:
+                    meaning, reason = wrong[row]
+                    detail = f"{meaning} is {column[meaning][row].as_py()!r}"
+                    self._report.malformed(batch.place(row), reason, detail)
+            if malformed is not None:
+                self._report.rows_read += 1
+                self._report.malformed(*malformed)
+        self._places += [batch.place(row) for row in range(len(batch))]
+        self._sound.append(np.array([fault is None for fault in wrong], dtype=bool))
+        for meaning, found in texts.items():
+            self._texts[meaning].append(_taken(found))
+        for meaning, values in numbers.items():
+            # An empty cell is no click, no reward and an unknown propensity; positions and times are never empty.
+            filled = values.values if meaning == "propensity" else np.where(values.empty, 0.0, values.values)
+            self._numbers[meaning].append(filled)
+
+    def fill(self, log: TableLog) -> None:
+        """Hand the lists to a log of steps, one after the other."""
+        texts = {meaning: pa.concat_arrays(arrays) for meaning, arrays in self._texts.items()}
+        numbers = {meaning: np.concatenate(arrays) for meaning, arrays in self._numbers.items()}
+        sound = np.concatenate(self._sound)
+        codes = [names_of(texts[meaning]).codes for meaning in ("session", "step", "user") if meaning in texts]
+        has_list = (codes[0] >= 0) & (codes[1] >= 0)
+        lists = np.unique(np.stack(codes), axis=1, return_inverse=True)[1].reshape(-1)
+        rows = np.flatnonzero(has_list)
+        first = np.full(len(lists), len(lists))
+        np.minimum.at(first, lists[rows], rows)
+        position = numbers.get("position", np.zeros(len(lists)))
+        rows = rows[np.lexsort((rows, position[rows], first[lists[rows]]))]
+        starts = np.flatnonzero(np.diff(first[lists[rows]], prepend=-1))
+        unclicked = int((sound & (numbers.get("reward", np.zeros(1)) != 0) & ~(numbers["click"] > 0)).sum())
+        if unclicked:
+            self._report.notes.append(f"{unclicked:,} rows have a reward and no click: sessions earn by clicks alone")
+        values = {meaning: column.to_pylist() for meaning, column in texts.items()}
+        for members in np.split(rows, starts[1:]) if len(rows) else ():
+            if not sound[members].all():
+                places = [self._places[row] for row in members[sound[members]].tolist()]
+                self._report.left_out("of lists with a malformed row", len(places), places)
+                log.lose(*(values[name][members[0]] if name in values else None for name in ("session", "user")))
+                continue
+            place = self._places[members.min()]
+            self._report.sizes[place.file, place.number] = len(members)
+            log.add(place, self._cells(members, values, numbers), CellRules(()))
+
+    def _cells(
+        self, members: NDArray[np.int64], texts: Mapping[str, list[Any]], numbers: Mapping[str, NDArray[np.float64]]
+    ) -> dict[str, Any]:
+        """The cells of the step that the rows of a list make."""
+        clicks: dict[str, int] = {}
+        for row in members[numbers["click"][members] > 0].tolist():
+            clicks.setdefault(texts["item"][row], row)  # An item that is shown twice is clicked once.
+        clicked = np.array(list(clicks.values()), dtype=np.int64)
+        cells: dict[str, Any] = {
+            "session": texts["session"][members[0]],
+            "slate": [texts["item"][row] for row in members.tolist()],
+            "click": list(clicks),
+        }
+        if "user" in texts:
+            cells["user"] = texts["user"][members[0]]
+        if "reward" in numbers:
+            cells["reward"] = numbers["reward"][clicked].tolist()
+        if "propensity" in numbers:
+            cells["propensity"] = float(numbers["propensity"][clicked[0]]) if len(clicked) == 1 else None
+        if "time" in numbers:
+            cells["time"] = float(numbers["time"][members].min())
+        return cells
+
+
+def _numbers(meaning: str, column: Any) -> Numbers:
+    """Numbers of a column; clicks may be true and false."""
+    if meaning == "click" and pa.types.is_string(column.type):
+        lower = pc.utf8_lower(pc.utf8_trim_whitespace(column))
+        column = pc.if_else(pc.is_in(lower, pa.array(["true"])), "1", column)
+        column = pc.if_else(pc.is_in(lower, pa.array(["false", ""])), "0", column)
+    return numbers_of(column)
+
+
+def _faults(texts: Mapping[str, Names], numbers: Mapping[str, Numbers]) -> list[tuple[str, str] | None]:
+    """The column and the reason for which each row is malformed, None for rows that are not."""
+    size = len(texts["session"].codes)
+    faults: list[tuple[str, str] | None] = [None] * size
+    for meaning in ("session", "step", "item"):
+        for row in np.flatnonzero(texts[meaning].codes < 0).tolist():
+            faults[row] = faults[row] or (meaning, f"no {meaning}")
+    for meaning, found in numbers.items():
+        # Texts that are numbers in no plain way count as none here.
+        wrong = ~found.plain | ~(found.empty | np.isfinite(found.values))
+        if meaning in ("position", "time"):
+            wrong |= found.empty
+        for row in np.flatnonzero(wrong).tolist():
+            faults[row] = faults[row] or (meaning, "wrong type")
+    return faults
+
+
+def _taken(names: Names) -> Any:
+    """The texts of all rows, as an Arrow array."""
+    return names.names.take(pa.array(names.codes, mask=names.codes < 0))

@@ -1,0 +1,116 @@
+"""One row for each item shown: rows of a list are one step, and every row is accounted for."""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from irecgan_gym.readers import ImpressionColumns, ReaderError, read
+from irecgan_gym.readers.__main__ import main
+from irecgan_gym.sessions import Catalogue, Sessions
+from tests.readers.test_formats import names
+
+COLUMNS = ImpressionColumns(position="place", reward="paid", propensity="p", user="user", time="time")
+HEADER = "session,step,item,click,place,paid,p,user,time"
+ROWS = (
+    "a,1,x,0,2,0,,u,10",
+    "a,1,y,1,1,5,0.5,u,10",
+    "b,1,y,false,1,,,NULL,7",
+    "a,2,z,1,1,2,0.1,u,20",
+    "b,1,z,,2,,,NULL,7",
+    "a,2,x,True,2,3,0.2,u,21",
+    "a,2,y,0,3,0,,u,22",
+    "b,2,x,1.0,1,0,1,NULL,8",
+)
+
+
+def table(folder, *rows, columns=COLUMNS, **options):
+    """Read rows with all columns."""
+    path = folder / "log.csv"
+    path.write_text("\n".join([HEADER, *rows]) + "\n")
+    return read(path, "impressions", columns=columns, **options)
+
+
+def test_rows_of_a_list_are_a_step(tmp_path):
+    sessions, report = table(tmp_path, *ROWS)
+    assert sessions.lengths.tolist() == [3, 2]
+    shown = [names(sessions, slate) for session in sessions for slate in session.slates]
+    assert shown == [["y", "x"], ["z", "x", "y"], ["z", "x", "y"], ["y", "z"], ["x"]]
+    assert [names(sessions, [item])[0] if item < 3 else None for item in sessions.clicks] == ["y", "z", "x", None, "x"]
+    assert sessions.skipped.tolist() == [False, False, False, True, False]
+    assert sessions.rewards.tolist() == [5, 2, 3, 0, 0]
+    assert [round(float(p), 3) if p == p else None for p in sessions.propensities] == [0.5, None, None, None, 1]
+    assert sessions.times.tolist() == [10, 20, 20, 7, 8]
+    assert sessions.users.tolist() == [0, -1]
+    assert (report.rows_read, report.rows_used, report.malformed_rows) == (8, 8, {})
+
+
+def test_without_positions_items_are_in_the_order_of_rows(tmp_path):
+    columns = {"session": [1] * 4, "step": [2, 2, 1, 2], "item": [30, 10, 20, 20], "click": [False, True, True, False]}
+    pq.write_table(pa.table(columns), tmp_path / "log.parquet")
+    sessions, report = read(tmp_path / "log.parquet", "impressions")
+    assert [names(sessions, slate) for slate in sessions[0].slates] == [["30", "10", "20"], ["20"]]
+    assert names(sessions, sessions.clicks) == ["10", "20"]
+    assert report.rows_used == 4
+
+
+@pytest.mark.parametrize(
+    ("row", "reason", "detail"),
+    [
+        (",1,x,0,2,0,,u,10", "no session", "session is None"),
+        ("a,NULL,x,0,2,0,,u,10", "no step", "step is None"),
+        ("a,1,,0,2,0,,u,10", "no item", "item is None"),
+        ("a,1,q,maybe,2,0,,u,10", "wrong type", "click is 'maybe'"),
+        ("a,1,q,0,,0,,u,10", "wrong type", "position is None"),
+        ("a,1,q,1,2,many,,u,10", "wrong type", "reward is 'many'"),
+        ("a,1,q,0,2,0,,u,soon", "wrong type", "time is 'soon'"),
+        ("a,1", "wrong number of cells", "got 2, the header has 9"),
+    ],
+)
+def test_a_malformed_row_takes_its_list_along(tmp_path, row, reason, detail):
+    with pytest.raises(ReaderError, match=rf"log\.csv, line 10: {reason}: {detail}"):
+        table(tmp_path, *ROWS, row, on_error="raise")
+    sessions, report = table(tmp_path, *ROWS, row)
+    assert report.malformed_rows == {reason: 1}
+    known = row.startswith("a,1,")
+    assert report.rows_left_out == ({"of lists with a malformed row": 2} if known else {})
+    assert report.rows_used == (6 if known else 8)
+    assert sessions.num_steps == (4 if known else 5)
+
+
+def test_lists_that_cannot_be_are_counted_by_their_rows(tmp_path):
+    rows = ("c,1,x,1,1,1,2.0,u,1", "c,1,y,0,2,0,,u,1", "c,2,x,1,1,1,,u,2", "c,2,x,1,2,1,,u,2", "c,2,y,0,3,0,,u,2")
+    sessions, report = table(tmp_path, *ROWS, *rows)
+    assert report.malformed_rows == {"wrong propensity": 2}
+    assert report.repairs_made == {"slates that show an item twice: it counts at its first place": 1}
+    assert sessions.lengths.tolist() == [3, 2, 1]
+    assert report.rows_used == 11
+    assert table(tmp_path, *ROWS, *rows, on_error="skip").report.malformed_rows == {
+        "wrong propensity": 2,
+        "repeated item": 3,
+    }
+    report = table(tmp_path, *ROWS, min_length=3).report
+    assert report.rows_left_out == {"of sessions of fewer than 3 steps": 3}
+    sessions, report = table(tmp_path, *ROWS, catalogue=Catalogue.of(["z", "y"]))
+    assert report.rows_left_out == {"items that the catalogue does not have": 6}
+    assert (report.rows_used, sessions.num_steps) == (2, 1)
+    assert sessions.truncated.tolist() == [True]
+    with pytest.raises(ReaderError, match="50 of 58 rows are malformed"):
+        table(tmp_path, *ROWS, *(f"d,{step},x,1,1,1,7,u,{step}" for step in range(50)))
+
+
+def test_rewards_without_clicks_are_told(tmp_path):
+    report = table(tmp_path, *ROWS, "e,1,x,0,1,9,,u,1").report
+    assert "1 rows have a reward and no click: sessions earn by clicks alone" in report.notes
+
+
+def test_the_command_reads_impressions(tmp_path):
+    path, out = tmp_path / "log.csv", tmp_path / "out.parquet"
+    path.write_text("session;step;sku;click\n1;1;x;1\n1;1;y;0\n")
+    assert main(["impressions", str(path), "--item-column", "sku", "--delimiter", ";", "--out", str(out)]) == 0
+    assert Sessions.load(out).item_names == ("x", "y")
+    for options in ({"sort": True}, {"max_gap": 5}, {"time_unit": "h"}):
+        with pytest.raises(ValueError, match=r"sort=True needs|max_gap must be|time_unit must be"):
+            read(path, "impressions", delimiter=";", **options)
+    path.write_text("session,step,item,click\n")
+    with pytest.raises(ReaderError, match=r"log\.csv is empty"):
+        read(path, "impressions")
