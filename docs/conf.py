@@ -21,6 +21,7 @@ extensions = [
     "environment_pages",
     "mathml",
     "metrics_table",
+    "public_logs",
     "public_names",
     "repository_pages",
     "settings_table",

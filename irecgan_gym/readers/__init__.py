@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from irecgan_gym.readers.cikm_cup_2016 import PAPER_SPLIT, read_cikm_cup_2016
+from irecgan_gym.readers.formats import PUBLIC_LOGS, LogColumn, LogFormat, StepCells
 from irecgan_gym.readers.impressions import ImpressionColumns, read_impressions
 from irecgan_gym.readers.irecgan_text import read_irecgan_text, write_irecgan_text
 from irecgan_gym.readers.recsys_challenge_2019 import read_recsys_challenge_2019
@@ -16,11 +16,15 @@ from irecgan_gym.readers.table import TableColumns, read_table_log
 __all__ = [
     "FORMATS",
     "PAPER_SPLIT",
+    "PUBLIC_LOGS",
     "ImpressionColumns",
+    "LogColumn",
+    "LogFormat",
     "OnError",
     "ReadReport",
     "ReadResult",
     "ReaderError",
+    "StepCells",
     "TableColumns",
     "read",
     "read_cikm_cup_2016",
@@ -36,15 +40,16 @@ FORMATS: dict[str, Callable[..., ReadResult]] = {
     "cikm-cup-2016": read_cikm_cup_2016,
     "irecgan-text": read_irecgan_text,
     "table": read_table_log,
+    **{name: description.reader() for name, description in PUBLIC_LOGS.items()},
     "impressions": read_impressions,
 }
 
 
-def read(path: str | Path, format: str, *, on_error: OnError = "repair", **options: Any) -> ReadResult:
+def read(path: Any, format: str, *, on_error: OnError = "repair", **options: Any) -> ReadResult:
     """Read logs of a named format.
 
     Args:
-        path: the file, or the folder for formats of several files.
+        path: the file, or the folder for formats of several files; tables and public logs may come in any container.
         format: one of ``FORMATS``.
         on_error: what happens where the log is not as it should be. ``"repair"``: quirks that can be put right are,
             such as a session whose id was used again, and rows that are malformed are left out; both are counted.

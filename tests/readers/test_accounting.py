@@ -136,7 +136,7 @@ def test_no_bytes_are_read_as_anything_but_sessions_or_an_error(tmp_path_factory
         (folder / file).write_bytes((b"\x1f\x8b" if packed else header) + noise)
     files = {"table": "log.csv", "recsys-challenge-2019": "train.csv", "irecgan-text": "log.txt", "cikm-cup-2016": ""}
     try:
-        report = read(folder / files[name], name, on_error=on_error).report
+        report = read(folder / files.get(name, "log.csv"), name, on_error=on_error).report
     except (ReaderError, SessionsError):
         return
     assert accounted(report) == report.rows_read

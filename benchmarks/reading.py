@@ -1,0 +1,220 @@
+"""How fast are tables read into sessions, and in how much memory, beside readers that only parse them?
+
+``python -m benchmarks.reading`` writes a log of the size asked for (string ids, lists of ten, users, times, rewards),
+and reads it in a process of its own with each reader: the suite's, which checks every row and makes sessions, and
+pyarrow, polars and pandas, which make a table (``+ lists``: with the texts of slates split into lists). Rounds take
+turns, so that a machine that others use as well is as slow for all; the median and the range of the rounds are shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import multiprocessing
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+_NUM_ITEMS = 20_000
+_SLATE = 10
+_CHUNK = 50_000
+MOST_ROWS = 20_000_000
+
+
+class Measurement(NamedTuple):
+    """One file read once.
+
+    Attributes:
+        seconds: by the clock.
+        cpu_seconds: of processors.
+        peak_mb: most resident memory above that of the process before, in units of 10^6 bytes.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    peak_mb: float
+
+
+def write_log(path: Path, rows: int, seed: int = 0) -> None:
+    """Write a log of four steps a session and three sessions a user.
+
+    Args:
+        path: ends in ``.csv`` or ``.parquet``.
+        rows: how many.
+        seed: of the items and clicks.
+    """
+    import pyarrow as pa
+    import pyarrow.csv as pcsv
+    import pyarrow.parquet as pq
+
+    rng = np.random.default_rng(seed)
+    names = np.array([f"sku-{number}" for number in range(_NUM_ITEMS)], dtype=object)
+    writer: Any = None
+    for start in range(0, rows, _CHUNK):
+        number = np.arange(start, min(start + _CHUNK, rows))
+        # Neighbours in a random order of the items: different in each list, and quick to draw.
+        first = rng.integers(_NUM_ITEMS, size=len(number))
+        items = names[(first[:, None] + 97 * np.arange(_SLATE)) % _NUM_ITEMS]
+        click = items[np.arange(len(number)), rng.integers(_SLATE, size=len(number))]
+        slates = items.tolist()
+        table = pa.table(
+            {
+                "session": [f"session-{step // 4}" for step in number.tolist()],
+                "user": [f"user-{step // 12}" for step in number.tolist()],
+                "time": 1_700_000_000 + number,
+                "slate": ["|".join(slate) for slate in slates] if path.suffix == ".csv" else slates,
+                "click": click.tolist(),
+                "reward": rng.integers(2, size=len(number)),
+            }
+        )
+        if writer is None:
+            options = pcsv.WriteOptions(quoting_style="none")
+            is_text = path.suffix == ".csv"
+            writer = (
+                pcsv.CSVWriter(path, table.schema, write_options=options)
+                if is_text
+                else pq.ParquetWriter(path, table.schema)
+            )
+        writer.write_table(table)
+    writer.close()
+
+
+def _sessions(path: str) -> Any:
+    from irecgan_gym.readers import TableColumns, read
+
+    return read(path, "table", columns=TableColumns(reward="reward", user="user", time="time"))
+
+
+def _pyarrow(path: str) -> Any:
+    import pyarrow.csv as pcsv
+    import pyarrow.parquet as pq
+
+    return pcsv.read_csv(path) if path.endswith(".csv") else pq.read_table(path)
+
+
+def _pyarrow_lists(path: str) -> Any:
+    import pyarrow.compute as pc
+
+    table = _pyarrow(path)
+    return table, pc.split_pattern(table["slate"], "|")
+
+
+def _polars(path: str) -> Any:
+    import polars
+
+    return polars.read_csv(path) if path.endswith(".csv") else polars.read_parquet(path)
+
+
+def _polars_lists(path: str) -> Any:
+    import polars
+
+    return polars.read_csv(path).with_columns(polars.col("slate").str.split("|"))
+
+
+def _pandas(path: str) -> Any:
+    import pandas
+
+    return pandas.read_csv(path) if path.endswith(".csv") else pandas.read_parquet(path)
+
+
+READERS: dict[str, tuple[Callable[[str], Any], str, tuple[str, ...]]] = {
+    "irecgan-gym": (_sessions, "pyarrow", (".csv", ".parquet")),
+    "pyarrow": (_pyarrow, "pyarrow", (".csv", ".parquet")),
+    "pyarrow + lists": (_pyarrow_lists, "pyarrow", (".csv",)),
+    "polars": (_polars, "polars", (".csv", ".parquet")),
+    "polars + lists": (_polars_lists, "polars", (".csv",)),
+    "pandas": (_pandas, "pandas", (".csv", ".parquet")),
+}
+"""Readers by name: the function, the package that it needs, and the files that it reads."""
+
+
+def measure(name: str, path: str, warm_up: str) -> Measurement:
+    """Read a file once in this process.
+
+    Args:
+        name: of the reader.
+        path: the file.
+        warm_up: a small file of the same kind, so that what is imported and made once does not count.
+    """
+    reader = READERS[name][0]
+    reader(warm_up)
+    before = _peak_mb()
+    start, cpu = time.perf_counter(), time.process_time()
+    result = reader(path)
+    measured = Measurement(time.perf_counter() - start, time.process_time() - cpu, _peak_mb() - before)
+    del result
+    return measured
+
+
+def _peak_mb() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    names = [name for name, (_, package, _) in READERS.items() if importlib.util.find_spec(package) is not None]
+    print(f"{options.rows:,} rows, {options.rounds} rounds")
+    print()
+    print("| file | reader | rows a second | CPU seconds | times irecgan-gym's CPU | peak memory (MB) |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        for suffix in (".csv", ".parquet"):
+            path, warm_up = Path(folder) / f"log{suffix}", Path(folder) / f"warm{suffix}"
+            write_log(path, options.rows)
+            write_log(warm_up, 100)
+            readers = [name for name in names if suffix in READERS[name][2]]
+            found: dict[str, list[Measurement]] = {name: [] for name in readers}
+            for _ in range(options.rounds):
+                for name in readers:
+                    found[name].append(_in_a_process(name, str(path), str(warm_up)))
+            own = statistics.median(one.cpu_seconds for one in found["irecgan-gym"])
+            size = f"{path.stat().st_size / 1e6:,.0f} MB"
+            for name in readers:
+                print(_line(f"{suffix[1:]}, {size}", name, found[name], options.rows, own))
+            path.unlink()
+    return 0
+
+
+def _line(file: str, name: str, found: list[Measurement], rows: int, own: float) -> str:
+    speeds = sorted(rows / one.seconds for one in found)
+    cpu = statistics.median(one.cpu_seconds for one in found)
+    peak = max(one.peak_mb for one in found)
+    middle = f"{statistics.median(speeds):,.0f} ({speeds[0]:,.0f} to {speeds[-1]:,.0f})"
+    return f"| {file} | {name} | {middle} | {cpu:.2f} | {cpu / own:.2f} | {peak:,.0f} |"
+
+
+def _in_a_process(name: str, path: str, warm_up: str) -> Measurement:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(measure, (name, path, warm_up))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.reading",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--rows", type=_rows, default=200_000, help=f"up to {MOST_ROWS:,}")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each reader reads")
+    parser.add_argument("--folder", help="where the files are written; some 130 bytes a row")
+    return parser
+
+
+def _rows(text: str) -> int:
+    rows = int(text)
+    if not 1 <= rows <= MOST_ROWS:
+        raise argparse.ArgumentTypeError(f"must be from 1 to {MOST_ROWS:,}, got {rows}")
+    return rows
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""The benchmark of readers: its log is one that all of them read alike, and its table has a line for each."""
+
+import pytest
+
+from irecgan_gym.benchmarks import reading
+from irecgan_gym.readers import TableColumns, read
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_the_log_is_clean_and_the_same_in_both_files(tmp_path, suffix, monkeypatch):
+    monkeypatch.setattr(reading, "_CHUNK", 7)
+    reading.write_log(tmp_path / f"log{suffix}", 24)
+    columns = TableColumns(reward="reward", user="user", time="time")
+    sessions, report = read(tmp_path / f"log{suffix}", "table", columns=columns, on_error="raise")
+    assert report.rows_used == 24
+    assert sessions.lengths.tolist() == [4] * 6
+    assert sessions.slate_lengths.tolist() == [10] * 24
+    assert len(set(sessions.users.tolist())) == 2
+
+
+def test_every_reader_has_a_line(capsys, monkeypatch):
+    monkeypatch.setattr(reading, "_in_a_process", reading.measure)
+    assert reading.main(["--rows", "50", "--rounds", "1"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("| csv", "| parquet"))]
+    assert [line.split(" | ")[1] for line in lines].count("irecgan-gym") == 2
+    assert len(lines) >= 5
+
+
+def test_no_more_rows_than_the_machine_may_hold(capsys):
+    with pytest.raises(SystemExit):
+        reading.main(["--rows", "20000001"])
+    assert "must be from 1 to 20,000,000, got 20000001" in capsys.readouterr().err
