@@ -30,6 +30,7 @@ from irecgan_gym.ope.off_policy_data import OffPolicyData
 from irecgan_gym.ope.policies import (
     EvaluationPolicy,
     PlackettLucePolicy,
+    PointMassPolicy,
     TopKPolicy,
     fixed_scores,
     last_click_scores,
@@ -62,6 +63,7 @@ __all__ = [
     "PerDecisionImportanceSampling",
     "PlaceRewards",
     "PlackettLucePolicy",
+    "PointMassPolicy",
     "PseudoInverse",
     "Recommendation",
     "SelfNormalizedDR",
