@@ -77,12 +77,12 @@ def make_targets(world: World, strengths: tuple[float, ...], seed: int) -> list[
     known = world.mdp.rewards.mean(axis=0)
     known = (known - known.mean()) / known.std()
     scores = (known + rng.normal(size=(num_items + 1, num_items))) / np.sqrt(2)
-    targets = []
-    for strength in strengths:
-        table = strength * scores
-        policy = PlackettLucePolicy(last_click_scores(table), num_items, world.slate_size)
-        targets.append(Target(f"{strength:g}", table, policy))
-    return targets
+    return [make_scored_target(world, f"{strength:g}", strength * scores) for strength in strengths]
+
+
+def make_scored_target(world: World, name: str, scores: FloatArray) -> Target:
+    """Policy that draws slates from a softmax of scores [n + 1, n] by the click before."""
+    return Target(name, scores, PlackettLucePolicy(last_click_scores(scores), world.mdp.num_items, world.slate_size))
 
 
 def true_value(world: World, target: Target, gamma: float, num_sessions: int, seed: int) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from irecgan_gym import __version__
 from irecgan_gym.benchmarks.decision.account import Account, Changes, ItemChange
 from irecgan_gym.evaluation.metrics import Interval
 from irecgan_gym.ope.decision import PRACTICAL_GAPS, agreed_interval
-from irecgan_gym.ope.recommendation import ENOUGH, SURPRISE
+from irecgan_gym.ope.recommendation import ENOUGH, SURPRISE, p_text
 
 ESTIMATORS = {
     "sndr-set": ("doubly robust, order left out", "users do not care about the order of a slate"),
@@ -121,6 +121,7 @@ def decision_html(account: Account, settings: Mapping[str, object], read_report:
     )
     environment.filters |= {"signed": signed, "number": number, "percent": percent, "p_value": p_value}
     decision = account.decision
+    tests = live_tests(account)
     return environment.get_template("decision.html.jinja").render(
         account=account,
         decision=decision,
@@ -130,7 +131,8 @@ def decision_html(account: Account, settings: Mapping[str, object], read_report:
         summary=summary(account),
         chart=gains_chart(account),
         bands=weight_bands(account.weights),
-        tests=live_tests(account),
+        tests=tests,
+        card_test=None if not tests else tests[0] if decision.gain is not None else tests[-2],
         gained=change_rows(account.changes.gained, account.changes),
         lost=change_rows(account.changes.lost, account.changes),
         enough=ENOUGH,
@@ -271,4 +273,4 @@ def p_value(value: float) -> str:
     """Return a p-value, or that it cannot be told."""
     if math.isnan(value):
         return "cannot be told from this log"
-    return f"p = {value:.2g}" if value >= 0.001 else "p < 0.001"
+    return f"p = {value:.2g}" if value >= 0.001 else p_text(value)

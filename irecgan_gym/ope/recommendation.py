@@ -181,14 +181,14 @@ def _doubts(data: OffPolicyData) -> list[str]:
     calibration = calibration_p_value(data)
     if calibration < SURPRISE:
         doubts.append(
-            f"the slates shown are not as probable as the propensities say (p = {calibration:.1g}): they are not those "
+            f"the slates shown are not as probable as the propensities say ({p_text(calibration)}): they are not those "
             "of the policy that made the log"
         )
     if data.logging.given != "state":
         confounding = confounding_p_value(data)
         if confounding < SURPRISE:
             doubts.append(
-                f"confounding suspected: slates go with what the propensities do not know (p = {confounding:.1g})"
+                f"confounding suspected: slates go with what the propensities do not know ({p_text(confounding)})"
             )
         made_by = data.sessions.provenance.get("logging_policy")
         if data.sessions.provenance.get("source") == "RecSim" and made_by in ("max", "mix"):
@@ -209,6 +209,11 @@ def _best(
         if estimate.effective_sample_size >= needed and estimate.largest_share <= LARGEST_SHARE:
             return estimator, estimate
     return None
+
+
+def p_text(p_value: float) -> str:
+    """Return a p-value as text; those below a millionth are all alike."""
+    return "p < 1e-6" if p_value < 1e-6 else f"p = {p_value:.1g}"
 
 
 def _size(estimate: OffPolicyEstimate) -> str:
