@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from irecgan_gym.agents.slate_probabilities import SlateProbabilities
 from irecgan_gym.recorder import ProgressRecorder, Recorder, Recorders, silent
-from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions import Catalogue, Sessions
 
 AgentT = TypeVar("AgentT", bound="Agent")
 Array = NDArray[Any]
@@ -25,6 +25,10 @@ class Agent(SlateProbabilities, ABC):
     Args:
         num_items: size of the catalogue, n.
         slate_size: items to show at a time, k.
+
+    Attributes:
+        catalogue: the items that the agent knows; it learns their names, where they have some, from the first sessions,
+            and then refuses sessions over other items.
     """
 
     def __init__(self, num_items: int, slate_size: int) -> None:
@@ -32,6 +36,7 @@ class Agent(SlateProbabilities, ABC):
             raise ValueError(f"slate_size must be from 1 to num_items={num_items}, got {slate_size}")
         self.num_items = num_items
         self.slate_size = slate_size
+        self.catalogue = Catalogue(num_items)
 
     def learn(
         self: AgentT,
@@ -55,14 +60,13 @@ class Agent(SlateProbabilities, ABC):
         Raises:
             ValueError: sessions over another catalogue, or too few to hold some out.
         """
-        for part in (sessions, validation):
-            if part is not None:
-                self._check_catalogue(part)
+        catalogue = self._checked_catalogue(sessions, validation)
         if progress_bar:
             with closing(ProgressRecorder()) as progress:
                 self._learn(sessions, validation, Recorders(recorder, progress))
         else:
             self._learn(sessions, validation, recorder)
+        self.catalogue = catalogue
         return self
 
     @abstractmethod
@@ -127,5 +131,12 @@ class Agent(SlateProbabilities, ABC):
         """Read an agent from a file written by :meth:`save`."""
 
     def _check_catalogue(self, sessions: Sessions) -> None:
-        if sessions.num_items != self.num_items:
-            raise ValueError(f"the sessions have {sessions.num_items} items, the policy {self.num_items}")
+        self.catalogue.check_agrees(sessions.catalogue, "the policy", "the sessions")
+
+    def _checked_catalogue(self, sessions: Sessions, validation: Sessions | None) -> Catalogue:
+        """The agent's catalogue, with the names of the sessions where it has none yet."""
+        self._check_catalogue(sessions)
+        catalogue = self.catalogue.joined(sessions.catalogue)
+        if validation is not None:
+            catalogue.check_agrees(validation.catalogue, "the policy", "the validation sessions")
+        return catalogue

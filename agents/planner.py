@@ -15,6 +15,7 @@ from scipy.special import log_softmax
 
 from irecgan_gym.agents.base import Agent, Array, State
 from irecgan_gym.models.fitting import split_validation
+from irecgan_gym.models.stored_catalogue import catalogue_tensors, split_catalogue
 from irecgan_gym.ope.policies import ContextScores, EvaluationPolicy, PlackettLucePolicy, PointMassPolicy
 from irecgan_gym.planning.hidden_states import Moves
 from irecgan_gym.planning.learned_world import LearnedWorld
@@ -197,7 +198,7 @@ class Planner(Agent, Generic[ConfigT]):
             "temperature": self.temperature,
         }
         tensors = {name: torch.from_numpy(np.array(table)) for name, table in tables.items()}
-        save_weights(path, self.kind, arguments, tensors)
+        save_weights(path, self.kind, arguments, tensors | catalogue_tensors(self.catalogue))
 
     @classmethod
     def load(cls: type[PlannerT], path: str | Path, *, device: str = "auto") -> PlannerT:
@@ -209,6 +210,7 @@ class Planner(Agent, Generic[ConfigT]):
         }
         config = from_json(cls.config_type, settings)
         agent = cls(arguments["num_items"], arguments["slate_size"], config, seed=arguments["seed"])
+        tensors, agent.catalogue = split_catalogue(tensors, agent.num_items)
         tables = {name: tensor.numpy() for name, tensor in tensors.items()}
         moves = Moves.of(tables["source"], tables["target"])
         world = LearnedWorld(tables["start"], tables["weights"], tables["successes"], moves)

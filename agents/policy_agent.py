@@ -19,6 +19,7 @@ from irecgan_gym.models.building import ModuleT, build, resolve_device
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig, split_validation
 from irecgan_gym.models.slate_policy import CataloguePolicy
+from irecgan_gym.models.stored_catalogue import catalogue_tensors, split_catalogue
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
 from irecgan_gym.ope.agent_policies import PolicyScores
 from irecgan_gym.ope.policies import EvaluationPolicy, PlackettLucePolicy, TopKPolicy
@@ -122,7 +123,15 @@ class PolicyAgent(Agent, Generic[ConfigT]):
         progress_bar: bool = False,
     ) -> PolicyAgentT:
         """See :meth:`irecgan_gym.agents.base.Agent.learn`; gradients are taken whatever the caller has switched off."""
-        return super().learn(sessions, validation, recorder=recorder, progress_bar=progress_bar)
+        super().learn(sessions, validation, recorder=recorder, progress_bar=progress_bar)
+        self._tell_user_models()
+        return self
+
+    def _tell_user_models(self) -> None:
+        """Give user models among the networks the agent's catalogue: they are environments of their own."""
+        for module in self._modules().values():
+            if isinstance(module, UserModel):
+                module.catalogue = self.catalogue
 
     def _next_seed(self) -> int:
         return int(self._seeds.spawn(1)[0].generate_state(1)[0])
@@ -161,6 +170,7 @@ class PolicyAgent(Agent, Generic[ConfigT]):
     @torch.no_grad()
     def slate_scores(self, sessions: Sessions) -> NDArray[np.float32]:
         """See :meth:`irecgan_gym.agents.base.Agent.slate_scores`."""
+        self._check_catalogue(sessions)
         scores = np.empty(len(sessions.slate_items), dtype=np.float32)
         starts = sessions.slate_offsets[:-1]
         for batch in SessionTensors(sessions, leave_option=False, device=self.device).all(256):
@@ -190,7 +200,7 @@ class PolicyAgent(Agent, Generic[ConfigT]):
             "config": asdict(self.config),  # type: ignore[call-overload]
             "seed": self.seed,
         }
-        save_weights(path, self.kind, arguments, tensors)
+        save_weights(path, self.kind, arguments, tensors | catalogue_tensors(self.catalogue))
 
     @classmethod
     def load(cls: type[PolicyAgentT], path: str | Path, *, device: str = "auto") -> PolicyAgentT:
@@ -198,6 +208,8 @@ class PolicyAgent(Agent, Generic[ConfigT]):
         arguments, tensors = load_weights(path, cls.kind)
         config = from_json(cls.config_type, arguments["config"])
         agent = cls(arguments["num_items"], arguments["slate_size"], config, seed=arguments["seed"], device=device)
+        tensors, agent.catalogue = split_catalogue(tensors, agent.num_items)
+        agent._tell_user_models()
         for name, module in agent._modules().items():
             prefix = f"{name}."
             module.load_state_dict(

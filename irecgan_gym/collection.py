@@ -13,7 +13,7 @@ from gymnasium.spaces import MultiDiscrete
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
-from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions import Catalogue, Sessions
 
 if TYPE_CHECKING:
     from irecgan_gym.envs.user_model_device import UsersOnDevice
@@ -110,6 +110,7 @@ class PlayedSessions:
         truncated: whether a session was cut and not ended by its user; bool [S].
         infos: what the env's infos told of each step under ``slate`` [T, k] and ``click`` [T]; empty where they do not.
         states: the true state before each step, [T]; None where the infos hold no ``state``.
+        catalogue: the items of the env; None where it does not tell their number.
     """
 
     num_items: int | None
@@ -118,6 +119,7 @@ class PlayedSessions:
     truncated: NDArray[np.bool_]
     infos: Mapping[str, NDArray[Any]]
     states: NDArray[Any] | None
+    catalogue: Catalogue | None = None
 
     @property
     def session_rewards(self) -> NDArray[np.float64]:
@@ -149,6 +151,7 @@ class PlayedSessions:
             rewards=self.rewards,
             truncated=self.truncated,
             states=self.states if known else None,
+            item_names=None if self.catalogue is None else self.catalogue.names,
             provenance=provenance,
         )
 
@@ -211,6 +214,10 @@ def play(
         users_seed, slates_seed = (int(word) for word in np.random.SeedSequence(seed).generate_state(2))
         if hasattr(policy, "set_random_seed"):
             policy.set_random_seed(slates_seed)
+    catalogue = _catalogue(env)
+    known = getattr(policy, "catalogue", None)
+    if catalogue is not None and isinstance(known, Catalogue):
+        known.check_agrees(catalogue, "the policy", "the env")
     slots = env.num_envs
     leaving = one_each and hasattr(env, "branch") and hasattr(policy, "select")
     observes_states = getattr(policy, "observes", "click") == "state"
@@ -272,7 +279,8 @@ def play(
     column = _by_session(steps)
     lengths = np.bincount(column["session"], minlength=num_sessions)
     return PlayedSessions(
-        num_items=_num_items(env),
+        num_items=None if catalogue is None else catalogue.num_items,
+        catalogue=catalogue,
         lengths=lengths,
         rewards=column["reward"],
         truncated=column["cut"][np.cumsum(lengths) - 1],
@@ -305,12 +313,16 @@ def _by_session(steps: list[dict[str, Any]]) -> dict[str, Any]:
     return {name: torch.cat(tensors)[rows].cpu().numpy() for name, tensors in parts.items()}
 
 
-def _num_items(env: Any) -> int | None:
-    """Size of the catalogue: the env's own word, or that of its action space."""
-    num_items = getattr(getattr(env, "unwrapped", env), "num_items", None)
+def _catalogue(env: Any) -> Catalogue | None:
+    """The catalogue: the env's own word, or one of as many items as its action space has."""
+    bare = getattr(env, "unwrapped", env)
+    own = getattr(bare, "catalogue", None)
+    if isinstance(own, Catalogue):
+        return own
+    num_items = getattr(bare, "num_items", None)
     if num_items is None and isinstance(env.single_action_space, MultiDiscrete):
         num_items = env.single_action_space.nvec.flat[0]
-    return None if num_items is None else int(num_items)
+    return None if num_items is None else Catalogue(int(num_items))
 
 
 def _true_states(info: Mapping[str, Any]) -> NDArray[np.int64]:

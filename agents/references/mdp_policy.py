@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from irecgan_gym.agents.base import Agent
 from irecgan_gym.mdp import RecommendationMDP
+from irecgan_gym.models.stored_catalogue import catalogue_tensors, split_catalogue
 from irecgan_gym.ope.policies import EvaluationPolicy, PointMassPolicy
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
@@ -42,6 +43,7 @@ class MDPPolicy(Agent):
         tables = {"rewards": self.mdp.rewards, "transitions": self.mdp.transitions}
         # PyTorch does not like arrays that are read-only.
         tensors = {name: torch.from_numpy(table.copy()) for name, table in tables.items()}
+        tensors |= catalogue_tensors(self.catalogue)
         save_weights(path, self.kind, {"slate_size": self.slate_size, **self._options()}, tensors)
 
     def _options(self) -> dict[str, Any]:
@@ -53,7 +55,9 @@ class MDPPolicy(Agent):
         """Read what :meth:`save` wrote and compute the policy again; ``device`` makes no difference here."""
         arguments, tensors = load_weights(path, cls.kind)
         mdp = RecommendationMDP(tensors["rewards"].numpy(), tensors["transitions"].numpy())
-        return cls(mdp, **arguments)
+        policy = cls(mdp, **arguments)
+        _, policy.catalogue = split_catalogue(tensors, mdp.num_items)
+        return policy
 
 
 class DeterministicMDPPolicy(MDPPolicy):

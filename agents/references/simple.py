@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from irecgan_gym.agents.base import Agent, Array, State
 from irecgan_gym.logging_policies import random_slates
+from irecgan_gym.models.stored_catalogue import catalogue_tensors, split_catalogue
 from irecgan_gym.ope.policies import EvaluationPolicy, PlackettLucePolicy, TopKPolicy, fixed_scores
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
@@ -43,6 +44,8 @@ class ReferencePolicy(Agent):
     def _choose(
         self, observed: Array, state: State | None, starts: NDArray[np.bool_], deterministic: bool
     ) -> tuple[NDArray[np.int64], State | None]:
+        if len(observed) and not 0 <= int(observed.min()) <= int(observed.max()) <= self.num_items:
+            raise ValueError(f"observations must be item ids from 0 to {self.num_items}, got {observed}")
         return self._slates(len(observed), deterministic), None
 
     def _slates(self, num_slates: int, deterministic: bool) -> NDArray[np.int64]:
@@ -63,13 +66,15 @@ class ReferencePolicy(Agent):
     def save(self, path: str | Path) -> None:
         """Write the policy to one safetensors file, atomically."""
         arguments = {"num_items": self.num_items, "slate_size": self.slate_size, "seed": self.seed, **self._options()}
-        save_weights(path, self.kind, arguments, {"scores": torch.from_numpy(self._scores)})
+        tensors = {"scores": torch.from_numpy(self._scores), **catalogue_tensors(self.catalogue)}
+        save_weights(path, self.kind, arguments, tensors)
 
     @classmethod
     def load(cls: type[ReferencePolicyT], path: str | Path, *, device: str = "auto") -> ReferencePolicyT:
         """Read what :meth:`save` wrote; ``device`` makes no difference here."""
         arguments, tensors = load_weights(path, cls.kind)
         policy = cls(**arguments)
+        tensors, policy.catalogue = split_catalogue(tensors, policy.num_items)
         policy._scores = tensors["scores"].numpy()
         return policy
 

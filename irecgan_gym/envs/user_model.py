@@ -110,6 +110,7 @@ class UserModelEnv(RenderedEnv[Any, NDArray[np.int64]]):
             device=device,
         )
         self.user_model = self._users.user_model
+        self.catalogue = self._users.catalogue
         self.num_items = self._users.num_items
         self.slate_size = self._users.slate_size
         self.observation_space = Discrete(self.num_items + 1)

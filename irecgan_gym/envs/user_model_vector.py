@@ -50,6 +50,7 @@ class UserModelVectorEnv(SessionVectorEnv):
     ) -> None:
         super().__init__(num_envs, max_episode_steps, autoreset_mode, render_mode)
         self.user_model = user_model if isinstance(user_model, UserModel) else UserModel.load(user_model, device=device)
+        self.catalogue = self.user_model.catalogue
         self.num_items = self.user_model.config.num_items
         self.slate_size = self.user_model.config.slate_size if slate_size is None else slate_size
         if not 1 <= self.slate_size <= self.num_items:

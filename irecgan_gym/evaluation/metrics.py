@@ -162,8 +162,7 @@ def counted_lists(sessions: Sessions, ranks: NDArray[np.integer[Any]], min_list_
 
 def _users(sessions: Sessions) -> NDArray[np.integer[Any]]:
     """The user of each step, [T]; every session a user of its own where they are not known."""
-    of_session = sessions.session_of_step
-    return of_session if sessions.users is None else sessions.users[of_session]
+    return sessions.user_groups[sessions.session_of_step]
 
 
 @dataclass(frozen=True)
@@ -246,7 +245,7 @@ def measure(metrics: Mapping[str, Metric], lists: RankedLists) -> dict[str, Inte
         ValueError: a metric that returns another shape, or no value.
     """
     sessions = lists.sessions
-    of_session = np.arange(len(sessions)) if sessions.users is None else sessions.users
+    of_session = sessions.user_groups
     results = {}
     for name, metric in metrics.items():
         values = np.asarray(metric(lists), dtype=np.float64)

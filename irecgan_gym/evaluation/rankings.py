@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 
-from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions import Catalogue, Sessions
 from irecgan_gym.sessions.ragged import gather
 
 
@@ -44,6 +44,7 @@ class CoClick:
         self.popularity_weight = popularity_weight
         self._similarity: csr_array | None = None
         self._popularity: NDArray[np.float64] = np.zeros(0)
+        self._catalogue = Catalogue(0)
 
     def learn(self, sessions: Sessions) -> CoClick:
         """Count which items are clicked in the same session."""
@@ -57,6 +58,7 @@ class CoClick:
         together = (occurs.T @ occurs).tocoo()
         data = together.data * scale[together.row] * scale[together.col]
         self._similarity = csr_array(coo_array((data, (together.row, together.col)), shape=together.shape))
+        self._catalogue = sessions.catalogue
         self._popularity = np.log1p(np.bincount(columns, minlength=sessions.num_items))
         return self
 
@@ -66,8 +68,9 @@ class CoClick:
         Raises:
             ValueError: nothing was learnt, or the sessions have another catalogue.
         """
-        if self._similarity is None or sessions.num_items != len(self._popularity):
+        if self._similarity is None:
             raise ValueError("CoClick must learn first, from sessions over the same catalogue")
+        self._catalogue.check_agrees(sessions.catalogue, "the ranking", "the sessions")
         scores = self.popularity_weight * self._popularity[sessions.slate_items]
         # Each pair of a step and an earlier click of its session, and then each entry of the step's slate.
         first = sessions.offsets[sessions.session_of_step]

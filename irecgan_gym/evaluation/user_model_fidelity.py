@@ -103,6 +103,7 @@ def fidelity(model: UserModel, sessions: Sessions, *, seed: int, num_simulated: 
     """
     if len(sessions) == 0:
         raise ValueError("fidelity needs at least one held-out session")
+    model.catalogue.check_agrees(sessions.catalogue, "the user model", "the sessions")
     user_sessions(sessions, model.config)
     clicks_only = SessionTensors(sessions, leave_option=False, device=model.device)
     click, reward, calibration_error = _on_clicks(model, clicks_only)

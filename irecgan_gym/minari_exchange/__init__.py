@@ -9,10 +9,11 @@ An episode is a session of T steps, in Minari's form, so that any of its users c
 | `rewards`          | float32 [T]                                                                                   |
 | `terminations`     | True at the last step, if the user ended the session                                          |
 | `truncations`      | True at the last step, if the session was cut                                                 |
-| `infos`            | what is known of `propensity`, `shown_in_state` and `events`, [T + 1] (entry 0 is of the      |
-|                    | reset and holds nothing); events are a row a step, filled up with n                           |
+| `infos`            | what is known of `propensity`, `shown_in_state`, `events` and `logged_time`, [T + 1] (entry 0 |
+|                    | is of the reset and holds nothing); events are a row a step, filled up with n                 |
 | episode's metadata | `user`, where users are known                                                                 |
-| dataset's metadata | `irecgan_gym`: size and names of the catalogue, provenance, number of sessions                |
+| dataset's metadata | `irecgan_gym`: size and names of the catalogue, names of users, provenance, number of         |
+|                    | sessions                                                                                      |
 
 Where slates differ in length, short ones are filled up with n, the space is `MultiDiscrete([n + 1] * k)` and the info
 `slate_length` tells how many items were shown. Minari keeps each episode in an HDF5 group of its own, which takes about

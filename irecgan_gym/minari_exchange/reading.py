@@ -16,6 +16,7 @@ PROPENSITY = "propensity"
 STATE = "shown_in_state"
 EVENTS = "events"
 SLATE_LENGTH = "slate_length"
+TIME = "logged_time"
 USER = "user"
 
 
@@ -88,6 +89,8 @@ def read_minari(dataset: Any) -> Sessions:
             event_items=event_items,
             item_names=header.get("item_names"),
             provenance=header["provenance"] if header else _provenance(dataset),
+            user_names=header.get("user_names"),
+            times=log.info(TIME),
         )
     except SessionsError as error:
         hint = "" if header or log.info("slate") is not None else f" ({_RECORD_INFOS})"

@@ -22,6 +22,7 @@ from irecgan_gym.minari_exchange.reading import (
     PROPENSITY,
     SLATE_LENGTH,
     STATE,
+    TIME,
     USER,
     load_minari,
 )
@@ -72,6 +73,7 @@ def write_minari(
         "item_names": sessions.item_names,
         "provenance": checked_provenance(sessions.provenance),
         "has_users": sessions.users is not None,
+        "user_names": sessions.user_names,
     }
     policy = sessions.provenance.get("logging_policy")
     folder = _new_folder(dataset_id)
@@ -163,6 +165,9 @@ def _episodes(sessions: Sessions) -> Iterator[Any]:
             infos[PROPENSITY] = np.insert(sessions.propensities[steps], 0, np.nan)
         if sessions.states is not None:
             infos[STATE] = np.insert(sessions.states[steps].astype(np.int64), 0, -1)
+        if sessions.times is not None:
+            times = sessions.times[steps]
+            infos[TIME] = np.insert(times, 0, times[0])
         if event_lengths is not None and sessions.event_items is not None and sessions.event_offsets is not None:
             lengths = np.insert(event_lengths[steps], 0, 0)
             items = sessions.event_items[sessions.event_offsets[first] : sessions.event_offsets[end]]

@@ -13,8 +13,9 @@ from scipy.special import log_expit
 
 from irecgan_gym.models.appeal import AppealConfig, AppealPrior, AppealTables, Parameters
 from irecgan_gym.models.ascent import maximise
+from irecgan_gym.models.stored_catalogue import catalogue_tensors, split_catalogue
 from irecgan_gym.planning.logged_steps import LoggedSteps
-from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions import Catalogue, Sessions
 from irecgan_gym.storage.files import from_json
 from irecgan_gym.storage.weights import load_weights, save_weights
 
@@ -53,12 +54,16 @@ class ChoiceModel:
         config: contexts and priors.
         num_items: n.
         tables: of each context, [G, n].
+        catalogue: names of the items; None for items without names.
     """
 
-    def __init__(self, config: ChoiceModelConfig, num_items: int, tables: AppealTables) -> None:
+    def __init__(
+        self, config: ChoiceModelConfig, num_items: int, tables: AppealTables, catalogue: Catalogue | None = None
+    ) -> None:
         self.config = config
         self.num_items = num_items
         self.tables = tables
+        self.catalogue = Catalogue(num_items) if catalogue is None else catalogue
 
     @classmethod
     def fit(cls, sessions: Sessions | LoggedSteps, config: ChoiceModelConfig | None = None) -> ChoiceModel:
@@ -82,7 +87,7 @@ class ChoiceModel:
 
         start = prior.initial(np.random.default_rng(0), 0.1 if config.appeal.rank else 0.0)
         found = maximise(posterior, start, max_iterations=config.max_iterations)
-        return cls(config, steps.num_items, prior.tables(found.parameters))
+        return cls(config, steps.num_items, prior.tables(found.parameters), steps.catalogue)
 
     def contexts(self, last_clicks: IntArray) -> IntArray:
         """The context of users by their last click (n for none yet); [B] to [B]."""
@@ -90,6 +95,7 @@ class ChoiceModel:
 
     def log_likelihood(self, sessions: Sessions | LoggedSteps) -> tuple[FloatArray, FloatArray]:
         """Log-probability of the click and of its success at each step, given its slate; [T] each."""
+        self.catalogue.check_agrees(sessions.catalogue, "the choice model", "the sessions")
         steps = sessions if isinstance(sessions, LoggedSteps) else LoggedSteps.of(sessions)
         contexts = self.contexts(steps.previous)
         entries = self.tables.weights[np.repeat(contexts, np.diff(steps.shown.indptr)), steps.slate_items]
@@ -101,7 +107,8 @@ class ChoiceModel:
 
     def save(self, path: str | Path) -> None:
         """Write to one safetensors file, atomically."""
-        save_weights(path, "choice_model", {"num_items": self.num_items, "config": asdict(self.config)}, self.tensors())
+        arguments = {"num_items": self.num_items, "config": asdict(self.config)}
+        save_weights(path, "choice_model", arguments, self.tensors() | catalogue_tensors(self.catalogue))
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The tables, to be saved."""
@@ -112,8 +119,9 @@ class ChoiceModel:
     def load(cls, path: str | Path) -> ChoiceModel:
         """Read what :meth:`save` wrote."""
         arguments, tensors = load_weights(path, "choice_model")
+        tensors, catalogue = split_catalogue(tensors, arguments["num_items"])
         tables = AppealTables(tensors["log_weights"].numpy(), tensors["success_logits"].numpy())
-        return cls(from_json(ChoiceModelConfig, arguments["config"]), arguments["num_items"], tables)
+        return cls(from_json(ChoiceModelConfig, arguments["config"]), arguments["num_items"], tables, catalogue)
 
 
 def num_contexts(num_items: int, context: Context) -> int:

@@ -272,6 +272,11 @@ def fit_user_model(
         model = UserModelConfig(training.num_items, training.slate_size, ending_of(training))
     if isinstance(model, UserModelConfig):
         model = UserModel.create(model, seed=seed, device=device)
+    catalogue = model.catalogue
+    for part, name in ((training, "the sessions"), (validation, "the validation sessions")):
+        if part is not None:
+            catalogue.check_agrees(part.catalogue, "the user model", name)
+            catalogue = catalogue.joined(part.catalogue)
     training, validation = split_validation(training, validation, validation_fraction, seed)
     data, held_out = (
         SessionTensors(user_sessions(part, model.config), leave_option=model.leave_option, device=model.device)
@@ -294,4 +299,5 @@ def fit_user_model(
         if best.should_stop:
             break
     best.restore()
+    model.catalogue = catalogue
     return model

@@ -70,7 +70,7 @@ def climb(
         max_iterations=max_iterations,
         tolerance=tolerance,
     )
-    return LatentUserModel(config, found.parameters, steps.num_items)
+    return LatentUserModel(config, found.parameters, steps.num_items, steps.catalogue)
 
 
 def fit_from_slates(

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from scipy.special import expit, log_expit, log_softmax, logsumexp, softmax
 
 from irecgan_gym.models.appeal import AppealConfig, AppealPrior, AppealTables, Parameters, gaussian_log_density
+from irecgan_gym.models.stored_catalogue import catalogue_tensors, split_catalogue
 from irecgan_gym.planning.hidden_states import Moves, StatePosterior, filter_states, smooth_states, sums_by
 from irecgan_gym.planning.logged_steps import LoggedSteps
-from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions import Catalogue, Sessions
 from irecgan_gym.storage.files import from_json
 from irecgan_gym.storage.weights import load_weights, save_weights
 
@@ -100,12 +101,16 @@ class LatentUserModel:
         config: what it is.
         parameters: by name, as the posterior has them.
         num_items: n.
+        catalogue: names of the items; None for items without names.
     """
 
-    def __init__(self, config: LatentUserConfig, parameters: Parameters, num_items: int) -> None:
+    def __init__(
+        self, config: LatentUserConfig, parameters: Parameters, num_items: int, catalogue: Catalogue | None = None
+    ) -> None:
         self.config = config
         self.parameters = parameters
         self.num_items = num_items
+        self.catalogue = Catalogue(num_items) if catalogue is None else catalogue
         self.tables = LatentPrior(config, num_items).tables(parameters)
 
     def log_likelihood(self, sessions: Sessions | LoggedSteps, *, slates: SlateReading = "given") -> FloatArray:
@@ -117,6 +122,7 @@ class LatentUserModel:
                 slates tell the state, this step's too, by what the model knows of its logger. ``"scored"``: the
                 slates are scored as well.
         """
+        self.catalogue.check_agrees(sessions.catalogue, "the user model", "the sessions")
         steps = sessions if isinstance(sessions, LoggedSteps) else LoggedSteps.of(sessions)
         tables = self.tables
         evidence = step_evidence(steps, tables, shows=slates != "given")
@@ -129,14 +135,16 @@ class LatentUserModel:
     def save(self, path: str | Path) -> None:
         """Write to one safetensors file, atomically."""
         tensors = {name: torch.from_numpy(np.array(value)) for name, value in self.parameters.items()}
-        save_weights(path, "latent_user_model", {"num_items": self.num_items, "config": asdict(self.config)}, tensors)
+        arguments = {"num_items": self.num_items, "config": asdict(self.config)}
+        save_weights(path, "latent_user_model", arguments, tensors | catalogue_tensors(self.catalogue))
 
     @classmethod
     def load(cls, path: str | Path) -> LatentUserModel:
         """Read what :meth:`save` wrote."""
         arguments, tensors = load_weights(path, "latent_user_model")
+        tensors, catalogue = split_catalogue(tensors, arguments["num_items"])
         parameters = {name: tensor.numpy() for name, tensor in tensors.items()}
-        return cls(from_json(LatentUserConfig, arguments["config"]), parameters, arguments["num_items"])
+        return cls(from_json(LatentUserConfig, arguments["config"]), parameters, arguments["num_items"], catalogue)
 
 
 class LatentPrior:

@@ -12,7 +12,7 @@ from irecgan_gym.models.batches import SessionTensors, StepBatch
 from irecgan_gym.models.discriminator import Discriminator, PartialScore
 from irecgan_gym.models.predictor_policy import PolicyLike, as_rollout_policy
 from irecgan_gym.models.user_model import UserModel
-from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions import Catalogue, Sessions
 
 _STATE_ELEMENTS = 2**25
 """Numbers in the recurrent states of the user model and the discriminator that are held at a time (128 MB)."""
@@ -70,6 +70,9 @@ class SequenceScore:
                 f"the discriminator knows {discriminator.config.num_items} items, "
                 f"the user model {user_model.config.num_items}"
             )
+        known = getattr(policy, "catalogue", None)
+        if isinstance(known, Catalogue):
+            user_model.catalogue.check_agrees(known, "the user model", "the policy")
         self.user_model = user_model
         self.policy = as_rollout_policy(policy, user_model.config.num_items, user_model.device)
         self.discriminator = discriminator

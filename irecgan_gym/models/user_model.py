@@ -16,6 +16,8 @@ from irecgan_gym.models.batches import StepBatch
 from irecgan_gym.models.building import build, resolve_device
 from irecgan_gym.models.encoder import EncoderConfig, RecurrentEncoder
 from irecgan_gym.models.heads import PositionTerm, QueryHead, candidate_scores
+from irecgan_gym.models.stored_catalogue import catalogue_tensors, split_catalogue
+from irecgan_gym.sessions import Catalogue
 from irecgan_gym.storage.files import from_json
 from irecgan_gym.storage.weights import load_weights, save_weights
 
@@ -79,11 +81,15 @@ class UserModel(nn.Module):
 
     The reward mapping f_r is a sigmoid, so rewards are 0 or 1. "No click" is the last row of the embedding table,
     both as the start of every history and, with ``ending="leave"``, as the alternative beside a slate's items.
+
+    Attributes:
+        catalogue: the items that it knows, with their names where the sessions that it was fitted to have some.
     """
 
     def __init__(self, config: UserModelConfig) -> None:
         super().__init__()
         self.config = config
+        self.catalogue = Catalogue(config.num_items)
         self.encoder = RecurrentEncoder(config.num_items, config.encoder)
         self.click_head = QueryHead(self.encoder)  # W^c, b^c
         # What is recalled raises the chance of a click alone.
@@ -201,7 +207,7 @@ class UserModel(nn.Module):
 
     def save(self, path: str | Path) -> None:
         """Write to one safetensors file, atomically."""
-        save_weights(path, "user_model", asdict(self.config), self.state_dict())
+        save_weights(path, "user_model", asdict(self.config), self.state_dict() | catalogue_tensors(self.catalogue))
 
     @classmethod
     @torch.inference_mode(False)
@@ -210,6 +216,7 @@ class UserModel(nn.Module):
         config, tensors = load_weights(path, "user_model")
         with torch.device("meta"):
             model = cls(from_json(UserModelConfig, config))
+        tensors, model.catalogue = split_catalogue(tensors, model.config.num_items)
         model.load_state_dict(tensors, assign=True)
         return model.to(resolve_device(device))
 

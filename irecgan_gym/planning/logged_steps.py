@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions import Catalogue, Sessions
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.integer[Any]]
@@ -31,6 +31,7 @@ class LoggedSteps:
         rounds: the steps that are the first, second, ... of their sessions, longest sessions first; the sessions of a
             round are the first ones of the round before.
         num_sessions: S.
+        catalogue: the items.
     """
 
     num_items: int
@@ -43,6 +44,7 @@ class LoggedSteps:
     session: IntArray
     rounds: tuple[IntArray, ...]
     num_sessions: int
+    catalogue: Catalogue
 
     @classmethod
     def of(cls, sessions: Sessions) -> LoggedSteps:
@@ -78,6 +80,7 @@ class LoggedSteps:
             session=sessions.session_of_step,
             rounds=tuple(starts[:number] + place for place, number in enumerate(active)),
             num_sessions=len(sessions),
+            catalogue=sessions.catalogue,
         )
 
     @property

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from array import array
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from irecgan_gym.readers.report import Place, ReadReport, length_reason
 from irecgan_gym.sessions import Sessions, SessionsError
 from irecgan_gym.sessions.checks import check_offsets
 from irecgan_gym.sessions.ragged import gather
+
+_LINE_BITS = 40
+"""A place is one number: the file, and in so many bits the line."""
 
 
 class Numbering:
@@ -23,11 +29,22 @@ class Numbering:
     """
 
     def __init__(self, names: Iterable[str] = ()) -> None:
-        self._numbers = {name: number for number, name in enumerate(names)}
+        self._numbers: defaultdict[str, int] = defaultdict()
+        # What is missing gets the next number, without a call of Python's for each name.
+        self._numbers.default_factory = self._numbers.__len__
+        self.of(names)
 
     def __call__(self, name: str) -> int:
         """The number of a name."""
-        return self._numbers.setdefault(name, len(self._numbers))
+        return self._numbers[name]
+
+    def of(self, names: Iterable[str]) -> list[int]:
+        """Numbers of names, in their order."""
+        return [*map(self._numbers.__getitem__, names)]
+
+    def known(self, names: Iterable[str]) -> list[int]:
+        """Numbers of names, -1 for those that have none."""
+        return [*map(self._numbers.get, names, repeat(-1))]
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -45,19 +62,56 @@ class Numbering:
         return list(self._numbers)
 
 
+class BatchNumbers:
+    """The numbers of the names of one batch, each looked up once.
+
+    Args:
+        numbering: of all batches.
+        names: the different names of the batch, Arrow strings.
+    """
+
+    def __init__(self, numbering: Numbering, names: Any) -> None:
+        self._numbering, self._names = numbering, names
+        self._numbers = np.full(len(names), -1, dtype=np.int64)
+
+    def __call__(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Numbers of names given by their places in the batch; new ones get the next, in the order of the codes."""
+        return self._looked_up(codes, self._numbering.of)
+
+    def known(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The same, -1 for those that have no number yet."""
+        return self._looked_up(codes, self._numbering.known)
+
+    def _looked_up(self, codes: NDArray[np.int64], look_up: Callable[[list[str]], list[int]]) -> NDArray[np.int64]:
+        numbers = self._numbers[codes]
+        unknown = numbers < 0
+        if unknown.any():
+            new = _in_order_seen(codes[unknown], len(self._names))
+            self._numbers[new] = look_up(self._names.take(pa.array(new)).to_pylist())
+            numbers = self._numbers[codes]
+        return numbers
+
+
+def _in_order_seen(codes: NDArray[np.int64], bound: int) -> NDArray[np.int64]:
+    """Return the different codes, all below ``bound``, in the order in which they first come."""
+    if len(codes) * 8 < bound:
+        used, first = np.unique(codes, return_index=True)
+        return used[np.argsort(first)]
+    place = np.full(bound, len(codes))
+    place[codes[::-1]] = np.arange(len(codes))[::-1]
+    used = np.flatnonzero(place < len(codes))
+    return used[np.argsort(place[used])]
+
+
 class StepColumns:
     """Logged steps in compact columns, one behind the other.
 
     Items and sessions are numbers that the reader gives out; the catalogue of the sessions is made of the items that
     are left after filtering.
-
-    Args:
-        file: where the steps come from.
-        unit: in which their places are counted.
     """
 
-    def __init__(self, file: str, unit: str = "line") -> None:
-        self._file, self._unit = file, unit
+    def __init__(self) -> None:
+        self._files: dict[tuple[str, str], int] = {}
         self.session, self.click = array("i"), array("i")
         self.slate, self.slate_length = array("i"), array("i")
         self.event, self.event_length = array("i"), array("i")
@@ -80,7 +134,7 @@ class StepColumns:
         time: float = 0.0,
     ) -> None:
         """One more step; a click of -1 is a user who left without one."""
-        self.line.append(place.number)
+        self.line.append(self._file_number(place.file, place.unit) << _LINE_BITS | place.number)
         self.session.append(session)
         self.slate.extend(slate)
         self.slate_length.append(len(slate))
@@ -92,9 +146,63 @@ class StepColumns:
         self.state.append(state)
         self.time.append(time)
 
+    def extend(
+        self,
+        file: str,
+        unit: str,
+        lines: NDArray[np.int64],
+        *,
+        session: NDArray[np.int64],
+        slate: NDArray[np.int64],
+        slate_length: NDArray[np.int64],
+        click: NDArray[np.int64],
+        reward: NDArray[np.float64],
+        propensity: NDArray[np.float64],
+        time: NDArray[np.float64],
+    ) -> None:
+        """Many steps without events, as by :meth:`add`; the slates one behind the other.
+
+        Args:
+            file: where all of them stand.
+            unit: in which its places are counted.
+            lines: place of each, [R].
+            session: [R].
+            slate: items of all slates.
+            slate_length: [R].
+            click: [R].
+            reward: [R].
+            propensity: [R].
+            time: [R].
+        """
+        zeros = np.zeros(len(lines), dtype=np.int32)
+        for column, values in (
+            (self.line, self._file_number(file, unit) << _LINE_BITS | lines),
+            (self.session, session),
+            (self.slate, slate),
+            (self.slate_length, slate_length),
+            (self.click, click),
+            (self.reward, reward),
+            (self.event_length, zeros),
+            (self.propensity, propensity),
+            (self.state, zeros),
+            (self.time, time),
+        ):
+            column.frombytes(np.ascontiguousarray(values, dtype=column.typecode).data.cast("B"))
+
+    def _file_number(self, file: str, unit: str) -> int:
+        return self._files.setdefault((file, unit), len(self._files))
+
     def places(self, steps: NDArray[np.int64]) -> Iterator[Place]:
-        """Place of these steps in the file."""
-        return (Place(self._file, self.line[step], self._unit) for step in steps)
+        """Place of these steps in their files."""
+        files = list(self._files)
+        for step in steps:
+            file, unit = files[self.line[step] >> _LINE_BITS]
+            yield Place(file, self.line[step] & (1 << _LINE_BITS) - 1, unit)
+
+    def num_rows(self, steps: NDArray[np.int64]) -> int:
+        """Number of rows that these steps stand in: a row may hold several."""
+        lines = np.asarray(self.line)[steps]
+        return len(lines) if (np.diff(lines) > 0).all() else len(np.unique(lines))
 
     def in_order(self, *, by_time: bool = False) -> NDArray[np.int64]:
         """Numbers of all steps, by session, and within it by time or as they were added."""
@@ -128,7 +236,7 @@ def keep_lengths(
         if reason is not None and wrong.any():
             left = order[wrong[session]]
             report.session_left_out(reason, int(wrong.sum()))
-            report.left_out(f"of {reason}", len(left), steps.places(np.sort(left)))
+            report.left_out(f"of {reason}", steps.num_rows(left), steps.places(np.sort(left)))
     kept: NDArray[np.int64] = order[~(too_short | too_long)[session]]
     return kept
 

@@ -76,7 +76,7 @@ def read_cikm_cup_2016(
 
     counts = Counter(click.item for clicks in cup.clicks for click in clicks)
     popular = {item for item, _ in sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))[:max_items]}
-    steps = StepColumns(cup.clicks_file.name)
+    steps = StepColumns()
     for session, clicks in enumerate(cup.clicks):
         for click in sorted(clicks, key=lambda entry: entry.timeframe):
             if click.item not in popular:

@@ -52,7 +52,7 @@ def read_irecgan_text(
     if num_items is not None and num_items < 1:
         raise ValueError(f"num_items must be at least 1, got {num_items}")
     path, report = Path(path), ReadReport(on_error)
-    steps = StepColumns(path.name)
+    steps = StepColumns()
     items, sessions = Numbering(map(str, range(num_items or 0))), Numbering()
     current = ""
     for row in read_rows(path, ";", report, quotes=False):

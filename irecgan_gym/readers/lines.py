@@ -1,18 +1,25 @@
-"""Rows of text files with their line numbers, through gzip where the file is compressed."""
+"""Rows of text files with their line numbers, one by one, as RFC 4180 has them."""
 
 from __future__ import annotations
 
 import csv
-import gzip
-import zlib
 from collections import deque
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple, Protocol
 
+from irecgan_gym.readers.byte_source import ByteSource, DamagedFileError
 from irecgan_gym.readers.report import Place, ReaderError, ReadReport
 
-_GZIP_MAGIC = b"\x1f\x8b"
+
+class Account(Protocol):
+    """Takes note of rows: a :class:`~irecgan_gym.readers.report.ReadReport`, or something that keeps them for one."""
+
+    rows_read: int
+
+    def malformed(self, place: Place, reason: str, detail: str) -> None:
+        """Take note of a row that is not what the format promises."""
 
 
 class TextRow(NamedTuple):
@@ -37,12 +44,12 @@ def read_rows(
 ) -> Iterator[TextRow]:
     """All rows of a separated file, blank lines left out.
 
-    Lines that are not UTF-8, rows whose quotes do not close, and the unfinished end of a truncated gzip file are
+    Lines that are not UTF-8, rows whose quotes do not close, and the unfinished end of a truncated file are
     malformed rows. After a row that cannot be parsed, reading goes on with the very next line, so that one stray quote
     does not take the lines behind it along.
 
     Args:
-        path: the file; decompressed if its name ends in ``.gz`` or its first bytes are those of gzip.
+        path: the file; decompressed where it is (see :class:`~irecgan_gym.readers.byte_source.ByteSource`).
         delimiter: between cells, one character.
         report: counts every row but the header.
         header: whether the first row is a header; nothing can be read without it, so it is never skipped.
@@ -50,30 +57,15 @@ def read_rows(
 
     Raises:
         FileNotFoundError: there is no such file.
-        ReaderError: nothing in it, a broken gzip file, or a row that is malformed and may not be skipped.
+        ReaderError: nothing in it, a damaged file, or a row that is malformed and may not be skipped.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"no such file: {path}")
     empty, rows_before = True, report.rows_read
-    with _open(path) as file:
-        lines = _Lines(path, file, report, header)
-        reader = csv.reader(
-            lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE, strict=True
-        )
-        while True:
-            lines.start_row()
-            try:
-                cells = next(reader)
-            except StopIteration:
-                break
-            except csv.Error as error:
-                lines.bad_row("not a row of separated cells", str(error))
-                continue
-            if not cells:
-                continue
-            report.rows_read += not lines.in_header
-            lines.in_header = empty = False
-            yield TextRow(lines.place, cells)
+    with closing(ByteSource(path)) as source:
+        lines = Lines(path.name, source, report, header)
+        for row in lines.rows(delimiter, quotes):
+            report.rows_read += not (header and empty)
+            empty = False
+            yield row
     if empty and report.rows_read == rows_before:
         raise ReaderError(f"{path.name} is empty")
 
@@ -108,49 +100,67 @@ def read_table(path: Path, delimiter: str, columns: tuple[str, ...], report: Rea
         yield TextRow(row.place, [row.cells[place] for place in places])
 
 
-def _open(path: Path) -> gzip.GzipFile | IO[bytes]:
-    file = path.open("rb")
-    if path.suffix == ".gz" or file.peek(2)[:2] == _GZIP_MAGIC:
-        file.close()
-        return gzip.open(path)
-    return file
-
-
-class _Lines:
+class Lines:
     """Lines as text, decoded one by one so that an error can name its line; those of the current row are kept.
+
+    Args:
+        name: of the file.
+        source: its bytes.
+        account: counts the lines that cannot be read.
+        header: whether the first row is a header.
 
     Attributes:
         in_header: whether the row being read is the header.
+        count: lines read so far.
     """
 
-    def __init__(self, path: Path, file: gzip.GzipFile | IO[bytes], report: ReadReport, header: bool) -> None:
-        self._name, self._readline, self._report = path.name, file.readline, report
+    def __init__(self, name: str, source: ByteSource, account: Account, header: bool) -> None:
+        self._name, self._source, self._account = name, source, account
         self._row: list[tuple[int, str]] = []
         self._again: deque[tuple[int, str]] = deque()
-        self._lines_read = 0
         self._ended = False
+        self.count = 0
         self.in_header = header
 
-    def start_row(self) -> None:
-        """The next line starts a row."""
-        self._row.clear()
+    def rows(self, delimiter: str, quotes: bool) -> Iterator[TextRow]:
+        """Yield the rows of separated cells from the next line on, blank lines left out.
+
+        Args:
+            delimiter: between cells.
+            quotes: whether cells may be quoted.
+        """
+        quoting = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
+        reader = csv.reader(self, delimiter=delimiter, quoting=quoting, strict=True)
+        while True:
+            self._row.clear()
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                self._bad_row("not a row of separated cells", str(error))
+                continue
+            if cells:
+                self.in_header = False
+                first, last = self._row[0][0], self._row[-1][0]
+                yield TextRow(Place(self._name, first, last=last), cells)
 
     @property
-    def place(self) -> Place:
-        """Lines of the current row."""
-        return Place(self._name, self._row[0][0], last=self._row[-1][0])
+    def between_rows(self) -> bool:
+        """Tell whether no line waits to be read again."""
+        return not self._again
 
     @property
     def _next_place(self) -> Place:
-        return Place(self._name, self._lines_read + 1)
+        return Place(self._name, self.count + 1)
 
-    def bad_row(self, reason: str, detail: str) -> None:
+    def _bad_row(self, reason: str, detail: str) -> None:
         """The current row cannot be parsed: its first line is lost, the others are read again as rows of their own."""
         first, *others = self._row
         self._again.extendleft(reversed(others))
         self._malformed(Place(self._name, first[0]), reason, detail)
 
-    def __iter__(self) -> _Lines:
+    def __iter__(self) -> Lines:
         return self
 
     def __next__(self) -> str:
@@ -162,30 +172,31 @@ class _Lines:
         """The next line that can be decoded."""
         while not self._ended:
             try:
-                line = self._readline()
+                line = self._source.readline()
             except EOFError:
                 self._ended = True
+                kind = self._source.compression
                 self._malformed(
-                    self._next_place, "truncated file", "the gzip file ends in the middle, the rest is missing"
+                    self._next_place, "truncated file", f"the {kind} file ends in the middle, the rest is missing"
                 )
                 break
-            except (gzip.BadGzipFile, zlib.error) as error:
-                # The check sum covers the whole file: no row of it can be trusted, so this is never skipped.
-                raise ReaderError(f"{self._next_place}: not a sound gzip file: {error}") from error
+            except DamagedFileError as error:
+                # Check sums cover the whole file: no row of it can be trusted, so this is never skipped.
+                raise ReaderError(f"{self._next_place}: {error}") from error
             if not line:
                 break
-            self._lines_read += 1
+            self.count += 1
             try:
                 # Only the first line may start with a byte order mark.
-                return self._lines_read, line.decode("utf-8-sig" if self._lines_read == 1 else "utf-8")
+                return self.count, line.decode("utf-8-sig" if self.count == 1 else "utf-8")
             except UnicodeDecodeError as error:
                 byte = error.object[error.start]
-                detail = f"byte 0x{byte:02x} at {error.start} is not UTF-8, which was expected"
-                self._malformed(Place(self._name, self._lines_read), "bad encoding", detail)
+                detail = f"byte 0x{byte:02x} at {error.start} is not {self._source.encoding}, which was expected"
+                self._malformed(Place(self._name, self.count), "bad encoding", detail)
         raise StopIteration
 
     def _malformed(self, place: Place, reason: str, detail: str) -> None:
         if self.in_header:
             raise ReaderError(f"{place}: {reason}: {detail} (no header, nothing can be read without it)")
-        self._report.rows_read += 1
-        self._report.malformed(place, reason, detail)
+        self._account.rows_read += 1
+        self._account.malformed(place, reason, detail)

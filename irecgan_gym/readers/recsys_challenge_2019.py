@@ -100,7 +100,7 @@ class _ClickOutLog:
 
     def __init__(self, file: str, report: ReadReport) -> None:
         self._file, self._report = file, report
-        self.steps = StepColumns(file)
+        self.steps = StepColumns()
         self.items, self.sessions = Numbering(), Numbering()
         self.users: list[int] = []
         self.end_skipped: set[int] = set()

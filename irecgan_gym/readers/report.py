@@ -8,8 +8,11 @@ from typing import Literal, NamedTuple
 
 from irecgan_gym.sessions import Sessions
 
-OnError = Literal["raise", "skip"]
+OnError = Literal["repair", "skip", "raise"]
+MAX_MALFORMED = 0.1
 _PLACES_SHOWN = 3
+_FEW_ROWS = 100
+"""Of fewer rows, as many may be malformed as of these: a share of them says little."""
 
 
 class ReaderError(ValueError):
@@ -56,17 +59,24 @@ class ReadReport:
     """Accounts for every row of the input: it is in the sessions, or counted under the reason why not.
 
     Args:
-        on_error: what a malformed row does: ``"raise"`` ends the reading, ``"skip"`` counts the row and goes on.
+        on_error: what happens where the log is not as it should be. ``"repair"``: quirks that can be put right are,
+            and are counted; rows that are malformed are left out, and are counted too. ``"skip"``: rows with such
+            quirks are malformed as well. ``"raise"``: the first malformed row ends the reading.
+        max_malformed: share of the rows that may be malformed.
     """
 
-    def __init__(self, on_error: OnError = "raise") -> None:
-        if on_error not in ("raise", "skip"):
-            raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
+    def __init__(self, on_error: OnError = "raise", max_malformed: float = MAX_MALFORMED) -> None:
+        if on_error not in ("repair", "skip", "raise"):
+            raise ValueError(f"on_error must be 'repair', 'skip' or 'raise', got {on_error!r}")
+        if not 0 <= max_malformed <= 1:
+            raise ValueError(f"max_malformed must be a share from 0 to 1, got {max_malformed}")
         self._on_error = on_error
+        self._max_malformed = max_malformed
         self.rows_read = 0
         self.rows_used = 0
         self._malformed: dict[str, _Count] = {}
         self._left_out: dict[str, _Count] = {}
+        self._repaired: dict[str, _Count] = {}
         self.sessions_left_out: dict[str, int] = {}
         self.columns_not_used: tuple[str, ...] = ()
         self.notes: list[str] = []
@@ -83,8 +93,24 @@ class ReadReport:
             ReaderError: with ``on_error="raise"``.
         """
         if self._on_error == "raise":
-            raise ReaderError(f"{place}: {reason}: {detail} (on_error='skip' leaves such rows out and counts them)")
+            raise ReaderError(f"{place}: {reason}: {detail} (on_error='repair' leaves such rows out and counts them)")
         self._malformed.setdefault(reason, _Count()).add(1, [f"{place}: {detail}"])
+
+    @property
+    def repairs(self) -> bool:
+        """True where quirks are put right."""
+        return self._on_error == "repair"
+
+    def repaired(self, reason: str, number: int = 1, places: Iterable[Place] = ()) -> None:
+        """Quirks of the log that were put right; their rows are part of the sessions.
+
+        Args:
+            reason: what was wrong and what was done, the same for all of a kind.
+            number: how many.
+            places: of them, in order; only the first few are kept.
+        """
+        if number:
+            self._repaired.setdefault(reason, _Count()).add(number, map(str, places))
 
     def left_out(self, reason: str, rows: int = 1, places: Iterable[Place] = ()) -> None:
         """Rows that are sound, but no part of the sessions asked for.
@@ -114,11 +140,35 @@ class ReadReport:
 
     @property
     def first_places(self) -> dict[str, tuple[str, ...]]:
-        """The first few places of each reason, of malformed rows and of rows left out."""
-        return {reason: tuple(count.examples) for reason, count in [*self._left_out.items(), *self._malformed.items()]}
+        """The first few places of each reason, of malformed rows, of rows left out and of repairs."""
+        counts = {**self._left_out, **self._malformed, **self._repaired}
+        return {reason: tuple(count.examples) for reason, count in counts.items()}
+
+    @property
+    def repairs_made(self) -> dict[str, int]:
+        """Quirks that were put right, by what was done."""
+        return {reason: count.rows for reason, count in self._repaired.items()}
+
+    def too_many(self, number: int) -> bool:
+        """Tell whether so many rows are more than the share that may be wrong."""
+        return number > self._max_malformed * max(self.rows_read, _FEW_ROWS)
 
     def check(self) -> None:
-        """Every row is accounted for: a reader that loses one is wrong itself."""
+        """Every row is accounted for, and not too many are malformed.
+
+        Raises:
+            ReaderError: more rows are malformed than may be: the log is not what it was taken for.
+            AssertionError: a row is lost: the reader itself is wrong.
+        """
+        malformed = sum(self.malformed_rows.values())
+        if self.too_many(malformed):
+            reasons = "; ".join(
+                f"{reason}: {count.rows:,} (first: {count.examples[0]})" for reason, count in self._malformed.items()
+            )
+            raise ReaderError(
+                f"{malformed:,} of {self.rows_read:,} rows are malformed, more than max_malformed={self._max_malformed}"
+                f" allows: {reasons}"
+            )
         counted = self.rows_used + sum(self.malformed_rows.values()) + sum(self.rows_left_out.values())
         if counted != self.rows_read:
             raise AssertionError(f"{self.rows_read} rows were read, but {counted} are accounted for")
@@ -140,6 +190,10 @@ class ReadReport:
             lines += [f"{'':>14}{example}" for example in count.examples]
             if count.rows > len(count.examples):
                 lines.append(f"{'':>14}and {count.rows - len(count.examples):,} more")
+        for reason, count in self._repaired.items():
+            lines.append(f"{count.rows:>12,}  repaired: {reason}")
+            if count.examples:
+                lines.append(f"{'':>14}first: {'; '.join(count.examples)}")
         lines += [f"{number:>12,}  sessions left out: {reason}" for reason, number in self.sessions_left_out.items()]
         return "\n".join([*lines, *self.notes])
 

@@ -1,18 +1,15 @@
-"""Rows of a table in CSV or Parquet, and what their cells mean."""
+"""Cells of one row of a table, and what they mean."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from irecgan_gym.readers.lines import read_table
-from irecgan_gym.readers.report import Place, ReaderError, ReadReport
-from irecgan_gym.sessions.parquet import OWN_KEY
+from irecgan_gym.readers.report import Place, ReadReport
 
 Cells = Mapping[str, Any]
 """The cells of a row by what they mean, None where they are empty."""
@@ -38,75 +35,6 @@ class Step(NamedTuple):
     propensity: float
     time: float
     user: str | None
-
-
-def csv_rows(
-    path: Path, names: Mapping[str, str], separator: str, delimiter: str, report: ReadReport
-) -> Iterator[tuple[Place, Cells]]:
-    """Rows of a CSV file.
-
-    Args:
-        path: the file.
-        names: of the columns, by what they mean.
-        separator: between the items of a slate.
-        delimiter: between cells.
-        report: counts every row.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ReaderError: see :func:`~irecgan_gym.readers.lines.read_table`.
-    """
-    for place, cells in read_table(path, delimiter, tuple(names.values()), report):
-        row: dict[str, Any] = {meaning: cell or None for meaning, cell in zip(names, cells, strict=True)}
-        if row["slate"] is not None:
-            row["slate"] = row["slate"].split(separator)
-        yield place, row
-
-
-def parquet_rows(path: Path, names: Mapping[str, str], report: ReadReport) -> Iterator[tuple[Place, Cells]]:
-    """Rows of a Parquet file, whose places are their numbers from 1.
-
-    Args:
-        path: the file.
-        names: of the columns, by what they mean.
-        report: counts every row.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ReaderError: not a Parquet file, one of ``Sessions.save``, a damaged one, an empty one, or a column is missing.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if not path.is_file():
-        raise FileNotFoundError(f"no such file: {path}")
-    wanted = list(dict.fromkeys(names.values()))
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            header = file.schema_arrow.names
-            if OWN_KEY in (file.schema_arrow.metadata or {}):
-                raise ReaderError(f"{path.name} holds sessions that Sessions.save wrote: load it with Sessions.load")
-            for name in wanted:
-                if header.count(name) != 1:
-                    state = "missing" if name not in header else "there more than once"
-                    raise ReaderError(f"{path.name}: column {name!r} is {state}, the file has {header}")
-            report.columns_not_used = tuple(name for name in header if name not in wanted)
-            for batch in file.iter_batches(columns=wanted):
-                columns = {name: _plain(batch.column(name)).to_pylist() for name in wanted}
-                for values in zip(*(columns[name] for name in names.values()), strict=True):
-                    report.rows_read += 1
-                    yield Place(path.name, report.rows_read, "row"), dict(zip(names, values, strict=True))
-    except (pa.ArrowException, OSError) as error:
-        raise ReaderError(f"{path.name} is not a readable Parquet file: {error}") from error
-    if report.rows_read == 0:
-        raise ReaderError(f"{path.name} is empty")
-
-
-def _plain(column: Any) -> Any:
-    """Times as whole numbers: Python's own have no nanoseconds."""
-    import pyarrow as pa
-
-    return column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
 
 
 def parse_step(place: Place, cells: Cells, report: ReadReport) -> Step | None:

@@ -1,11 +1,15 @@
 """Logged sessions: columns with checks, files, and what is derived from them."""
 
+from irecgan_gym.sessions.catalogue import Catalogue, CatalogueError
 from irecgan_gym.sessions.checks import SessionsError
-from irecgan_gym.sessions.columns import Session, Sessions, SessionStatistics, concatenate
+from irecgan_gym.sessions.columns import Session, Sessions, SessionStatistics
+from irecgan_gym.sessions.joining import concatenate
 from irecgan_gym.sessions.leaving import with_leaving_step
 from irecgan_gym.sessions.transitions import Transitions, flat_transitions
 
 __all__ = [
+    "Catalogue",
+    "CatalogueError",
     "Session",
     "SessionStatistics",
     "Sessions",

@@ -63,10 +63,13 @@ def check_numbers(name: str, values: ArrayLike, length: int) -> FloatArray:
         raise SessionsError(f"{name} must be numbers, got {array.dtype}")
     if np.iscomplexobj(array):
         raise SessionsError(f"{name} must be real numbers, got {array.dtype}")
-    wrong = np.flatnonzero(~np.isfinite(array))
+    # As they will be stored: a number that 32 bits cannot hold becomes infinite.
+    with np.errstate(over="ignore"):
+        stored = array.astype(np.float32)
+    wrong = np.flatnonzero(~np.isfinite(stored))
     if len(wrong):
-        raise SessionsError(f"{name}[{wrong[0]}] is {array[wrong[0]]}, expected a finite number")
-    return array.astype(np.float32)
+        raise SessionsError(f"{name}[{wrong[0]}] is {array[wrong[0]]}, expected a finite number of 32 bits")
+    return stored
 
 
 def check_propensities(values: ArrayLike, length: int) -> FloatArray:
@@ -74,12 +77,36 @@ def check_propensities(values: ArrayLike, length: int) -> FloatArray:
     array = check_column("propensities", values, length)
     if length and not np.issubdtype(array.dtype, np.floating):
         raise SessionsError(f"propensities must be floating-point numbers, got {array.dtype}")
-    wrong = np.flatnonzero((array <= 0) | (array > 1))
+    stored = array.astype(np.float32)
+    # As they will be stored: so small a number that it would become 0 is no probability either.
+    wrong = np.flatnonzero((stored <= 0) | (array > 1))
     if len(wrong):
         raise SessionsError(
             f"propensities[{wrong[0]}] is {array[wrong[0]]}, expected a probability in (0, 1] or NaN for unknown"
         )
-    return array.astype(np.float32)
+    return stored
+
+
+def check_times(values: ArrayLike, offsets: IntArray) -> NDArray[np.float64]:
+    """Finite numbers that do not go back within a session, float64."""
+    array = check_column("times", values, int(offsets[-1]))
+    if len(array) and not (np.issubdtype(array.dtype, np.number) and np.isrealobj(array)):
+        raise SessionsError(f"times must be real numbers, got {array.dtype}")
+    times = array.astype(np.float64)
+    wrong = np.flatnonzero(~np.isfinite(times))
+    if len(wrong):
+        raise SessionsError(f"times[{wrong[0]}] is {array[wrong[0]]}, expected a finite number")
+    back = np.diff(times, prepend=-np.inf) < 0
+    back[offsets[:-1]] = False
+    steps = np.flatnonzero(back)
+    if len(steps):
+        step = int(steps[0])
+        session = int(np.searchsorted(offsets, step, side="right")) - 1
+        raise SessionsError(
+            f"session {session}, step {step - int(offsets[session])}: time {times[step]:.15g} is before "
+            f"{times[step - 1]:.15g}, that of the step before"
+        )
+    return times
 
 
 def check_flags(name: str, values: ArrayLike | None, length: int) -> NDArray[np.bool_]:
@@ -94,12 +121,28 @@ def check_flags(name: str, values: ArrayLike | None, length: int) -> NDArray[np.
 
 def check_names(names: Sequence[str], num_items: int) -> tuple[str, ...]:
     """Different texts, one for each item."""
+    if len(names) != num_items:
+        raise SessionsError(f"item_names has {len(names)} entries for {num_items} items")
+    return _different_texts("item_names", names)
+
+
+def check_named_users(users: IntArray | None, names: Sequence[str]) -> tuple[str, ...]:
+    """Different texts, and users that are numbers of them or -1."""
+    if users is None:
+        raise SessionsError("user_names need users, the number of each session's user")
+    wrong = np.flatnonzero((users < -1) | (users >= len(names)))
+    if len(wrong):
+        raise SessionsError(
+            f"users[{wrong[0]}] is {users[wrong[0]]}, expected the number of one of {len(names)} names, or -1 for none"
+        )
+    return _different_texts("user_names", names)
+
+
+def _different_texts(column: str, names: Sequence[str]) -> tuple[str, ...]:
     result = tuple(names)
-    if len(result) != num_items:
-        raise SessionsError(f"item_names has {len(result)} entries for {num_items} items")
     if not all(isinstance(name, str) for name in result):
         wrong = next(number for number, name in enumerate(result) if not isinstance(name, str))
-        raise SessionsError(f"item_names[{wrong}] is {result[wrong]!r}, expected text")
+        raise SessionsError(f"{column}[{wrong}] is {result[wrong]!r}, expected text")
     if len(set(result)) != len(result):
-        raise SessionsError("item_names must differ from each other")
+        raise SessionsError(f"{column} must differ from each other")
     return result

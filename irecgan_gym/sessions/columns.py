@@ -11,19 +11,22 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from irecgan_gym.sessions.catalogue import Catalogue, CatalogueError
 from irecgan_gym.sessions.checks import (
     FloatArray,
     IntArray,
     SessionsError,
     check_flags,
     check_ids,
+    check_named_users,
     check_names,
     check_numbers,
     check_offsets,
     check_propensities,
+    check_times,
 )
 from irecgan_gym.sessions.parquet import read_columns, write_columns
-from irecgan_gym.sessions.ragged import gather
+from irecgan_gym.sessions.ragged import gather, rows_with_repeats
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class SessionStatistics:
         return "\n".join(lines)
 
 
-__all__ = ["Session", "SessionStatistics", "Sessions", "SessionsError", "concatenate"]
+__all__ = ["Session", "SessionStatistics", "Sessions", "SessionsError"]
 
 
 class Session(NamedTuple):
@@ -90,12 +93,16 @@ class Sessions:
         propensities: probability, under the logging policy, that the clicked item is in the slate; float32 [T],
             NaN where unknown, or None when nothing is known.
         states: the true state in which the slate was shown (simulated logs only); int32 [T] or None.
-        users: a number for the user of each session (equal numbers, same user); int64 [S] or None.
+        users: a number for the user of each session (equal numbers, same user); int64 [S] or None. Where users have
+            names, it is the number of the name, or -1 for somebody without one, who is nobody else.
         event_offsets: first other event of each step, and E at the end; int64 [T + 1] or None. The events of a
             step are the items that the user touched otherwise (viewed, opened) after the click of the
             step before and before this step's click.
         event_items: items of those events, in the order of time; int32 [E] or None.
         item_names: the catalogue's own names, item i under ``item_names[i]``; or None.
+        user_names: names of the users, user u under ``user_names[u]``; or None.
+        times: when each step happened, never before the step before it; float64 [T] or None. Readers give seconds
+            since 1970 (UTC) where the log has dates.
         provenance: where the data comes from, as JSON-compatible values.
     """
 
@@ -113,8 +120,12 @@ class Sessions:
     event_items: IntArray | None = None
     item_names: tuple[str, ...] | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    user_names: tuple[str, ...] | None = None
+    times: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
+        if self.users is None:
+            object.__setattr__(self, "user_names", None)
         for column in fields(self):
             value = getattr(self, column.name)
             if isinstance(value, np.ndarray):
@@ -140,6 +151,8 @@ class Sessions:
         event_items: ArrayLike | None = None,
         item_names: Sequence[str] | None = None,
         provenance: Mapping[str, Any] | None = None,
+        user_names: Sequence[str] | None = None,
+        times: ArrayLike | None = None,
     ) -> Sessions:
         """Check columns and build sessions from them; the arrays are copied where their type must change.
 
@@ -159,6 +172,8 @@ class Sessions:
             event_items: flat [E].
             item_names: n different names.
             provenance: JSON-compatible description of the source.
+            user_names: different names; users are then from 0 to below their number, or -1.
+            times: finite numbers that do not go back within a session; [T].
 
         Raises:
             SessionsError: a column has a wrong type, length or value; the message names the first such place.
@@ -201,7 +216,10 @@ class Sessions:
             users=None if users is None else check_ids("users", users, num_sessions, None, np.int64, signed=True),
             item_names=None if item_names is None else check_names(item_names, num_items),
             provenance=dict(provenance or {}),
+            times=None if times is None else check_times(times, offsets),
         )
+        if user_names is not None:
+            columns = replace(columns, user_names=check_named_users(columns.users, user_names))
         if (event_lengths is None) != (event_items is None):
             raise SessionsError("event_lengths and event_items must be given together")
         if event_lengths is not None:
@@ -219,10 +237,11 @@ class Sessions:
     def _check_slates_and_clicks(self) -> None:
         """Check that slates hold different items, that clicks are in them, and that leaving comes last."""
         step_of_entry = self.step_of_entry
-        keys = np.sort(step_of_entry * self.num_items + self.slate_items)
-        repeated = np.flatnonzero(keys[1:] == keys[:-1])
+        repeated = rows_with_repeats(self.slate_offsets, self.slate_items)
         if len(repeated):
-            step, item = divmod(int(keys[repeated[0]]), self.num_items)
+            step = int(repeated[0])
+            shown = np.sort(self.slate_items[self.slate_offsets[step] : self.slate_offsets[step + 1]])
+            item = shown[:-1][shown[1:] == shown[:-1]][0]
             raise SessionsError(f"{self._place(step)}: item {item} is in the slate more than once")
         found = np.zeros(self.num_steps, dtype=bool)
         found[step_of_entry[self.slate_items == self.clicks[step_of_entry]]] = True
@@ -280,6 +299,23 @@ class Sessions:
         return np.repeat(np.arange(len(self)), self.lengths)
 
     @property
+    def catalogue(self) -> Catalogue:
+        """The items: how many there are, and their names where they have some."""
+        return Catalogue(self.num_items, self.item_names)
+
+    @property
+    def user_groups(self) -> IntArray:
+        """The user of each session as numbers from 0; somebody unknown is nobody else; int64 [S]."""
+        if self.users is None:
+            return np.arange(len(self))
+        if self.user_names is None:
+            users = self.users
+        else:
+            users = np.where(self.users >= 0, self.users, len(self.user_names) + np.arange(len(self)))
+        groups: IntArray = np.unique(users, return_inverse=True)[1]
+        return groups
+
+    @property
     def previous_clicks(self) -> IntArray:
         """The click before each step, n at the start of a session; int32 [T]."""
         previous = np.empty_like(self.clicks)
@@ -320,6 +356,7 @@ class Sessions:
             propensities=None if self.propensities is None else self.propensities[steps],
             states=None if self.states is None else self.states[steps],
             users=None if self.users is None else self.users[numbers],
+            times=None if self.times is None else self.times[steps],
         )
         if self.event_offsets is not None and self.event_items is not None:
             events, event_offsets = gather(self.event_offsets, steps)
@@ -346,7 +383,7 @@ class Sessions:
         elif by == "user":
             if self.users is None:
                 raise ValueError("these sessions have no user column to split by")
-            group = np.unique(self.users, return_inverse=True)[1]
+            group = self.user_groups
         else:
             raise ValueError(f"by must be 'session' or 'user', got {by!r}")
         num_groups = int(group.max()) + 1 if len(group) else 0
@@ -376,6 +413,41 @@ class Sessions:
         """The same sessions with other rewards; finite numbers, [T]."""
         return replace(self, rewards=check_numbers("rewards", rewards, self.num_steps))
 
+    def reindexed(self, catalogue: Catalogue) -> Sessions:
+        """The same sessions with the numbers that their items have in another catalogue, found by name.
+
+        Args:
+            catalogue: has all items that occur in the sessions, and any others.
+
+        Raises:
+            CatalogueError: items without names, or items that occur in the sessions and not in the catalogue.
+        """
+        if self.item_names is None or catalogue.names is None:
+            nameless = "these sessions have" if self.item_names is None else "that catalogue has"
+            raise CatalogueError(f"items are found in another catalogue by name, but {nameless} no names")
+        if self.item_names == catalogue.names:
+            return self
+        # One entry more: "no click" is the number behind the last item.
+        numbers = np.append(catalogue.positions(self.item_names), catalogue.num_items).astype(np.int32)
+        unknown = numbers[:-1] < 0
+        if unknown.any():
+            occurs = np.zeros(self.num_items, dtype=bool)
+            occurs[self.slate_items] = True
+            if self.event_items is not None:
+                occurs[self.event_items] = True
+            lost = [self.item_names[item] for item in np.flatnonzero(occurs & unknown)]
+            if lost:
+                shown = ", ".join(map(repr, lost[:5])) + (", ..." if len(lost) > 5 else "")
+                raise CatalogueError(f"{len(lost)} items of the sessions are not in the catalogue: {shown}")
+        return replace(
+            self,
+            num_items=catalogue.num_items,
+            item_names=catalogue.names,
+            slate_items=numbers[self.slate_items],
+            clicks=numbers[self.clicks],
+            event_items=None if self.event_items is None else numbers[self.event_items],
+        )
+
     def statistics(self) -> SessionStatistics:
         """Counts and means, in a form that prints as a small table."""
         lengths = self.lengths
@@ -387,7 +459,7 @@ class Sessions:
             num_items=self.num_items,
             num_items_shown=len(np.unique(self.slate_items)),
             num_items_clicked=len(np.unique(clicked)),
-            num_users=None if self.users is None else len(np.unique(self.users)),
+            num_users=None if self.users is None else len(np.unique(self.user_groups)),
             mean_length=float(lengths.mean()) if len(self) else 0.0,
             max_length=int(lengths.max()) if len(self) else 0,
             mean_slate_size=float(self.slate_lengths.mean()) if self.num_steps else 0.0,
@@ -434,50 +506,6 @@ class Sessions:
             "event_items": self.event_items,
             "item_names": self.item_names,
             "provenance": self.provenance,
+            "user_names": self.user_names,
+            "times": self.times,
         }
-
-
-def concatenate(parts: Sequence[Sessions]) -> Sessions:
-    """Put sessions over the same catalogue behind each other.
-
-    A column that is missing in any part is missing in the result; provenance and item names are those of the
-    first part.
-
-    Raises:
-        ValueError: no part at all, catalogues of different sizes, or different names for the same item.
-    """
-    if not parts:
-        raise ValueError("concatenate needs at least one part")
-    sizes = {part.num_items for part in parts}
-    if len(sizes) > 1:
-        raise ValueError(f"the parts have catalogues of different sizes: {sorted(sizes)}")
-
-    named = [part.item_names for part in parts if part.item_names is not None]
-    if any(names != named[0] for names in named):
-        raise ValueError("the parts have catalogues of different names: the same id would mean different items")
-
-    def joined(name: str) -> Any:
-        columns = [getattr(part, name) for part in parts]
-        return None if any(column is None for column in columns) else np.concatenate(columns)
-
-    def joined_offsets(name: str) -> Any:
-        columns = [getattr(part, name) for part in parts]
-        if any(column is None for column in columns):
-            return None
-        return np.concatenate([[0], np.cumsum(np.concatenate([np.diff(column) for column in columns]))])
-
-    names = (
-        "slate_items",
-        "clicks",
-        "rewards",
-        "truncated",
-        "propensities",
-        "states",
-        "users",
-        "event_items",
-    )
-    return replace(
-        parts[0],
-        **{name: joined(name) for name in names},
-        **{name: joined_offsets(name) for name in ("offsets", "slate_offsets", "event_offsets")},
-    )

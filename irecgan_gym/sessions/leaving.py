@@ -17,7 +17,8 @@ def with_leaving_step(sessions: Sessions) -> Sessions:
 
     Logs of clicks do not hold the slate on which the user left. The last slate shown stands in for it: the
     user looks at the same list again and clicks nothing more. Sessions that already end so are kept as they
-    are; truncated sessions get no such step. Propensity of the new step is NaN, its reward 0.
+    are; truncated sessions get no such step. Propensity of the new step is NaN, its reward 0, its
+    time that of the step before.
     """
     leaves = ~sessions.truncated & (sessions.clicks[sessions.offsets[1:] - 1] != sessions.num_items)
     lengths = sessions.lengths + leaves
@@ -41,6 +42,7 @@ def with_leaving_step(sessions: Sessions) -> Sessions:
         rewards=extended(sessions.rewards, 0.0),
         propensities=None if sessions.propensities is None else extended(sessions.propensities, np.nan),
         states=None if sessions.states is None else sessions.states[steps],
+        times=None if sessions.times is None else sessions.times[steps],
     )
     if sessions.event_offsets is not None and sessions.event_items is not None:
         event_lengths = extended(np.diff(sessions.event_offsets), 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,20 +17,26 @@ from numpy.typing import NDArray
 from irecgan_gym.sessions.checks import SessionsError
 from irecgan_gym.storage.files import write_atomically
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Version 2 may hold times and the names of users; what does without them is written as version 1."""
 OWN_KEY = b"irecgan_gym"
 """In the metadata of every file that holds sessions."""
 _REQUIRED = ("session", "slate", "click", "reward", "truncated")
-_OPTIONAL = ("propensity", "state", "user", "events")
-_HEADER: dict[str, type | tuple[type, ...]] = {"num_items": int, "item_names": (list, type(None)), "provenance": dict}
+_OPTIONAL = ("propensity", "state", "user", "events", "time")
+_HEADER: dict[str, type | tuple[type, ...]] = {
+    "num_items": int,
+    "item_names": (list, type(None)),
+    "user_names": (list, type(None)),
+    "provenance": dict,
+}
 
 
 def write_columns(path: Path, columns: Mapping[str, Any]) -> None:
     """Write the columns of sessions to a Parquet file, whole or not at all.
 
     The file has one row a step, with ``session`` (numbered from 0), ``slate`` (list), ``click``, ``reward``,
-    ``truncated`` (of the session), and where known ``propensity``, ``state``, ``user`` (of the session) and ``events``
-    (list).
+    ``truncated`` (of the session), and where known ``propensity``, ``state``, ``user`` (of the session), ``events``
+    (list) and ``time``. Names of items and users are in the metadata.
 
     Args:
         path: file to write.
@@ -55,12 +62,17 @@ def write_columns(path: Path, columns: Mapping[str, Any]) -> None:
         table_columns["user"] = columns["users"][per_step]
     if columns["event_lengths"] is not None:
         table_columns["events"] = _lists(columns["event_lengths"], columns["event_items"])
+    if columns["times"] is not None:
+        table_columns["time"] = columns["times"]
+    is_new = columns["times"] is not None or columns["user_names"] is not None
     header: dict[str, Any] = {
-        "format_version": FORMAT_VERSION,
+        "format_version": FORMAT_VERSION if is_new else 1,
         "num_items": columns["num_items"],
         "item_names": columns["item_names"],
         "provenance": checked_provenance(columns["provenance"]),
     }
+    if columns["user_names"] is not None:
+        header["user_names"] = columns["user_names"]
     # Pages have check sums in the Parquet format, its metadata have none.
     header["checksum"] = _checksum(header)
     table = pa.table(table_columns).replace_schema_metadata({OWN_KEY: json.dumps(header)})
@@ -76,15 +88,7 @@ def read_columns(path: Path) -> dict[str, Any]:
         FileNotFoundError: there is no such file.
         SessionsError: not a Parquet file, not one of ours, of a later format, or with other columns.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"no such file: {path}")
-    try:
-        # Catalogues of millions of names pass the reader's limit for texts in the metadata, which is 100 MB; none can
-        # be larger than its file.
-        limit = min(max(path.stat().st_size, 100_000_000), 2**31 - 1)
-        table = pq.read_table(path, page_checksum_verification=True, thrift_string_size_limit=limit)
-    except (pa.ArrowException, OSError) as error:
-        raise SessionsError(f"{path} is not a readable Parquet file: {error}") from error
+    table = _read_table(path)
     header = _header(path, table)
     try:
         _check_names(table)
@@ -106,9 +110,29 @@ def read_columns(path: Path) -> dict[str, Any]:
             "event_items": event_items,
             "item_names": header["item_names"],
             "provenance": header["provenance"],
+            "user_names": header.get("user_names"),
+            "times": _optional(table, "time"),
         }
     except SessionsError as error:
         raise SessionsError(f"{path}: {error}") from error
+
+
+def _read_table(path: Path) -> Any:
+    """The whole file, opened once: one that is replaced meanwhile is read as it was."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no such file: {path}")
+    try:
+        with path.open("rb") as file:
+            # Catalogues of millions of names pass the reader's limit for texts in the metadata, which is 100 MB; none
+            # can be larger than its file.
+            limit = min(max(os.fstat(file.fileno()).st_size, 100_000_000), 2**31 - 1)
+            with pq.ParquetFile(file, page_checksum_verification=True, thrift_string_size_limit=limit) as parquet:
+                return parquet.read()
+    except MemoryError as error:
+        # Arrow's own is one of its exceptions too, and says nothing of the file.
+        raise MemoryError(f"not enough memory to read {path}: {error}") from error
+    except (pa.ArrowException, OSError) as error:
+        raise SessionsError(f"{path} is not a readable Parquet file: {error}") from error
 
 
 def _header(path: Path, table: Any) -> dict[str, Any]:
@@ -122,12 +146,13 @@ def _header(path: Path, table: Any) -> dict[str, Any]:
     except ValueError as error:
         raise SessionsError(f"{path} has metadata that are not JSON: {error}") from error
     version = header.get("format_version") if isinstance(header, dict) else None
-    if not isinstance(header, dict) or version != FORMAT_VERSION:
+    if not isinstance(header, dict) or version not in range(1, FORMAT_VERSION + 1):
         is_later = isinstance(version, int) and version > FORMAT_VERSION
         later = ": a later version of irecgan-gym wrote it" if is_later else ""
-        raise SessionsError(f"{path} has format version {version!r}, expected {FORMAT_VERSION}{later}")
+        raise SessionsError(f"{path} has format version {version!r}, expected 1 to {FORMAT_VERSION}{later}")
     for name, kind in _HEADER.items():
-        if not isinstance(header.get(name, ...), kind):
+        missing = None if name == "user_names" else ...
+        if not isinstance(header.get(name, missing), kind):
             raise SessionsError(f"{path} has metadata with a wrong or missing {name!r}")
     checksum = header.pop("checksum", None)
     if checksum is not None and checksum != _checksum(header):

@@ -25,6 +25,27 @@ def gather(offsets: IntArray, rows: IntArray) -> tuple[IntArray, IntArray]:
     return entries, new_offsets
 
 
+def rows_with_repeats(offsets: IntArray, values: IntArray) -> IntArray:
+    """Return the numbers of the rows that hold a value twice, in order.
+
+    Args:
+        offsets: first value of each row, and the number of values at the end, int64 [R + 1].
+        values: of all rows, one behind the other.
+    """
+    lengths = np.diff(offsets)
+    repeated = np.zeros(len(lengths), dtype=bool)
+    for length in np.unique(lengths[lengths > 1]).tolist():
+        # Rows of one length are a table: its rows are sorted many times faster than all values as one.
+        rows = np.flatnonzero(lengths == length)
+        if len(rows) == len(lengths):
+            table = values[offsets[0] : offsets[-1]].reshape(-1, length)
+        else:
+            table = values[offsets[rows][:, None] + np.arange(length)]
+        table = np.sort(table, axis=1)
+        repeated[rows] = (table[:, 1:] == table[:, :-1]).any(axis=1)
+    return np.flatnonzero(repeated)
+
+
 def padded(lengths: IntArray, values: IntArray, width: int, fill: int) -> NDArray[np.int64]:
     """Ragged rows as one table, int64 [R, width].
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from irecgan_gym.models.predictor_policy import PolicyLike
 from irecgan_gym.models.sequence_score import Prefixes, SequenceScore
+from irecgan_gym.sessions.catalogue import catalogue_of
 from irecgan_gym.wrappers.vector_sessions import StepResult, autoreset_mode, rows_to_reset
 
 RewardMode = Literal["multiply", "generation"]
@@ -126,11 +127,9 @@ def check_same_catalogue(env: Any, score: SequenceScore) -> None:
     """Check that the env recommends the items that the user model knows.
 
     Raises:
-        ValueError: catalogues of different sizes.
+        ValueError: catalogues of different sizes or of different names.
     """
-    expected = score.user_model.config.num_items
-    if env.num_items != expected:
-        raise ValueError(f"the env has {env.num_items} items, the user model of the score {expected}")
+    score.user_model.catalogue.check_agrees(catalogue_of(env), "the user model of the score", "the env")
 
 
 def seed_generator(generator: torch.Generator, seed: int | None) -> None:

@@ -52,9 +52,8 @@ class SessionAdversarialReward:
         Raises:
             ValueError: the sessions have another catalogue than the user model.
         """
-        expected = self._score.user_model.config.num_items
-        if sessions.num_items != expected:
-            raise ValueError(f"the sessions have {sessions.num_items} items, the user model of the score {expected}")
+        known = self._score.user_model.catalogue
+        known.check_agrees(sessions.catalogue, "the user model of the score", "the sessions")
         generator = torch.Generator(self._score.user_model.device)
         seed_generator(generator, seed)
         q = self._score.score_sessions(sessions, generator).double().cpu().numpy()

@@ -258,7 +258,7 @@ def test_readers_need_nothing_but_a_path(tmp_path):
 
 
 def test_steps_stay_as_they_were_added_unless_time_is_asked_for():
-    steps = StepColumns("log.csv")
+    steps = StepColumns()
     for number, (session, moment) in enumerate([(1, 5.0), (0, 3.0), (1, 4.0), (0, 2.0)], start=1):
         steps.add(Place("log.csv", number), session, [0], 0, time=moment)
     assert steps.in_order().tolist() == [1, 3, 0, 2]

@@ -47,7 +47,9 @@ def with_everything(seed):
         truncated=sessions.truncated,
         propensities=np.where(rng.random(sessions.num_steps) < 0.2, np.nan, 0.5),
         states=rng.integers(0, 3, sessions.num_steps),
-        users=rng.integers(-2, 4, len(sessions)),
+        users=rng.integers(-1, 4, len(sessions)),
+        user_names=["ada", "bo", "cy", "di"],
+        times=np.cumsum(rng.integers(0, 100, sessions.num_steps)) / 8,
         event_lengths=event_lengths,
         event_items=rng.integers(0, sessions.num_items, event_lengths.sum()),
         item_names=[f"item {number}" for number in range(sessions.num_items)],
@@ -80,6 +82,16 @@ def with_everything(seed):
         ({"event_lengths": [0, 1, 0]}, "event_lengths and event_items must be given together"),
         ({"event_lengths": [0, 1], "event_items": [2]}, "event_lengths has 2 entries for 3 steps"),
         ({"event_lengths": [0, 1, 0], "event_items": [5]}, r"event_items\[0\] is 5"),
+        ({"rewards": [1, 1e39, 0]}, r"rewards\[1\] is 1e\+39, expected a finite number of 32 bits"),
+        ({"propensities": [0.5, 1e-48, 1.0]}, r"propensities\[1\] is 1e-48, expected a probability in \(0, 1\]"),
+        ({"times": [1, np.nan, 2]}, r"times\[1\] is nan, expected a finite number"),
+        ({"times": [5, 4, 2]}, "session 0, step 1: time 4 is before 5, that of the step before"),
+        ({"times": [1, 2]}, r"times must have shape \(3,\), got \(2,\)"),
+        ({"times": ["1", "2", "3"]}, "times must be real numbers"),
+        ({"user_names": ["ada"]}, "user_names need users"),
+        ({"users": [0, 1], "user_names": ["ada"]}, r"users\[1\] is 1, expected the number of one of 1 names, or -1"),
+        ({"users": [0, -2], "user_names": ["ada"]}, r"users\[1\] is -2"),
+        ({"users": [0, 1], "user_names": ["ada", "ada"]}, "user_names must differ"),
         ({"item_names": ["a", "b"]}, "item_names has 2 entries for 5 items"),
         ({"item_names": ["a", "b", "c", "d", "a"]}, "item_names must differ"),
         ({"item_names": ["a", "b", "c", "d", 5]}, r"item_names\[4\] is 5, expected text"),
@@ -161,8 +173,8 @@ def test_joining_needs_one_catalogue_and_drops_what_one_part_lacks():
     with pytest.raises(ValueError, match=r"catalogues of different sizes: \[7, 9\]"):
         concatenate([first, sessions_of(0, num_items=9)])
     renamed = dataclasses.replace(first, item_names=first.item_names[::-1])
-    with pytest.raises(ValueError, match="catalogues of different names"):
-        concatenate([first, renamed])
+    with pytest.raises(ValueError, match="catalogues of different names, and some have none"):
+        concatenate([first, renamed, second])
     assert concatenate([first, dataclasses.replace(first, item_names=None)]).item_names == first.item_names
     with pytest.raises(ValueError, match="at least one part"):
         concatenate([])
@@ -178,7 +190,7 @@ def test_a_split_has_every_session_once(seed, fractions):
     together = sorted((tuple(s.clicks), tuple(s.rewards)) for part in parts for s in part)
     assert together == sorted((tuple(s.clicks), tuple(s.rewards)) for s in sessions)
     by_user = sessions.split(fractions, seed=seed, by="user")
-    users = [set(part.users.tolist()) for part in by_user]
+    users = [set(part.users.tolist()) - {-1} for part in by_user]
     assert sum(len(group) for group in users) == len(set().union(*users))
 
 
@@ -247,6 +259,8 @@ def test_with_leaving_steps_all_columns_still_fit_together(seed):
         event_items=sessions.event_items,
         item_names=sessions.item_names,
         provenance=sessions.provenance,
+        user_names=sessions.user_names,
+        times=sessions.times,
     )
     assert_same(checked, sessions)
     assert ((sessions.clicks[sessions.offsets[1:] - 1] == sessions.num_items) | sessions.truncated).all()

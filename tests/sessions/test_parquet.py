@@ -80,8 +80,8 @@ HEADER = {"format_version": 1, "num_items": 5, "item_names": None, "provenance":
     [
         (b"{", "metadata that are not JSON"),
         (b"\xff", "metadata that are not JSON"),
-        (b"[]", "format version None, expected 1"),
-        ({**HEADER, "format_version": 7}, "format version 7, expected 1: a later version"),
+        (b"[]", "format version None, expected 1 to 2"),
+        ({**HEADER, "format_version": 7}, "format version 7, expected 1 to 2: a later version"),
         ({**HEADER, "num_items": "5"}, "wrong or missing 'num_items'"),
         ({**HEADER, "checksum": 5}, "metadata that were damaged"),
         ({**HEADER, "num_items": 0}, "num_items must be an integer of at least 1"),
@@ -154,9 +154,10 @@ def test_a_damaged_file_is_never_taken_for_other_sessions(tmp_path_factory, data
     except SessionsError:
         return
     names = ("offsets", "slate_offsets", "slate_items", "clicks", "rewards", "truncated")
-    for name in (*names, "propensities", "states", "users", "event_offsets", "event_items"):
+    for name in (*names, "propensities", "states", "users", "event_offsets", "event_items", "times"):
         np.testing.assert_array_equal(getattr(again, name), getattr(sessions, name))
     assert (again.num_items, again.item_names) == (sessions.num_items, sessions.item_names)
+    assert again.user_names == sessions.user_names
     assert again.provenance == sessions.provenance
 
 

@@ -1,0 +1,231 @@
+"""Columns of any Arrow type as what readers need: names, lists of names, numbers and times."""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
+_DATE_AND_TIME = r"^\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d{1,6})?$"
+
+
+class Names(NamedTuple):
+    """Texts as numbers.
+
+    Attributes:
+        codes: number of each text, -1 where there is none; int64 [R].
+        names: the different texts, Arrow strings.
+    """
+
+    codes: NDArray[np.int64]
+    names: Any
+
+
+class Lists(NamedTuple):
+    """Lists of texts.
+
+    Attributes:
+        lengths: of each row's list, -1 where there is none; int64 [R].
+        items: of all lists, one behind the other.
+    """
+
+    lengths: NDArray[np.int64]
+    items: Names
+
+
+class Numbers(NamedTuple):
+    """Numbers, as far as they are plain.
+
+    Attributes:
+        values: float64 [R], NaN where the cell is empty or not plain.
+        empty: whether there is no cell; bool [R].
+        plain: whether the cell is empty or a number that is written as most are; bool [R].
+    """
+
+    values: NDArray[np.float64]
+    empty: NDArray[np.bool_]
+    plain: NDArray[np.bool_]
+
+
+def names_of(column: Any) -> Names:
+    """Texts of a column of texts, numbers or anything else; cells of white space alone are empty.
+
+    Whole numbers are written without a fraction, whatever their type: a column of whole numbers with a gap comes as
+    floating-point numbers from many a tool.
+    """
+    column = _plain(column)
+    if not pa.types.is_dictionary(column.type):
+        column = pc.dictionary_encode(column)
+    codes = _filled(column.indices, -1)
+    texts = texts_of(column.dictionary)
+    if texts is not column.dictionary:
+        # Texts that differed by white space or type alone are one now.
+        again = pc.dictionary_encode(texts)
+        new_codes = np.append(_filled(again.indices, -1), -1)
+        codes, texts = new_codes[codes], again.dictionary
+    return Names(codes, texts)
+
+
+def texts_of(values: Any) -> Any:
+    """Arrow strings of an array of any type, stripped, null where nothing is left; the array itself if it is that."""
+    values = _plain(values)
+    kind = values.type
+    if pa.types.is_floating(kind):
+        numbers = values.to_numpy(zero_copy_only=False).astype(np.float64)
+        whole = np.isfinite(numbers) & (np.floor(numbers) == numbers) & (np.abs(numbers) < 2**63)
+        if (whole | np.isnan(numbers)).all():
+            return pa.array(np.where(whole, numbers, 0).astype(np.int64), mask=~whole).cast(pa.string())
+        return pa.array(
+            [None if math.isnan(x) else str(int(x)) if w else str(x) for x, w in zip(numbers, whole, strict=True)],
+            pa.string(),
+        )
+    if not pa.types.is_string(kind):
+        if pa.types.is_boolean(kind) or pa.types.is_nested(kind) or pa.types.is_decimal(kind):
+            values = pa.array([None if x is None else str(x) for x in values.to_pylist()], pa.string())
+        else:
+            values = values.cast(pa.string())
+    if not _has_space(values):
+        empty = pc.equal(values, "")
+        return pc.if_else(empty, None, values) if pc.any(empty).as_py() else values
+    stripped = pc.utf8_trim_whitespace(values)
+    return pc.if_else(pc.equal(stripped, ""), None, stripped)
+
+
+def lists_of(column: Any, separator: str) -> Lists:
+    """Lists of a column of lists, of texts joined by a separator, or of texts that are list literals.
+
+    ``[1, 2]`` in a cell of text is the list of 1 and 2, with the separator, commas or spaces between the items; a text
+    that begins so but is no list of texts and numbers is none.
+
+    Args:
+        column: Arrow array.
+        separator: between the items of a text.
+    """
+    column = _plain(column)
+    if _is_list(column.type):
+        lengths = _filled(pc.list_value_length(column), -1)
+        return Lists(lengths, names_of(pc.list_flatten(column)))
+    if pa.types.is_null(column.type):
+        return Lists(np.full(len(column), -1), Names(np.zeros(0, np.int64), pa.array([], pa.string())))
+    texts = texts_of(column)
+    literal = np.flatnonzero(_filled(pc.and_(pc.starts_with(texts, "["), pc.ends_with(texts, "]")), False))
+    split = pc.split_pattern(texts, separator)
+    if len(literal):
+        split = _with_literals(texts, split, literal, separator)
+    return Lists(_filled(pc.list_value_length(split), -1), names_of(pc.list_flatten(split)))
+
+
+def numbers_of(column: Any) -> Numbers:
+    """Numbers of a column of numbers or texts."""
+    column = _plain(column)
+    empty = column.is_null().to_numpy(zero_copy_only=False)
+    if pa.types.is_string(column.type):
+        plain = _filled(pc.match_substring_regex(column, NUMBER), True)
+        column = column if plain.all() else pc.if_else(pa.array(plain), column, None)
+        values = pc.cast(column, pa.float64())
+    else:
+        plain = np.ones(len(column), dtype=bool)
+        try:
+            values = column.cast(pa.float64(), safe=False)
+        except pa.ArrowException:
+            values, plain = pa.nulls(len(column), pa.float64()), empty
+        # Many a tool has no other way to leave a number out.
+        empty = empty | np.isnan(np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64))
+    return Numbers(np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64), empty, plain)
+
+
+def times_of(column: Any) -> Numbers:
+    """Numbers, or seconds since 1970 of dates and times (UTC) such as ``2026-01-31 08:00:00``."""
+    column = _plain(column)
+    numbers = numbers_of(column)
+    if numbers.plain.all() or not pa.types.is_string(column.type):
+        return numbers
+    dates = _filled(pc.match_substring_regex(column, _DATE_AND_TIME), False)
+    try:
+        moments = pc.if_else(pa.array(dates), column, None).cast(pa.timestamp("us"))
+    except pa.ArrowException:
+        return numbers  # One of them is no date that exists: which, is found row by row.
+    seconds = _filled(moments.cast(pa.int64()), 0) / 1e6
+    return Numbers(np.where(dates, seconds, numbers.values), numbers.empty, numbers.plain | dates)
+
+
+def _plain(column: Any) -> Any:
+    """The same values in one of fewer types: no views, no large variants, times as whole numbers."""
+    kind = column.type
+    if pa.types.is_dictionary(kind) and not pa.types.is_string(kind.value_type):
+        return _plain(column.cast(kind.value_type))
+    if pa.types.is_timestamp(kind):
+        return column.cast(pa.int64())  # Python's own times have no nanoseconds.
+    if pa.types.is_large_string(kind) or str(kind) == "string_view":
+        return column.cast(pa.string())
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or str(kind) == "binary_view":
+        return column.cast(pa.string())
+    if pa.types.is_null(kind):
+        return column.cast(pa.string())
+    return column
+
+
+def _is_list(kind: Any) -> bool:
+    types = pa.types
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+
+
+def _filled(array: Any, value: Any) -> NDArray[Any]:
+    """A NumPy array with a value in place of nulls."""
+    if array.null_count:
+        array = pc.fill_null(array, value)
+    result: NDArray[Any] = array.to_numpy(zero_copy_only=False)
+    return result.astype(np.int64, copy=False) if result.dtype != np.bool_ else result
+
+
+def _has_space(texts: Any) -> bool:
+    """Tell whether any byte could be white space: ASCII's, or part of a letter beyond ASCII."""
+    data = texts.buffers()[2]
+    if data is None or len(texts) == 0:
+        return False
+    offsets = np.frombuffer(texts.buffers()[1], dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    signed = np.frombuffer(data, dtype=np.int8)[offsets[0] : offsets[-1]]
+    # As signed numbers, bytes beyond ASCII are negative.
+    return bool((signed <= 32).any())
+
+
+def _with_literals(texts: Any, split: Any, rows: NDArray[np.int64], separator: str) -> Any:
+    """The lists, those of some rows being read as literals."""
+    lists = split.to_pylist()
+    for row, text in zip(rows.tolist(), texts.take(pa.array(rows)).to_pylist(), strict=True):
+        lists[row] = list_literal(text, separator)
+    return pa.array(lists, pa.list_(pa.string()))
+
+
+def list_literal(text: str, separator: str) -> list[str] | None:
+    """Return the items of a text such as ``[1, 2]`` or ``['a', 'b']``, or None where it is no list of one level.
+
+    Args:
+        text: begins with a bracket and ends with one.
+        separator: that may stand between the items, beside commas and spaces.
+    """
+    inner = text[1:-1].strip()
+    if "[" in inner or "]" in inner:
+        # "[a]|[b]": names with brackets, not a list; anything else is nested.
+        items = text.split(separator)
+        return items if len(items) > 1 and all(item[:1] == "[" and item[-1:] == "]" for item in items) else None
+    if '"' in inner or "'" in inner:
+        for parse in (json.loads, ast.literal_eval):
+            try:
+                values = parse(text)
+            except (ValueError, SyntaxError):
+                continue
+            if all(isinstance(value, (str, int, float)) for value in values):
+                return [str(value) for value in values]
+        return None
+    for mark in (separator, ","):
+        if mark.strip() and mark in inner:
+            return [item.strip() for item in inner.split(mark)]
+    return inner.split()

@@ -1,0 +1,185 @@
+"""Bytes of a file as whole lines of UTF-8, through whatever it is compressed and encoded with."""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import gzip
+import lzma
+import re
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from irecgan_gym.readers.report import ReaderError
+
+_CHUNK = 1 << 20
+_MAGIC = {
+    "gzip": re.compile(rb"\x1f\x8b"),
+    "bzip2": re.compile(rb"BZh[1-9]1AY&SY"),
+    "zstd": re.compile(rb"\x28\xb5\x2f\xfd"),
+    "xz": re.compile(rb"\xfd7zXZ\x00"),
+}
+_SUFFIXES = {".gz": "gzip", ".bz2": "bzip2", ".zst": "zstd", ".xz": "xz"}
+_DAMAGED = (OSError, zlib.error, lzma.LZMAError, pa.ArrowException)
+
+
+class DamagedFileError(ReaderError):
+    """A compressed file whose bytes are not what its check sums say."""
+
+
+class ByteSource:
+    """The decompressed bytes of a file, handed out by lines or by blocks of whole lines.
+
+    What is compressed is known by its name (``.gz``, ``.bz2``, ``.zst``, ``.xz``) or else by its first bytes. Text in
+    another encoding comes out as UTF-8; bytes that mean nothing in that encoding come out as they are, and so are no
+    UTF-8.
+
+    Args:
+        path: the file.
+        encoding: of the text, as Python names it.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: an encoding that Python does not know.
+    """
+
+    def __init__(self, path: Path, encoding: str = "utf-8") -> None:
+        if not path.is_file():
+            raise FileNotFoundError(f"no such file: {path}")
+        try:
+            name = codecs.lookup(encoding).name
+        except LookupError as error:
+            raise ValueError(f"encoding must be one that Python knows, got {encoding!r}") from error
+        self.encoding = "UTF-8" if name in ("utf-8", "ascii", "utf-8-sig") else encoding
+        decoder = codecs.getincrementaldecoder(name)("surrogateescape") if self.encoding != "UTF-8" else None
+        self._to_utf8: Callable[[bytes, bool], bytes] | None = None
+        if decoder is not None:
+            self._to_utf8 = lambda data, final: decoder.decode(data, final).encode("utf-8", "surrogateescape")
+        self.compression = _compression(path)
+        self._file = _open(path, self.compression)
+        self._buffer, self._position = b"", 0
+        self._ended = False
+        self._failure: Exception | None = None
+        self.consumed = 0
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def block(self, size: int) -> bytes:
+        """Return the next whole lines, of about ``size`` bytes; nothing at the end.
+
+        Raises:
+            EOFError: a compressed file ends in the middle, and its whole lines have all been handed out.
+            DamagedFileError: it is damaged.
+        """
+        while not self._ended and len(self._buffer) - self._position < size:
+            self._fill(size)
+        end = self._buffer.rfind(b"\n", self._position, self._position + size) + 1
+        if end == 0:
+            # A line that is longer than a block: to its end.
+            return self.readline()
+        return self._take(end)
+
+    def readline(self) -> bytes:
+        """Return the next line with its end; nothing at the end.
+
+        Raises:
+            EOFError: a compressed file ends in the middle, and its whole lines have all been handed out.
+            DamagedFileError: it is damaged.
+        """
+        searched = self._position
+        while True:
+            end = self._buffer.find(b"\n", searched) + 1
+            if end:
+                return self._take(end)
+            if self._ended:
+                break
+            searched = len(self._buffer) - self._position
+            self._fill(_CHUNK)
+        if self._failure is not None:
+            raise self._failure
+        return self._take(len(self._buffer))
+
+    def put_back(self, size: int) -> None:
+        """Take back the last ``size`` bytes that were handed out, if they came from :meth:`block`."""
+        self._position -= size
+        self.consumed -= size
+
+    def _take(self, end: int) -> bytes:
+        taken = self._buffer[self._position : end]
+        self.consumed += len(taken)
+        self._position = end
+        return taken
+
+    def _fill(self, size: int) -> None:
+        """Read on; what has been handed out is forgotten."""
+        parts = [self._buffer[self._position :]]
+        held = len(parts[0])
+        while not self._ended and (len(parts) == 1 or held < size):
+            data = self._read()
+            parts.append(data)
+            held += len(data)
+        self._buffer, self._position = b"".join(parts), 0
+
+    def _read(self) -> bytes:
+        try:
+            data: bytes = self._file.read1(_CHUNK)
+            self._ended = not data
+            return data if self._to_utf8 is None else self._to_utf8(data, self._ended)
+        except EOFError as error:
+            self._failure = error
+        except UnicodeError as error:
+            self._failure = DamagedFileError(f"not text in {self.encoding}: {error}")
+        except _DAMAGED as error:
+            self._failure = DamagedFileError(f"not a sound {self.compression or 'readable'} file: {error}")
+        self._ended = True
+        return b""
+
+
+def _compression(path: Path) -> str | None:
+    named = _SUFFIXES.get(path.suffix)
+    if named is not None:
+        return named
+    with path.open("rb") as file:
+        start = file.read(10)
+    return next((name for name, magic in _MAGIC.items() if magic.match(start)), None)
+
+
+def _open(path: Path, compression: str | None) -> Any:
+    """A file with ``read1``."""
+    if compression == "gzip":
+        return gzip.open(path)
+    if compression == "bzip2":
+        return bz2.open(path)
+    if compression == "xz":
+        return lzma.open(path)
+    if compression == "zstd":
+        return _Zstd(path)
+    return path.open("rb")
+
+
+class _Zstd:
+    """A file in Zstandard's format."""
+
+    def __init__(self, path: Path) -> None:
+        self._raw = path.open("rb")
+        self._file = pa.CompressedInputStream(self._raw, "zstd")
+
+    def read1(self, size: int) -> bytes:
+        # In small pieces: of the piece in which a truncated file ends, nothing is left.
+        try:
+            data: bytes = self._file.read(min(size, 1 << 16))
+        except OSError as error:
+            if "Truncated" in str(error):
+                raise EOFError(str(error)) from error
+            raise
+        return data
+
+    def close(self) -> None:
+        self._file.close()
+        self._raw.close()
