@@ -35,8 +35,8 @@ from irecgan_gym.ope import (
     recommend,
 )
 from irecgan_gym.ope.estimate import Method
-from irecgan_gym.ope.slate_propensities import Given
 from irecgan_gym.ope.value_model import LastValues
+from irecgan_gym.sessions.slate_propensities import Given
 
 FloatArray = NDArray[np.float64]
 CONFIDENCE = 0.95

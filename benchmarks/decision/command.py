@@ -24,6 +24,7 @@ from irecgan_gym.storage.files import write_atomically
 
 Source = Literal["auto", "log", "current", "estimated"]
 LOGGED, RANDOM = "logged", "random"
+_KNOWN = {"state": "the user's true state", "history": "slates and clicks before", "clicks": "the clicks before"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +134,12 @@ class Decide:
 
     def _logging(self, sessions: Sessions, current: Side) -> tuple[EvaluationPolicy | SlatePropensities, str]:
         """Return who showed the logged slates, and where that is known from."""
+        recorded = sessions.slate_propensities
+        if self.propensities == "log" and recorded is None:
+            raise SettingsError(f"--propensities log: {self.log} holds no probabilities of its slates")
+        if recorded is not None and self.propensities in ("auto", "log"):
+            how = " (a model's estimate)" if recorded.estimated else ""
+            return recorded, f"columns of the log{how}, given {_KNOWN[recorded.given]}"
         if self.propensities == "current" or (self.propensities == "auto" and current.policy is not None):
             assert current.policy is not None
             return current.policy, "the current policy, which is taken to have made the log"

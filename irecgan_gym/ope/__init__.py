@@ -41,10 +41,10 @@ from irecgan_gym.ope.policies import (
 )
 from irecgan_gym.ope.recommendation import LoggedSlates, Recommendation, recommend
 from irecgan_gym.ope.selection import rank_correlation, regret
-from irecgan_gym.ope.slate_propensities import SlatePropensities
 from irecgan_gym.ope.slate_weights import Abstraction, AnyPlace, FromTheTop, PseudoInverse, SinglePlace, WholeSlate
 from irecgan_gym.ope.state_marginal import StateMarginalIS
 from irecgan_gym.ope.value_model import CrossFitted, LastValues, ValueColumns, ValueModel
+from irecgan_gym.sessions.slate_propensities import SlatePropensities
 
 __all__ = [
     "Abstraction",

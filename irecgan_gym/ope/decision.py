@@ -12,7 +12,7 @@ from irecgan_gym.ope.difference import difference, live_test_sessions, logged_va
 from irecgan_gym.ope.estimate import OffPolicyEstimate
 from irecgan_gym.ope.policies import EvaluationPolicy
 from irecgan_gym.ope.recommendation import LoggedSlates, Recommendation, recommend
-from irecgan_gym.ope.slate_propensities import SlatePropensities
+from irecgan_gym.sessions.slate_propensities import SlatePropensities
 
 Judgement = Literal["better", "worse", "not known"]
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from irecgan_gym.ope import plackett_luce
-from irecgan_gym.ope.pool_mixture import Pool, PoolMixture
-from irecgan_gym.ope.slate_propensities import SlatePropensities
+from irecgan_gym.planning.pool_mixture import Pool, PoolMixture
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions.slate_propensities import SlatePropensities
 
 FloatArray = NDArray[np.float64]
 Slates = NDArray[np.int64]
@@ -165,7 +165,7 @@ class ContextPools(NamedTuple):
 
 
 class PoolPolicy:
-    """Shows slates from a mixture of pools (:class:`irecgan_gym.ope.pool_mixture.PoolMixture`).
+    """Shows slates from a mixture of pools (:class:`irecgan_gym.planning.pool_mixture.PoolMixture`).
 
     Args:
         pools: the mixture, and the context of each step of some sessions.

@@ -26,10 +26,10 @@ from irecgan_gym.ope.importance_sampling import (
 from irecgan_gym.ope.luce_user_model import LuceUserModel
 from irecgan_gym.ope.off_policy_data import OffPolicyData
 from irecgan_gym.ope.policies import EvaluationPolicy
-from irecgan_gym.ope.slate_propensities import SlatePropensities
 from irecgan_gym.ope.slate_weights import Abstraction
 from irecgan_gym.ope.value_model import CrossFitted, LastValues
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions.slate_propensities import SlatePropensities
 
 ENOUGH = 200.0
 """Effective sessions from which on an interval is believed."""
@@ -53,6 +53,17 @@ class LoggedSlates(NamedTuple):
 
     sessions: Sessions
     logging: EvaluationPolicy | SlatePropensities
+
+    @classmethod
+    def recorded(cls, sessions: Sessions) -> LoggedSlates:
+        """A log that says itself with which probabilities its slates were shown.
+
+        Raises:
+            ValueError: it does not.
+        """
+        if sessions.slate_propensities is None:
+            raise ValueError("these sessions hold no probabilities of their slates (slate_propensities)")
+        return cls(sessions, sessions.slate_propensities)
 
 
 Verdict = Literal["trust", "conditional", "refuse"]
