@@ -1,5 +1,6 @@
 """Off-policy evaluation: what a policy would earn, from sessions of another one."""
 
+from irecgan_gym.ope.adaptive import AdaptiveIPS, AdaptiveWeights
 from irecgan_gym.ope.cascade_doubly_robust import PlaceRewards, SlateCascadeDoublyRobust
 from irecgan_gym.ope.decision import Decision, LiveTest, decide
 from irecgan_gym.ope.diagnostics import Overlap, calibration_p_value, confounding_p_value, overlap, place_effect_p_value
@@ -30,7 +31,9 @@ from irecgan_gym.ope.importance_sampling import (
 from irecgan_gym.ope.known_logger import KnownLogger, logging_pools
 from irecgan_gym.ope.luce_fidelity import LuceFidelity, luce_fidelity
 from irecgan_gym.ope.luce_user_model import LuceUserModel
+from irecgan_gym.ope.magic import MAGIC
 from irecgan_gym.ope.off_policy_data import OffPolicyData
+from irecgan_gym.ope.off_policy_selection import OffPolicySelection, selection_criterion
 from irecgan_gym.ope.policies import (
     EvaluationPolicy,
     PlackettLucePolicy,
@@ -47,7 +50,10 @@ from irecgan_gym.ope.value_model import CrossFitted, LastValues, ValueColumns, V
 from irecgan_gym.sessions.slate_propensities import SlatePropensities
 
 __all__ = [
+    "MAGIC",
     "Abstraction",
+    "AdaptiveIPS",
+    "AdaptiveWeights",
     "AnyPlace",
     "CrossFitted",
     "Decision",
@@ -68,6 +74,7 @@ __all__ = [
     "OffPolicyEstimate",
     "OffPolicyEstimator",
     "OffPolicyEvaluation",
+    "OffPolicySelection",
     "Overlap",
     "PerDecisionImportanceSampling",
     "PlaceRewards",
@@ -114,5 +121,6 @@ __all__ = [
     "recommend",
     "regret",
     "same_first",
+    "selection_criterion",
     "shared_items",
 ]
