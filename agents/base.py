@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from irecgan_gym.agents.slate_probabilities import SlateProbabilities
 from irecgan_gym.recorder import ProgressRecorder, Recorder, Recorders, silent
 from irecgan_gym.sessions import Catalogue, Sessions
 
@@ -18,7 +19,7 @@ Array = NDArray[Any]
 State = tuple[Array, ...]
 
 
-class Agent(ABC):
+class Agent(SlateProbabilities, ABC):
     """A recommendation agent with Stable-Baselines3's methods, so that ``evaluate_policy`` takes it.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
@@ -15,6 +16,7 @@ from scipy.special import log_softmax
 from irecgan_gym.agents.base import Agent, Array, State
 from irecgan_gym.models.fitting import split_validation
 from irecgan_gym.models.stored_catalogue import catalogue_tensors, split_catalogue
+from irecgan_gym.ope.policies import ContextScores, EvaluationPolicy, PlackettLucePolicy, PointMassPolicy
 from irecgan_gym.planning.hidden_states import Moves
 from irecgan_gym.planning.learned_world import LearnedWorld
 from irecgan_gym.planning.logged_steps import LoggedSteps
@@ -153,16 +155,34 @@ class Planner(Agent, Generic[ConfigT]):
             ValueError: sessions over another catalogue.
         """
         self._check_catalogue(sessions)
-        beliefs = self.world.beliefs_along(LoggedSteps.of(sessions))
         scores = np.empty(len(sessions.slate_items), dtype=np.float32)
-        for step in range(0, sessions.num_steps, 256):
-            part = beliefs[step : step + 256]
-            chooser = self._chooser.slates_for(part)
-            found = item_scores(chooser, part, chooser.choose(part))
-            logs = log_softmax(found / self.temperature, axis=1)
+        for step, _, logits in self._plans_along(sessions):
+            logs = log_softmax(logits, axis=1)
             low, high = sessions.slate_offsets[step], sessions.slate_offsets[min(step + 256, sessions.num_steps)]
             scores[low:high] = logs[sessions.step_of_entry[low:high] - step, sessions.slate_items[low:high]]
         return scores
+
+    def _plans_along(self, sessions: Sessions) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.float64]]]:
+        """Of 256 logged steps at a time: the first, the best slates [M, k], and the logits of drawn slates [M, n]."""
+        beliefs = self.world.beliefs_along(LoggedSteps.of(sessions))
+        for step in range(0, sessions.num_steps, 256):
+            part = beliefs[step : step + 256]
+            chooser = self._chooser.slates_for(part)
+            slates = chooser.choose(part)
+            yield step, slates, item_scores(chooser, part, slates) / self.temperature
+
+    def _sampled_policy(self, places: bool) -> EvaluationPolicy:
+        def logits(sessions: Sessions) -> ContextScores:
+            table = np.concatenate([logits for _, _, logits in self._plans_along(sessions)])
+            return ContextScores(table, np.arange(len(table)))
+
+        return PlackettLucePolicy(logits, self.num_items, self.slate_size, places=places)
+
+    def _top_policy(self, epsilon: float) -> EvaluationPolicy:
+        def slates(sessions: Sessions) -> NDArray[np.int64]:
+            return np.concatenate([slates for _, slates, _ in self._plans_along(sessions)])
+
+        return PointMassPolicy(slates, self.num_items, self.slate_size, epsilon=epsilon)
 
     def save(self, path: str | Path) -> None:
         """Write settings and the learned user to one safetensors file, atomically."""

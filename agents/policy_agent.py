@@ -21,6 +21,8 @@ from irecgan_gym.models.fitting import FitConfig, split_validation
 from irecgan_gym.models.slate_policy import CataloguePolicy
 from irecgan_gym.models.stored_catalogue import catalogue_tensors, split_catalogue
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
+from irecgan_gym.ope.agent_policies import PolicyScores
+from irecgan_gym.ope.policies import EvaluationPolicy, PlackettLucePolicy, TopKPolicy
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.settings import InnerShare, check_is, check_settings
@@ -220,6 +222,12 @@ class PolicyAgent(Agent, Generic[ConfigT]):
             chosen = log_probabilities.gather(1, batch.slates.where(mask, 0))
             scores[entries[mask.cpu().numpy()]] = chosen[mask].cpu().numpy()
         return scores
+
+    def _sampled_policy(self, places: bool) -> EvaluationPolicy:
+        return PlackettLucePolicy(PolicyScores(self.policy), self.num_items, self.slate_size, places=places)
+
+    def _top_policy(self, epsilon: float) -> EvaluationPolicy:
+        return TopKPolicy(PolicyScores(self.policy), self.num_items, self.slate_size, epsilon=epsilon)
 
     def save(self, path: str | Path) -> None:
         """Write settings and all parameters to one safetensors file, atomically."""

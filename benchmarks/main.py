@@ -46,6 +46,7 @@ SUBCOMMANDS = {
     ),
     "planners": Subcommand("planners:Planners", "compare planners on learned user models with policy gradients"),
     "ope": Subcommand("ope:OffPolicy", "compare off-policy estimators with the true value of policies"),
+    "decide": Subcommand("decision.command:Decide", "say from a log whether a new policy is better"),
     "tune": Subcommand("tune:Tune", "search settings of agents"),
     "throughput": Subcommand("throughput.command:Throughput", "measure speed and memory"),
     "report": Subcommand("report.page:Report", "make one page of run folders"),

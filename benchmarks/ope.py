@@ -17,7 +17,7 @@ from irecgan_gym.benchmarks.engine.command import SettingsError, check_distinct,
 from irecgan_gym.benchmarks.ope_replications import METHODS, Cell, Replications, replicate
 from irecgan_gym.benchmarks.ope_worlds import World, WorldName, make_targets, make_world, true_value
 from irecgan_gym.ope.selection import rank_correlation, regret
-from irecgan_gym.ope.slate_propensities import Given
+from irecgan_gym.sessions.slate_propensities import Given
 from irecgan_gym.storage.files import write_atomically
 
 LogName = Literal["random", "max", "mix", "max-state", "mix-state", "max-explore", "mix-explore"]

@@ -35,31 +35,13 @@ from irecgan_gym.ope import (
     recommend,
 )
 from irecgan_gym.ope.estimate import Method
-from irecgan_gym.ope.slate_propensities import Given
-from irecgan_gym.ope.value_model import ValueColumns, ValueModel
+from irecgan_gym.ope.value_model import LastValues
+from irecgan_gym.sessions.slate_propensities import Given
 
 FloatArray = NDArray[np.float64]
 CONFIDENCE = 0.95
 RESAMPLES = 200
 METHODS: tuple[Method, ...] = ("ttest", "bootstrap", "bernstein")
-
-
-class LastValues:
-    """A model that remembers what it said of the log asked about last, which several estimators ask about.
-
-    Args:
-        model: any.
-    """
-
-    def __init__(self, model: ValueModel) -> None:
-        self._model = model
-        self._last: tuple[OffPolicyData, ValueColumns] | None = None
-
-    def values(self, data: OffPolicyData) -> ValueColumns:
-        """See :class:`irecgan_gym.ope.value_model.ValueModel`."""
-        if self._last is None or self._last[0] is not data:
-            self._last = (data, self._model.values(data))
-        return self._last[1]
 
 
 def make_estimators() -> list[OffPolicyEstimator]:

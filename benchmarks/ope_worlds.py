@@ -15,7 +15,7 @@ from irecgan_gym.mdp import START_STATE, RecommendationMDP, draw_mdp
 from irecgan_gym.ope.known_logger import KnownLogger, logging_pools
 from irecgan_gym.ope.plackett_luce import sample_slates
 from irecgan_gym.ope.policies import PlackettLucePolicy, last_click_scores
-from irecgan_gym.ope.pool_mixture import PoolMixture
+from irecgan_gym.planning.pool_mixture import PoolMixture
 from irecgan_gym.sessions import Sessions
 
 FloatArray = NDArray[np.float64]
@@ -77,12 +77,12 @@ def make_targets(world: World, strengths: tuple[float, ...], seed: int) -> list[
     known = world.mdp.rewards.mean(axis=0)
     known = (known - known.mean()) / known.std()
     scores = (known + rng.normal(size=(num_items + 1, num_items))) / np.sqrt(2)
-    targets = []
-    for strength in strengths:
-        table = strength * scores
-        policy = PlackettLucePolicy(last_click_scores(table), num_items, world.slate_size)
-        targets.append(Target(f"{strength:g}", table, policy))
-    return targets
+    return [make_scored_target(world, f"{strength:g}", strength * scores) for strength in strengths]
+
+
+def make_scored_target(world: World, name: str, scores: FloatArray) -> Target:
+    """Policy that draws slates from a softmax of scores [n + 1, n] by the click before."""
+    return Target(name, scores, PlackettLucePolicy(last_click_scores(scores), world.mdp.num_items, world.slate_size))
 
 
 def true_value(world: World, target: Target, gamma: float, num_sessions: int, seed: int) -> tuple[float, float]:
@@ -124,11 +124,16 @@ class ExploringPolicy(LoggingPolicy):
     """
 
     def __init__(self, mdp: RecommendationMDP, mixture: PoolMixture) -> None:
-        self.mixture = mixture
+        self._mixture = mixture
         self.num_items = mixture.num_items
         self.slate_size = mixture.slate_size
         self.inclusion_probabilities = mixture.place_probabilities().sum(axis=1)
         self._logger = KnownLogger(mixture, mdp, given="state")
+
+    @property
+    def mixture(self) -> PoolMixture:
+        """See :attr:`irecgan_gym.logging_policies.LoggingPolicy.mixture`."""
+        return self._mixture
 
     def draw(self, states: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
         """See :meth:`irecgan_gym.logging_policies.LoggingPolicy.draw`."""

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from irecgan_gym.kernels import loading
 from irecgan_gym.mdp import RecommendationMDP
+from irecgan_gym.planning.pool_mixture import Pool, PoolMixture
 from irecgan_gym.planning.uniform_slates import uniform_click_probabilities
 from irecgan_gym.planning.values import click_probabilities
+from irecgan_gym.sessions import Sessions, SlatePropensities
 
 FloatTable = NDArray[np.float64]
 States = NDArray[np.int64]
@@ -58,6 +60,35 @@ class LoggingPolicy(ABC):
     def click_probabilities(self) -> FloatTable:
         """Exact probability that a user in state s clicks item a, over the slates shown; [m, n], rows add up to 1."""
 
+    @property
+    @abstractmethod
+    def mixture(self) -> PoolMixture:
+        """Exact probabilities of its slates, with states as contexts."""
+
+    def slate_propensities(self, sessions: Sessions) -> SlatePropensities:
+        """Exact probabilities of slates that this policy has shown, given the true states.
+
+        Args:
+            sessions: with their states, and slates of this policy's size.
+
+        Raises:
+            ValueError: sessions without states.
+        """
+        if sessions.states is None:
+            raise ValueError("probabilities given the state need sessions with their true states")
+        states = sessions.states.astype(np.int64)
+        slates = sessions.slate_items.reshape(-1, self.slate_size).astype(np.int64)
+        mixture = self.mixture
+        places = mixture.place_probabilities()
+        return SlatePropensities.from_columns(
+            sessions,
+            mixture.prefix_log_probabilities(states, slates).reshape(-1),
+            places=places[states[:, None], np.arange(self.slate_size), slates].reshape(-1),
+            inclusions=self.inclusion_probabilities[states[:, None], slates].reshape(-1),
+            sets=mixture.set_log_probabilities(states, slates),
+            given="state",
+        )
+
     @abstractmethod
     def _inclusion_by_rank(self) -> NDArray[np.float64]:
         """Probability that the item of each rank (0 is the best) is in the slate, [n]."""
@@ -74,6 +105,11 @@ class RandomLoggingPolicy(LoggingPolicy):
         """See :meth:`LoggingPolicy.click_probabilities`."""
         return uniform_click_probabilities(self._rewards, self.slate_size)
 
+    @property
+    def mixture(self) -> PoolMixture:
+        """See :attr:`LoggingPolicy.mixture`."""
+        return PoolMixture([Pool(1.0, self._ranked, fixed=False)], self.num_items, self.slate_size)
+
     def _inclusion_by_rank(self) -> NDArray[np.float64]:
         return np.full(self.num_items, self.slate_size / self.num_items)
 
@@ -88,6 +124,11 @@ class MaxLoggingPolicy(LoggingPolicy):
     def click_probabilities(self) -> FloatTable:
         """See :meth:`LoggingPolicy.click_probabilities`."""
         return click_probabilities(self._rewards, self._top)
+
+    @property
+    def mixture(self) -> PoolMixture:
+        """See :attr:`LoggingPolicy.mixture`."""
+        return PoolMixture([Pool(1.0, self._top, fixed=True)], self.num_items, self.slate_size)
 
     def _inclusion_by_rank(self) -> NDArray[np.float64]:
         return (np.arange(self.num_items) < self.slate_size).astype(np.float64)
@@ -129,6 +170,13 @@ class MixLoggingPolicy(LoggingPolicy):
             probabilities, items, np.take_along_axis(probabilities, items, axis=1) + 0.5 * in_band, axis=1
         )
         return probabilities
+
+    @property
+    def mixture(self) -> PoolMixture:
+        """See :attr:`LoggingPolicy.mixture`."""
+        band = self._ranked[:, self._band.start : self._band.stop]
+        halves = [Pool(0.5, self._top, fixed=True), Pool(0.5, band, fixed=False)]
+        return PoolMixture(halves, self.num_items, self.slate_size)
 
     def _inclusion_by_rank(self) -> NDArray[np.float64]:
         inclusion = np.zeros(self.num_items)

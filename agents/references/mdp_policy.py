@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from irecgan_gym.agents.base import Agent
 from irecgan_gym.mdp import RecommendationMDP
 from irecgan_gym.models.stored_catalogue import catalogue_tensors, split_catalogue
+from irecgan_gym.ope.policies import EvaluationPolicy, PointMassPolicy
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.storage.weights import check_dimensions, described_by, load_weights, save_weights
@@ -89,6 +90,12 @@ class DeterministicMDPPolicy(MDPPolicy):
         own = self._slates_in(sessions)[sessions.step_of_entry]
         chosen = (own == sessions.slate_items[:, None]).any(axis=1)
         return np.where(chosen, -np.log(self.slate_size), -np.inf).astype(np.float32)
+
+    def _sampled_policy(self, places: bool) -> EvaluationPolicy:
+        return self._top_policy(0.0)
+
+    def _top_policy(self, epsilon: float) -> EvaluationPolicy:
+        return PointMassPolicy(self._slates_in, self.num_items, self.slate_size, epsilon=epsilon)
 
     @abstractmethod
     def _slates_in(self, sessions: Sessions) -> NDArray[np.int64]:

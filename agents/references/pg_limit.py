@@ -9,6 +9,7 @@ from irecgan_gym.agents.base import Array, State
 from irecgan_gym.agents.references.mdp_policy import MDPPolicy
 from irecgan_gym.logging_policies import make_logging_policy
 from irecgan_gym.mdp import RecommendationMDP
+from irecgan_gym.ope.policies import ContextScores, EvaluationPolicy, PlackettLucePolicy, TopKPolicy
 from irecgan_gym.planning.belief_filter import LoggedClickFilter
 from irecgan_gym.planning.values import logged_returns
 from irecgan_gym.sessions import Sessions
@@ -85,6 +86,15 @@ class PGLimit(MDPPolicy):
         self._check_catalogue(sessions)
         steps = sessions.step_of_entry
         return self.log_probabilities(self._beliefs_in(sessions))[steps, sessions.slate_items].astype(np.float32)
+
+    def _scores_in(self, sessions: Sessions) -> ContextScores:
+        return ContextScores(self.log_probabilities(self._beliefs_in(sessions)), np.arange(sessions.num_steps))
+
+    def _sampled_policy(self, places: bool) -> EvaluationPolicy:
+        return PlackettLucePolicy(self._scores_in, self.num_items, self.slate_size, places=places)
+
+    def _top_policy(self, epsilon: float) -> EvaluationPolicy:
+        return TopKPolicy(self._scores_in, self.num_items, self.slate_size, epsilon=epsilon)
 
     def _beliefs_in(self, sessions: Sessions) -> NDArray[np.float64]:
         beliefs = np.empty((sessions.num_steps, self.mdp.num_states))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from irecgan_gym.agents.base import Agent, Array, State
 from irecgan_gym.logging_policies import random_slates
 from irecgan_gym.models.stored_catalogue import catalogue_tensors, split_catalogue
+from irecgan_gym.ope.policies import EvaluationPolicy, PlackettLucePolicy, TopKPolicy, fixed_scores
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.storage.weights import check_tensors, described_by, load_weights, outline, save_weights
@@ -58,6 +59,9 @@ class ReferencePolicy(Agent):
         self._check_catalogue(sessions)
         return self._scores[sessions.slate_items]
 
+    def _sampled_policy(self, places: bool) -> EvaluationPolicy:
+        return PlackettLucePolicy(fixed_scores(self._scores), self.num_items, self.slate_size, places=places)
+
     def save(self, path: str | Path) -> None:
         """Write the policy to one safetensors file, atomically."""
         arguments = {name: getattr(self, name) for name in self._arguments()}
@@ -102,6 +106,9 @@ class RandomPolicy(ReferencePolicy):
 
     def _slates(self, num_slates: int, deterministic: bool) -> NDArray[np.int64]:
         return random_slates(num_slates, self.slate_size, self.num_items, self._rng)
+
+    def _top_policy(self, epsilon: float) -> EvaluationPolicy:
+        return self._sampled_policy(places=True)
 
 
 class PopularityPolicy(ReferencePolicy):
@@ -154,8 +161,15 @@ class PopularityPolicy(ReferencePolicy):
 
     def _slates(self, num_slates: int, deterministic: bool) -> NDArray[np.int64]:
         if deterministic:
-            top = np.lexsort((self._order_of_equals, -self._scores))[: self.slate_size]
-            return np.tile(top, (num_slates, 1))
+            return np.tile(self._ranking()[: self.slate_size], (num_slates, 1))
         # Gumbel top-k: sampling without replacement in proportion to exp(score).
         keys = self._scores + self._rng.gumbel(size=(num_slates, self.num_items))
         return np.argsort(-keys, axis=1)[:, : self.slate_size]
+
+    def _ranking(self) -> NDArray[np.int64]:
+        return np.lexsort((self._order_of_equals, -self._scores))
+
+    def _top_policy(self, epsilon: float) -> EvaluationPolicy:
+        places = np.empty(self.num_items)
+        places[self._ranking()] = np.arange(self.num_items)
+        return TopKPolicy(fixed_scores(-places), self.num_items, self.slate_size, epsilon=epsilon)

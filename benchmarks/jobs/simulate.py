@@ -9,12 +9,13 @@ from typing import Any
 import gymnasium as gym
 from rich.console import Console
 
+from irecgan_gym.agents import Agent
 from irecgan_gym.agents.references.simple import RandomPolicy
 from irecgan_gym.benchmarks.engine.command import check_at_least, check_positive
 from irecgan_gym.benchmarks.engine.experiment import check_device
 from irecgan_gym.benchmarks.jobs.options import load_agent
 from irecgan_gym.benchmarks.joining import check_env, read_env_kwargs
-from irecgan_gym.collection import SlatePredictor, collect
+from irecgan_gym.collection import collect
 from irecgan_gym.models.user_model import UserModel
 from irecgan_gym.sessions import Sessions
 
@@ -41,6 +42,8 @@ class Simulate:
     """Steps after which a session is cut."""
     top: bool = False
     """Show the agent's top items, not slates drawn from its policy."""
+    slate_propensities: bool = False
+    """Log the exact probabilities of whole slates and of each place, too."""
     seed: int = 0
     """Seed of users and slates."""
     device: str = "auto"
@@ -61,20 +64,23 @@ class Simulate:
         console.print("written:", self.out, soft_wrap=True)
 
     def _play(self, env: str, kwargs: dict[str, Any]) -> Sessions:
-        policy: SlatePredictor
+        policy: Agent
         if self.policy in ("random", "max", "mix"):
             options = kwargs if self.user_model is not None else {**kwargs, "logging_policy": self.policy}
             made = gym.make(env, **options)
             if made.has_wrapper_attr("collect"):
                 logged: Sessions = made.get_wrapper_attr("collect")(
-                    self.sessions, seed=self.seed, max_session_steps=self.max_session_steps
+                    self.sessions,
+                    seed=self.seed,
+                    max_session_steps=self.max_session_steps,
+                    **({"slate_propensities": True} if self.slate_propensities else {}),
                 )
                 return logged
             slates = made.action_space.nvec  # type: ignore[attr-defined]
             policy = RandomPolicy(int(slates[0]), len(slates), seed=self.seed)
         else:
             policy = load_agent(Path(self.policy), self.device, self.agent_class)
-        return collect(
+        sessions = collect(
             policy,
             env,
             self.sessions,
@@ -83,3 +89,7 @@ class Simulate:
             max_session_steps=self.max_session_steps,
             env_kwargs=kwargs,
         )
+        if not self.slate_propensities:
+            return sessions
+        shown = policy.evaluation_policy("top-k" if self.top else "sampled")
+        return sessions.with_slate_propensities(shown.propensities(sessions))

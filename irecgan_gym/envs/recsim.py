@@ -252,6 +252,7 @@ class RecSimEnv(RenderedEnv[np.int64, NDArray[np.int64]]):
         max_session_steps: int | None = 40,
         policy: SlatePredictor | None = None,
         deterministic: bool = False,
+        slate_propensities: bool = False,
     ) -> Sessions:
         """Log new sessions under the env's logging policy; the session of ``reset`` and ``step`` goes on untouched.
 
@@ -264,11 +265,21 @@ class RecSimEnv(RenderedEnv[np.int64, NDArray[np.int64]]):
             max_session_steps: sessions are cut after so many steps, and then ``truncated``; None cuts none.
             policy: shows the slates in place of the logging policy (see :func:`irecgan_gym.collection.collect`).
             deterministic: passed on to ``policy``: True shows its best slates, False slates that it draws.
+            slate_propensities: whether the logging policy's exact probabilities of whole slates and of each place,
+                given the true state, are logged too; of a policy of your own, its own methods tell them.
 
         Raises:
             ValueError: an argument out of its range, or sessions that need not end.
         """
-        return self.collect_as(self.spec, num_sessions, seed, max_session_steps, policy, deterministic)
+        sessions = self.collect_as(self.spec, num_sessions, seed, max_session_steps, policy, deterministic)
+        if not slate_propensities:
+            return sessions
+        if policy is not None:
+            raise ValueError(
+                "slate_propensities=True is for the env's logging policy: of a policy of your own, take what it says, "
+                "sessions.with_slate_propensities(agent.evaluation_policy().propensities(sessions))"
+            )
+        return sessions.with_slate_propensities(self._policy.slate_propensities(sessions))
 
     def collect_as(
         self,

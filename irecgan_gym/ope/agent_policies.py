@@ -53,7 +53,11 @@ class PolicyScores:
 
 
 def as_evaluation_policy(
-    agent: ActsByPolicy | CataloguePolicy, deployment: Deployment = "sampled", *, epsilon: float = 0.0
+    agent: ActsByPolicy | CataloguePolicy,
+    deployment: Deployment = "sampled",
+    *,
+    epsilon: float = 0.0,
+    places: bool = True,
 ) -> EvaluationPolicy:
     """An agent, or its policy, deployed in one of two ways.
 
@@ -62,6 +66,8 @@ def as_evaluation_policy(
         deployment: ``"sampled"``: slates drawn without replacement, with exact probabilities. ``"top-k"``: the k most
             probable items.
         epsilon: with ``"top-k"``, the probability of a uniformly random slate instead.
+        places: whether probabilities of single places are worked out with those of whole slates; with ``"sampled"``
+            they take n k^2 times longer than the rest.
 
     Raises:
         ValueError: an unknown deployment, or an epsilon that cannot be.
@@ -73,7 +79,7 @@ def as_evaluation_policy(
         raise ValueError(f"deployment must be 'sampled' or 'top-k', got {deployment!r}")
     if epsilon:
         raise ValueError("epsilon softens the deployment 'top-k'; sampled slates need none")
-    return PlackettLucePolicy(PolicyScores(policy), policy.num_items, policy.slate_size)
+    return PlackettLucePolicy(PolicyScores(policy), policy.num_items, policy.slate_size, places=places)
 
 
 def slate_log_probability(

@@ -11,12 +11,12 @@ from scipy.special import logsumexp
 from irecgan_gym.logging_policies import make_logging_policy
 from irecgan_gym.mdp import RecommendationMDP
 from irecgan_gym.ope.policies import PlaceTable, Slates, slate_matrix
-from irecgan_gym.ope.pool_mixture import Pool, PoolMixture
-from irecgan_gym.ope.slate_propensities import Given, SlatePropensities
 from irecgan_gym.planning.belief_filter import BeliefFilter, LoggedClickFilter
+from irecgan_gym.planning.pool_mixture import Pool, PoolMixture
 from irecgan_gym.planning.uniform_slates import uniform_click_probabilities
 from irecgan_gym.planning.values import click_probabilities
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions.slate_propensities import Given, SlatePropensities
 
 FloatArray = NDArray[np.float64]
 
@@ -33,20 +33,13 @@ def logging_pools(name: str, mdp: RecommendationMDP, slate_size: int, *, epsilon
     Raises:
         ValueError: an unknown name, a slate size that the policy cannot fill, or an epsilon that is no probability.
     """
-    make_logging_policy(name, mdp, slate_size)
+    pools = make_logging_policy(name, mdp, slate_size).mixture.pools
     if not 0 <= epsilon <= 1:
         raise ValueError(f"epsilon must be a probability from 0 to 1, got {epsilon!r}")
-    ranked, num_items = mdp.ranked_items(), mdp.num_items
-    top, anything = ranked[:, :slate_size], Pool(epsilon, ranked, fixed=False)
-    if name == "random":
-        parts = [replace(anything, weight=1.0)]
-    elif name == "max":
-        parts = [Pool(1 - epsilon, top, fixed=True), anything]
-    else:
-        band = ranked[:, num_items // 5 : num_items // 2]
-        half = (1 - epsilon) / 2
-        parts = [Pool(half, top, fixed=True), Pool(half, band, fixed=False), anything]
-    return PoolMixture(parts, num_items, slate_size)
+    anything = Pool(epsilon, mdp.ranked_items(), fixed=False)
+    parts = [replace(pool, weight=(1 - epsilon) * pool.weight) for pool in pools if name != "random"]
+    parts.append(anything if parts else replace(anything, weight=1.0))
+    return PoolMixture(parts, mdp.num_items, slate_size)
 
 
 class KnownLogger:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from irecgan_gym.ope.policies import EvaluationPolicy
-from irecgan_gym.ope.slate_propensities import SlatePropensities
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.sessions.ragged import gather
+from irecgan_gym.sessions.slate_propensities import SlatePropensities
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

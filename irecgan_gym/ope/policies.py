@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from irecgan_gym.ope import plackett_luce
-from irecgan_gym.ope.pool_mixture import Pool, PoolMixture
-from irecgan_gym.ope.slate_propensities import SlatePropensities
+from irecgan_gym.planning.pool_mixture import Pool, PoolMixture
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions.slate_propensities import SlatePropensities
 
 FloatArray = NDArray[np.float64]
 Slates = NDArray[np.int64]
@@ -165,7 +165,7 @@ class ContextPools(NamedTuple):
 
 
 class PoolPolicy:
-    """Shows slates from a mixture of pools (:class:`irecgan_gym.ope.pool_mixture.PoolMixture`).
+    """Shows slates from a mixture of pools (:class:`irecgan_gym.planning.pool_mixture.PoolMixture`).
 
     Args:
         pools: the mixture, and the context of each step of some sessions.
@@ -206,6 +206,35 @@ class PoolPolicy:
         slates = slate_matrix(sessions, self.num_items, self.slate_size)
         mixture, contexts = self._pools(sessions)
         return mixture.expected_next(contexts, slates, table).reshape(-1)
+
+
+class PointMassPolicy(PoolPolicy):
+    """Shows one slate at each step, and with probability epsilon a uniformly random one instead.
+
+    With epsilon = 0 it is a point mass: a log that does not hold the very slate says nothing about it.
+
+    Args:
+        slates: the slate at each step of some sessions, int64 [T, k].
+        num_items: size of the catalogue, n.
+        slate_size: k.
+        epsilon: from 0 to 1.
+    """
+
+    def __init__(
+        self, slates: Callable[[Sessions], Slates], num_items: int, slate_size: int, *, epsilon: float = 0.0
+    ) -> None:
+        if not 0 <= epsilon <= 1:
+            raise ValueError(f"epsilon must be a probability from 0 to 1, got {epsilon!r}")
+
+        def pools(sessions: Sessions) -> ContextPools:
+            shown = slates(sessions)
+            parts = [Pool(1 - epsilon, shown, fixed=True)]
+            if epsilon:
+                parts.append(Pool(epsilon, np.tile(np.arange(num_items), (len(shown), 1)), fixed=False))
+            return ContextPools(PoolMixture(parts, num_items, slate_size), np.arange(len(shown)))
+
+        super().__init__(pools, num_items, slate_size)
+        self.epsilon = epsilon
 
 
 class TopKPolicy(PoolPolicy):

@@ -26,10 +26,10 @@ from irecgan_gym.ope.importance_sampling import (
 from irecgan_gym.ope.luce_user_model import LuceUserModel
 from irecgan_gym.ope.off_policy_data import OffPolicyData
 from irecgan_gym.ope.policies import EvaluationPolicy
-from irecgan_gym.ope.slate_propensities import SlatePropensities
 from irecgan_gym.ope.slate_weights import Abstraction
-from irecgan_gym.ope.value_model import CrossFitted
+from irecgan_gym.ope.value_model import CrossFitted, LastValues
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions.slate_propensities import SlatePropensities
 
 ENOUGH = 200.0
 """Effective sessions from which on an interval is believed."""
@@ -54,8 +54,22 @@ class LoggedSlates(NamedTuple):
     sessions: Sessions
     logging: EvaluationPolicy | SlatePropensities
 
+    @classmethod
+    def recorded(cls, sessions: Sessions) -> LoggedSlates:
+        """A log that says itself with which probabilities its slates were shown.
+
+        Raises:
+            ValueError: it does not.
+        """
+        if sessions.slate_propensities is None:
+            raise ValueError("these sessions hold no probabilities of their slates (slate_propensities)")
+        return cls(sessions, sessions.slate_propensities)
+
 
 Verdict = Literal["trust", "conditional", "refuse"]
+Condition = Literal["estimated", "few", "assumption"]
+"""What an advice depends on: that estimated propensities are right, that few effective sessions hold what matters, or
+that users are as the estimator assumes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +85,7 @@ class Recommendation:
         reasons: sentences that say why.
         overlap: of the sessions' first steps.
         candidates: estimates of all estimators looked at, by name, for the curious.
+        conditions: of ``"conditional"``; empty otherwise.
     """
 
     verdict: Verdict
@@ -79,6 +94,7 @@ class Recommendation:
     reasons: tuple[str, ...]
     overlap: Overlap
     candidates: dict[str, OffPolicyEstimate] = field(default_factory=dict)
+    conditions: tuple[Condition, ...] = ()
 
     def interval(self) -> Interval | None:
         """95% bootstrap interval of the estimate; None with ``"refuse"``."""
@@ -114,7 +130,7 @@ def recommend(log: LoggedSlates, policy: EvaluationPolicy | SlatePropensities, *
     doubts = _doubts(data)
     order_matters = not place_effect_p_value(data) > 0.01
     has_policy = data.target_policy is not None
-    model = CrossFitted(LuceUserModel.fit)
+    model = LastValues(CrossFitted(LuceUserModel.fit))
     safe: list[OffPolicyEstimator] = [SelfNormalizedDR(model)] if has_policy else []
     safe.append(SelfNormalizedSlateStandardIPS())
     notes: list[str] = []
@@ -139,21 +155,25 @@ def recommend(log: LoggedSlates, policy: EvaluationPolicy | SlatePropensities, *
             "its size"
         )
         return Recommendation("refuse", None, None, (reason, *notes), there, candidates)
+    conditions: list[Condition] = []
+    if data.logging.estimated:
+        conditions.append("estimated")
+        notes.append("the propensities are estimated: the estimate is right if the model of the logger is")
     chosen = _best([found[estimator.estimator_name] for estimator in safe], ENOUGH)
+    reason = "" if chosen is None else _size(chosen[1])
+    if chosen is None:
+        chosen = _best([found[estimator.estimator_name] for estimator in safe], TOO_FEW)
+        if chosen is not None:
+            conditions.append("few")
+            reason = f"{_size(chosen[1])}: its interval may be too narrow"
+    if chosen is None:
+        chosen = _best([found[estimator.estimator_name] for estimator in bold], ENOUGH)
+        if chosen is not None:
+            conditions.append("assumption")
+            reason = f"only if {chosen[0].assumption}; estimators that assume nothing have too few effective sessions"
     if chosen is not None:
-        verdict: Verdict = "trust"
-        if data.logging.estimated:
-            verdict = "conditional"
-            notes.append("the propensities are estimated: the estimate is right if the model of the logger is")
-        return Recommendation(verdict, *chosen, (*notes, _size(chosen[1])), there, candidates)
-    chosen = _best([found[estimator.estimator_name] for estimator in safe], TOO_FEW)
-    if chosen is not None:
-        reason = f"{_size(chosen[1])}: its interval may be too narrow"
-        return Recommendation("conditional", *chosen, (*notes, reason), there, candidates)
-    chosen = _best([found[estimator.estimator_name] for estimator in bold], ENOUGH)
-    if chosen is not None:
-        reason = f"only if {chosen[0].assumption}; estimators that assume nothing have too few effective sessions"
-        return Recommendation("conditional", *chosen, (*notes, reason), there, candidates)
+        verdict: Verdict = "conditional" if conditions else "trust"
+        return Recommendation(verdict, *chosen, (*notes, reason), there, candidates, tuple(conditions))
     largest = max(estimate.effective_sample_size for estimate in candidates.values())
     reason = f"too few effective sessions: {largest:,.0f} of {data.num_sessions:,} at best"
     return Recommendation("refuse", None, None, (*notes, reason), there, candidates)
@@ -172,17 +192,17 @@ def _doubts(data: OffPolicyData) -> list[str]:
     calibration = calibration_p_value(data)
     if calibration < SURPRISE:
         doubts.append(
-            f"the slates shown are not as probable as the propensities say (p = {calibration:.1g}): they are not those "
+            f"the slates shown are not as probable as the propensities say ({p_text(calibration)}): they are not those "
             "of the policy that made the log"
         )
     if data.logging.given != "state":
         confounding = confounding_p_value(data)
         if confounding < SURPRISE:
             doubts.append(
-                f"confounding suspected: slates go with what the propensities do not know (p = {confounding:.1g})"
+                f"confounding suspected: slates go with what the propensities do not know ({p_text(confounding)})"
             )
         made_by = data.sessions.provenance.get("logging_policy")
-        if data.sessions.provenance.get("source") == "RecSim" and made_by not in (None, "random"):
+        if data.sessions.provenance.get("source") == "RecSim" and made_by in ("max", "mix"):
             doubts.append(f"confounded: the log says that it was made by {made_by!r}, which sees the user's state")
     return doubts
 
@@ -200,6 +220,11 @@ def _best(
         if estimate.effective_sample_size >= needed and estimate.largest_share <= LARGEST_SHARE:
             return estimator, estimate
     return None
+
+
+def p_text(p_value: float) -> str:
+    """Return a p-value as text; those below a millionth are all alike."""
+    return "p < 1e-6" if p_value < 1e-6 else f"p = {p_value:.1g}"
 
 
 def _size(estimate: OffPolicyEstimate) -> str:

@@ -69,3 +69,21 @@ class CrossFitted:
             for column, part in zip(columns, model.values(data.select(held_out)), strict=True):
                 column[steps] = part
         return columns
+
+
+class LastValues:
+    """Model that remembers what it said of the log asked about last, which several estimators ask about.
+
+    Args:
+        model: any.
+    """
+
+    def __init__(self, model: ValueModel) -> None:
+        self._model = model
+        self._last: tuple[OffPolicyData, ValueColumns] | None = None
+
+    def values(self, data: OffPolicyData) -> ValueColumns:
+        """See :class:`ValueModel`."""
+        if self._last is None or self._last[0] is not data:
+            self._last = (data, self._model.values(data))
+        return self._last[1]

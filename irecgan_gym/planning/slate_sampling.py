@@ -40,10 +40,15 @@ def item_scores(chooser: PlannedSlates, beliefs: FloatArray, slates: IntArray) -
 
 
 def draw_slates(scores: FloatArray, temperature: float, slate_size: int, rng: np.random.Generator) -> IntArray:
-    """Slates without replacement in proportion to exp(score / temperature), by Gumbel's trick; [B, n] to [B, k]."""
+    """Slates without replacement in proportion to exp(score / temperature), in the order drawn; [B, n] to [B, k].
+
+    By Gumbel's trick.
+    """
     # Scores are divided, not the noise multiplied: items that come first by a hair still do when it is cold.
     noisy = scores / temperature + rng.gumbel(size=scores.shape)
-    return np.argpartition(-noisy, slate_size - 1, axis=1)[:, :slate_size]
+    slates = np.argpartition(-noisy, slate_size - 1, axis=1)[:, :slate_size]
+    order = np.argsort(-np.take_along_axis(noisy, slates, axis=1), axis=1)
+    return np.take_along_axis(slates, order, axis=1)
 
 
 def choose_temperature(chooser: PlannedSlates, beliefs: FloatArray, *, loss: float, rng: np.random.Generator) -> float:

@@ -5,6 +5,7 @@ from irecgan_gym.sessions.checks import SessionsError
 from irecgan_gym.sessions.columns import Session, Sessions, SessionStatistics
 from irecgan_gym.sessions.joining import concatenate
 from irecgan_gym.sessions.leaving import with_leaving_step
+from irecgan_gym.sessions.slate_propensities import SlatePropensities
 from irecgan_gym.sessions.transitions import Transitions, flat_transitions
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "SessionStatistics",
     "Sessions",
     "SessionsError",
+    "SlatePropensities",
     "Transitions",
     "concatenate",
     "flat_transitions",

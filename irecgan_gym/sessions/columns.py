@@ -29,6 +29,7 @@ from irecgan_gym.sessions.checks import (
 )
 from irecgan_gym.sessions.parquet import read_columns, write_columns
 from irecgan_gym.sessions.ragged import gather, rows_with_repeats
+from irecgan_gym.sessions.slate_propensities import SlatePropensities
 from irecgan_gym.sessions.splitting import check_fractions, parts_by_chance, parts_by_time
 
 
@@ -109,6 +110,8 @@ class Sessions:
         user_names: names of the users, user u under ``user_names[u]``; or None.
         times: when each step happened, never before the step before it; float64 [T] or None. Readers give seconds
             since 1970 (UTC) where the log has dates.
+        slate_propensities: probabilities of whole slates and of the item at each place, under the logging policy; or
+            None when nothing is known.
         provenance: where the data comes from, as JSON-compatible values.
     """
 
@@ -128,6 +131,7 @@ class Sessions:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     user_names: tuple[str, ...] | None = None
     times: NDArray[np.float64] | None = None
+    slate_propensities: SlatePropensities | None = None
 
     def __post_init__(self) -> None:
         if self.users is None:
@@ -159,6 +163,7 @@ class Sessions:
         provenance: Mapping[str, Any] | None = None,
         user_names: Sequence[str] | None = None,
         times: ArrayLike | None = None,
+        slate_propensities: SlatePropensities | None = None,
     ) -> Sessions:
         """Check columns and build sessions from them; the arrays are copied where their type must change.
 
@@ -180,6 +185,7 @@ class Sessions:
             provenance: JSON-compatible description of the source.
             user_names: different names; users are then from 0 to below their number, or -1.
             times: finite numbers that do not go back within a session; [T].
+            slate_propensities: of these very slates.
 
         Raises:
             SessionsError: a column has a wrong type, length or value; the message names the first such place.
@@ -238,7 +244,7 @@ class Sessions:
                 event_items=check_ids("event_items", event_items, int(event_offsets[-1]), num_items),
             )
         columns._check_slates_and_clicks()
-        return columns
+        return columns if slate_propensities is None else columns.with_slate_propensities(slate_propensities)
 
     def _check_slates_and_clicks(self) -> None:
         """Check that slates hold different items, and that clicks are in them."""
@@ -362,6 +368,7 @@ class Sessions:
             rewards=self.rewards[steps],
             truncated=self.truncated[numbers],
             propensities=None if self.propensities is None else self.propensities[steps],
+            slate_propensities=None if self.slate_propensities is None else self.slate_propensities.of_steps(steps),
             states=None if self.states is None else self.states[steps],
             users=None if self.users is None else self.users[numbers],
             times=None if self.times is None else self.times[steps],
@@ -430,6 +437,19 @@ class Sessions:
     def with_rewards(self, rewards: ArrayLike) -> Sessions:
         """The same sessions with other rewards; finite numbers, [T]."""
         return replace(self, rewards=check_numbers("rewards", rewards, self.num_steps))
+
+    def with_slate_propensities(self, propensities: SlatePropensities | None) -> Sessions:
+        """The same sessions with probabilities of their slates, or without.
+
+        Raises:
+            SessionsError: probabilities of slates of other sizes.
+        """
+        if propensities is not None and not propensities.belong_to(self):
+            raise SessionsError(
+                f"slate_propensities are of {len(propensities.slate_offsets) - 1} slates with "
+                f"{len(propensities.prefixes)} entries, not of these {self.num_steps} with {len(self.slate_items)}"
+            )
+        return replace(self, slate_propensities=propensities)
 
     def reindexed(self, catalogue: Catalogue) -> Sessions:
         """The same sessions with the numbers that their items have in another catalogue, found by name.
@@ -553,4 +573,5 @@ class Sessions:
             "provenance": self.provenance,
             "user_names": self.user_names,
             "times": self.times,
+            "slate_propensities": self.slate_propensities,
         }

@@ -11,6 +11,7 @@ import numpy as np
 from irecgan_gym.sessions.catalogue import Catalogue
 from irecgan_gym.sessions.checks import IntArray
 from irecgan_gym.sessions.columns import Sessions
+from irecgan_gym.sessions.slate_propensities import SlatePropensities
 
 
 def concatenate(parts: Sequence[Sessions]) -> Sessions:
@@ -40,11 +41,13 @@ def concatenate(parts: Sequence[Sessions]) -> Sessions:
             return None
         return np.concatenate([[0], np.cumsum(np.concatenate([np.diff(column) for column in columns]))])
 
+    of_slates = [part.slate_propensities for part in parts if part.slate_propensities is not None]
     names = ("slate_items", "clicks", "rewards", "truncated", "propensities", "states", "event_items", "times")
     return replace(
         parts[0],
         users=users,
         user_names=user_names,
+        slate_propensities=SlatePropensities.concatenate(of_slates) if len(of_slates) == len(parts) else None,
         **{name: joined(name) for name in names},
         **{name: joined_offsets(name) for name in ("offsets", "slate_offsets", "event_offsets")},
     )

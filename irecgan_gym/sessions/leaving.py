@@ -41,6 +41,8 @@ def with_leaving_step(sessions: Sessions) -> Sessions:
         clicks=extended(sessions.clicks, sessions.num_items),
         rewards=extended(sessions.rewards, 0.0),
         propensities=None if sessions.propensities is None else extended(sessions.propensities, np.nan),
+        # The probability with which the last slate is shown once more is not known, and so is none of any slate then.
+        slate_propensities=None,
         states=None if sessions.states is None else sessions.states[steps],
         times=None if sessions.times is None else sessions.times[steps],
     )

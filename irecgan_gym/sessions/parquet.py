@@ -14,15 +14,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from irecgan_gym.sessions import propensity_columns
 from irecgan_gym.sessions.checks import SessionsError
 from irecgan_gym.storage.files import write_atomically
 
 FORMAT_VERSION = 2
-"""Version 2 may hold times and the names of users; what does without them is written as version 1."""
+"""Version 2 may hold times, the names of users and propensities of slates; what has none is written as version 1."""
 OWN_KEY = b"irecgan_gym"
 """In the metadata of every file that holds sessions."""
 _REQUIRED = ("session", "slate", "click", "reward", "truncated")
-_OPTIONAL = ("propensity", "state", "user", "events", "time")
+_OPTIONAL = ("propensity", "state", "user", "events", "time", *propensity_columns.COLUMNS)
 _HEADER: dict[str, type | tuple[type, ...]] = {
     "num_items": int,
     "item_names": (list, type(None)),
@@ -36,7 +37,8 @@ def write_columns(path: Path, columns: Mapping[str, Any]) -> None:
 
     The file has one row a step, with ``session`` (numbered from 0), ``slate`` (list), ``click``, ``reward``,
     ``truncated`` (of the session), and where known ``propensity``, ``state``, ``user`` (of the session), ``events``
-    (list) and ``time``. Names of items and users are in the metadata.
+    (list) and ``time``, and the columns of :mod:`irecgan_gym.sessions.propensity_columns`. Names of items and users are
+    in the metadata.
 
     Args:
         path: file to write.
@@ -64,7 +66,10 @@ def write_columns(path: Path, columns: Mapping[str, Any]) -> None:
         table_columns["events"] = _lists(columns["event_lengths"], columns["event_items"])
     if columns["times"] is not None:
         table_columns["time"] = columns["times"]
-    is_new = columns["times"] is not None or columns["user_names"] is not None
+    of_slates = columns["slate_propensities"]
+    if of_slates is not None:
+        table_columns |= propensity_columns.columns_of(of_slates)
+    is_new = columns["times"] is not None or columns["user_names"] is not None or of_slates is not None
     header: dict[str, Any] = {
         "format_version": FORMAT_VERSION if is_new else 1,
         "num_items": columns["num_items"],
@@ -73,6 +78,8 @@ def write_columns(path: Path, columns: Mapping[str, Any]) -> None:
     }
     if columns["user_names"] is not None:
         header["user_names"] = columns["user_names"]
+    if of_slates is not None:
+        header[propensity_columns.KEY] = propensity_columns.header_of(of_slates)
     # Pages have check sums in the Parquet format, its metadata have none.
     header["checksum"] = _checksum(header)
     table = pa.table(table_columns).replace_schema_metadata({OWN_KEY: json.dumps(header)})
@@ -113,6 +120,7 @@ def read_columns(path: Path) -> dict[str, Any]:
             "provenance": header["provenance"],
             "user_names": header.get("user_names"),
             "times": _optional(table, "time"),
+            "slate_propensities": propensity_columns.propensities_in(table, header, slate_lengths),
         }
     except SessionsError as error:
         raise SessionsError(f"{path}: {error}") from error

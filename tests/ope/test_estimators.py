@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 
 from irecgan_gym.ope import (
+    MAGIC,
     Abstraction,
+    AdaptiveIPS,
+    AdaptiveWeights,
     DoublyRobust,
+    FromTheTop,
     InclusionIPS,
     KnownLogger,
     LatentIPS,
     OffPolicyData,
+    PerDecisionImportanceSampling,
     PlaceRewards,
     PlackettLucePolicy,
     SelfNormalizedDR,
@@ -20,6 +25,7 @@ from irecgan_gym.ope import (
     SelfNormalizedSlateRewardInteractionIPS,
     SelfNormalizedSlateStandardIPS,
     SelfNormalizedTIS,
+    SinglePlace,
     SlateCascadeDoublyRobust,
     SlateIndependentIPS,
     SlatePseudoInverse,
@@ -30,8 +36,10 @@ from irecgan_gym.ope import (
     TopKPolicy,
     TrajectoryWiseImportanceSampling,
     ValueColumns,
+    WholeSlate,
     last_click_scores,
     logging_pools,
+    magic,
 )
 from irecgan_gym.ope.plackett_luce import prefix_log_probabilities
 from tests.ope.worlds import (
@@ -242,3 +250,96 @@ def test_a_top_k_policy_without_its_slates_in_the_log_is_worth_nothing_to_weight
         found = estimator.evaluate(data)
         assert found.estimate == 0
         assert found.effective_sample_size == 0
+
+
+class RightValues:
+    """Values of the policy of :func:`without_memory` as they are, by state and steps left."""
+
+    def values(self, data):
+        slates = all_slates(FEW.num_items, SIZE)
+        scores = np.tile(SCORES[0, : FEW.num_items], (len(slates), 1))
+        law = np.exp(prefix_log_probabilities(scores, slates)[:, -1])
+        worth = np.zeros((4, FEW.num_states))
+        of_slates = np.zeros((4, FEW.num_states, len(slates)))
+        for step in reversed(range(3)):
+            for state in range(FEW.num_states):
+                for number, slate in enumerate(slates):
+                    of_slates[step, state, number] = sum(
+                        chance
+                        * FEW.rewards[state, click]
+                        * (1 + GAMMA * FEW.transitions[state, click] @ worth[step + 1])
+                        for click, chance in luce_clicks(FEW, state, slate)
+                    )
+                worth[step, state] = law @ of_slates[step, state]
+        number = {tuple(slate): row for row, slate in enumerate(slates.tolist())}
+        shown = [number[tuple(slate)] for slate in data.sessions.slate_items.reshape(-1, SIZE).tolist()]
+        steps, states = data.step_in_session, data.sessions.states
+        return ValueColumns(of_slates[steps, states, shown], worth[steps, states])
+
+
+def test_every_blend_of_a_right_model_is_right():
+    listing, data, true = without_memory()
+    magic = MAGIC(RightValues())
+    assert np.isclose(float(magic.evaluate(data).statistic.resampled(listing.counts)[0]), true, rtol=1e-8)
+    shares = magic.shares(data)
+    assert len(shares) == 4
+    assert np.isclose(shares.sum(), 1)
+    assert (shares >= 0).all()
+
+
+def test_a_blend_goes_from_the_model_to_the_weights():
+    listing, data = logged("luce", "softmax")
+    model = AnyValues()
+    terms, _ = MAGIC(model)._terms(data)
+    steps = int(data.sessions.lengths.max())
+    first, whole = (magic._blended(terms, np.eye(steps + 1)[j]).resampled(listing.counts)[0] for j in (0, steps))
+    assert np.isclose(first, listing.weights @ model.values(data).chosen[data.sessions.offsets[:-1]])
+    assert np.isclose(whole, truth("luce"), rtol=1e-7)
+    assert abs(first / truth("luce") - 1) > 1e-3
+
+
+def users_by_state(mdp, state, slate):
+    """Look at one place at first; read from the top down in the other state."""
+    return independent_clicks(mdp, state, slate) if state == 0 else cascade_clicks(mdp, state, slate)
+
+
+def test_weights_by_context_are_right_where_users_differ():
+    true = expected_return(list_sessions(MDP, SIZE, softmax_law(SCORES), users_by_state, HORIZON), GAMMA)
+    listing = list_sessions(MDP, SIZE, uniform_law, users_by_state, HORIZON)
+    logger = KnownLogger.named("random", MDP, SIZE, given="clicks")
+    data = OffPolicyData.create(listing.sessions, logger, TARGET, gamma=GAMMA)
+    kinds = (WholeSlate(), FromTheTop(), SinglePlace())
+
+    def expected(choices, otherwise):
+        weighing = PerDecisionImportanceSampling(AdaptiveWeights(kinds, choices, otherwise))
+        return float(weighing.evaluate(data).statistic.resampled(listing.counts)[0])
+
+    start = MDP.num_items
+    assert np.isclose(expected({start: 2}, 1), true, rtol=1e-7)
+    assert np.isclose(expected({start: 1}, 0), true, rtol=1e-7)
+    assert abs(expected({start: 2}, 2) / true - 1) > 1e-3
+
+
+def test_the_kind_is_learned_from_the_log():
+    listing, data = logged("cascade", "uniform")
+    drawn = data.select(np.random.default_rng(0).choice(len(listing.weights), 6000, p=listing.weights))
+    fitted = AdaptiveWeights.fit(drawn, (WholeSlate(), FromTheTop(), SinglePlace()))
+    assert fitted.choices[MDP.num_items] == 1
+    found, plain = AdaptiveIPS().evaluate(drawn), SlateStandardIPS().evaluate(drawn)
+    assert abs(found.estimate - truth("cascade")) < 4 * found.standard_error()
+    assert found.standard_error() < plain.standard_error()
+    with pytest.raises(ValueError, match="choices must be numbers of 1 kinds"):
+        AdaptiveWeights((WholeSlate(),), {0: 1})
+
+
+@pytest.mark.parametrize(
+    ("matrix", "shares"),
+    [
+        ([[1.0, 0.0], [0.0, 2.0]], [2 / 3, 1 / 3]),
+        ([[1.0, 2.0], [2.0, 5.0]], [1.0, 0.0]),
+        ([[4.0, 0.0], [0.0, 0.0]], [0.0, 1.0]),
+        ([[1.0, 1.0], [1.0, 1.0]], [0.5, 0.5]),
+    ],
+)
+def test_the_smallest_blend_in_closed_form(matrix, shares):
+    np.testing.assert_allclose(magic.smallest_blend(np.array(matrix)), shares, atol=1e-4)

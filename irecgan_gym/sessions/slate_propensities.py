@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from irecgan_gym.sessions import Sessions
 from irecgan_gym.sessions.checks import IntArray
 from irecgan_gym.sessions.ragged import gather
 
+if TYPE_CHECKING:
+    from irecgan_gym.sessions.columns import Sessions
+
 FloatArray = NDArray[np.float64]
 Given = Literal["state", "history", "clicks"]
+GIVEN: tuple[Given, ...] = ("state", "history", "clicks")
 
 _ROUNDING = 1e-9
+
+
+class HasSlates(Protocol):
+    """Anything with T slates, as sessions have them."""
+
+    @property
+    def slate_offsets(self) -> IntArray:
+        """First entry of each slate, and the number of entries at the end; int64 [T + 1]."""
+
+    @property
+    def num_steps(self) -> int:
+        """T."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +71,7 @@ class SlatePropensities:
     @classmethod
     def from_columns(
         cls,
-        sessions: Sessions,
+        sessions: HasSlates,
         prefixes: ArrayLike,
         *,
         places: ArrayLike | None = None,
@@ -78,6 +94,8 @@ class SlatePropensities:
         Raises:
             ValueError: a column of the wrong length, or with a value out of its range; the message names the first.
         """
+        if given not in GIVEN:
+            raise ValueError(f"given must be one of {', '.join(map(repr, GIVEN))}, got {given!r}")
         offsets = sessions.slate_offsets
         num_entries = int(offsets[-1])
         logs = _column("prefixes", prefixes, num_entries)
@@ -116,6 +134,67 @@ class SlatePropensities:
             self.given,
             self.estimated,
         )
+
+    @classmethod
+    def from_probabilities(
+        cls,
+        sessions: HasSlates,
+        slates: ArrayLike,
+        *,
+        places: ArrayLike | None = None,
+        inclusions: ArrayLike | None = None,
+        given: Given = "clicks",
+        estimated: bool = False,
+    ) -> SlatePropensities:
+        """Take what a real log tells: the probability of each whole slate, and where known of each of its items.
+
+        Beginnings of slates are then known no better than whole ones, and have their probability: what goes by the
+        beginning of a slate (reward interaction, a cascade) takes the whole slate.
+
+        Args:
+            sessions: the log.
+            slates: probability of each slate in its order, in (0, 1]; [T].
+            places: probability that each entry's item stands at its place; [L].
+            inclusions: probability that each entry's item is anywhere in the slate; [L].
+            given: see the attributes.
+            estimated: see the attributes.
+
+        Raises:
+            ValueError: a column of the wrong length, or a number that is no probability.
+        """
+        chances = _probabilities("slates", slates, sessions.num_steps)
+        _refuse("slates", chances, ~(chances > 0), "a probability above 0, as the slate was shown")
+        prefixes = np.repeat(np.log(np.minimum(chances, 1.0)), np.diff(sessions.slate_offsets))
+        return cls.from_columns(
+            sessions, prefixes, places=places, inclusions=inclusions, given=given, estimated=estimated
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[SlatePropensities]) -> SlatePropensities:
+        """Put the propensities of several logs behind each other.
+
+        A column that is missing in any part is missing in the result, which is estimated if any part is, and knows no
+        more than the part that knows least.
+        """
+
+        def joined(name: str) -> FloatArray | None:
+            columns = [getattr(part, name) for part in parts]
+            return None if any(column is None for column in columns) else np.concatenate(columns)
+
+        lengths = np.concatenate([np.diff(part.slate_offsets) for part in parts])
+        return cls(
+            np.concatenate([[0], np.cumsum(lengths)]),
+            np.concatenate([part.prefixes for part in parts]),
+            joined("places"),
+            joined("inclusions"),
+            joined("sets"),
+            max((part.given for part in parts), key=GIVEN.index),
+            any(part.estimated for part in parts),
+        )
+
+    def belong_to(self, sessions: HasSlates) -> bool:
+        """Tell whether these are of as many slates of the same sizes as some sessions have."""
+        return np.array_equal(self.slate_offsets, sessions.slate_offsets)
 
     def of_clicks(self, sessions: Sessions) -> NDArray[np.float32]:
         """The column ``propensities`` of ``Sessions``: probability that the clicked item is shown, NaN without a click.
