@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from irecgan_gym.agents.slate_request import Exclude, SlateChoice, SlateRequest
 from irecgan_gym.recorder import ProgressRecorder, Recorder, Recorders, silent
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.slate_requests import Exclude, SlateChoice, SlateRequest
 
 AgentT = TypeVar("AgentT", bound="Agent")
 Array = NDArray[Any]

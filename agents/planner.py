@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 
 from irecgan_gym.agents.base import Agent, Array, State
-from irecgan_gym.agents.slate_request import SlateChoice, SlateRequest
 from irecgan_gym.models.fitting import split_validation
 from irecgan_gym.ope.plackett_luce import prefix_log_probabilities, sample_slates
 from irecgan_gym.planning.hidden_states import Moves
@@ -24,6 +23,7 @@ from irecgan_gym.planning.point_values import KnownStateSlates, PointValues, poi
 from irecgan_gym.planning.slate_sampling import choose_temperature, draw_slates, item_scores
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.slate_requests import SlateChoice, SlateRequest
 from irecgan_gym.storage.files import from_json
 from irecgan_gym.storage.weights import load_weights, save_weights
 

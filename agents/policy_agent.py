@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import nn
 
 from irecgan_gym.agents.base import Agent, Array, State
-from irecgan_gym.agents.slate_request import SlateChoice, SlateRequest
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.building import ModuleT, build, resolve_device
 from irecgan_gym.models.encoder import EncoderConfig
@@ -23,6 +22,7 @@ from irecgan_gym.models.slate_policy import CataloguePolicy
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.slate_requests import SlateChoice, SlateRequest
 from irecgan_gym.storage.files import from_json
 from irecgan_gym.storage.weights import load_weights, save_weights
 

@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from irecgan_gym.agents.base import Agent, Array, State
-from irecgan_gym.agents.slate_request import SlateChoice, SlateRequest
 from irecgan_gym.logging_policies import random_slates
 from irecgan_gym.ope.plackett_luce import prefix_log_probabilities
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.slate_requests import SlateChoice, SlateRequest
 from irecgan_gym.storage.weights import load_weights, save_weights
 
 ReferencePolicyT = TypeVar("ReferencePolicyT", bound="ReferencePolicy")

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from irecgan_gym.agents import PG, ChoicePlanner, IRecGAN, Optimal, PopularityPolicy, RandomPolicy
 from irecgan_gym.agents.policy_gradient import PGConfig
-from irecgan_gym.agents.slate_request import SlateRequest
 from irecgan_gym.mdp import draw_mdp
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.planning.planned_slates import PlannedSlates
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.slate_requests import SlateRequest
 from tests.frequencies import assert_counts
 
 N, K = 7, 3
