@@ -42,6 +42,7 @@ SUBCOMMANDS = {
         "jobs.export:Export", "write a trained agent with its catalogue as ONNX", ("benchmarks", "export")
     ),
     "serve": Subcommand("jobs.serve:Serve", "answer sessions over HTTP, and log them", ("benchmarks", "serve")),
+    "served-log": Subcommand("jobs.served_log:ServedLogJob", "read the log of a server, and save it as sessions"),
     "online": Subcommand("simulated_online:SimulatedOnline", "compare agents in a simulated environment (Figure 2)"),
     "learning": Subcommand("online_learning:OnlineLearning", "compare agents that act and learn in turn (Figure 3)"),
     "rerank": Subcommand("rerank:Rerank", "compare agents at re-ranking real logs (Table 1)"),

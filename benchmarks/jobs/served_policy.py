@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from irecgan_gym.agents.policy_agent import PolicyAgent
-from irecgan_gym.agents.references.simple import ReferencePolicy
 from irecgan_gym.benchmarks.engine.command import SettingsError
-from irecgan_gym.benchmarks.jobs.options import load_agent
 from irecgan_gym.serving.exported_policy import ExportedPolicy, ExportError
 
 
@@ -53,15 +50,25 @@ def load_served_policy(
         except ExportError as error:
             raise SettingsError(str(error)) from error
     else:
-        policy = load_agent(path, "cpu", agent_class)
-        if not isinstance(policy, (PolicyAgent, ReferencePolicy)):
-            raise SettingsError(
-                f"{path} holds a {type(policy).__name__}, whose state depends on more than clicks: after a restart its "
-                "sessions could not go on"
-            )
+        policy = _load_agent(path, agent_class)
     stored = getattr(policy, "item_names", None)
     found = stored if names is None else read_names(names, policy.num_items)
     return ServedPolicy(policy, hashlib.sha256(path.read_bytes()).hexdigest(), found)
+
+
+def _load_agent(path: Path, agent_class: str | None) -> Any:
+    """Load an agent; PyTorch is not loaded before."""
+    from irecgan_gym.agents.policy_agent import PolicyAgent
+    from irecgan_gym.agents.references.simple import ReferencePolicy
+    from irecgan_gym.benchmarks.jobs.options import load_agent
+
+    policy = load_agent(path, "cpu", agent_class)
+    if not isinstance(policy, (PolicyAgent, ReferencePolicy)):
+        raise SettingsError(
+            f"{path} holds a {type(policy).__name__}, whose state depends on more than clicks: after a restart its "
+            "sessions could not go on"
+        )
+    return policy
 
 
 def read_names(path: Path, num_items: int) -> tuple[str, ...]:

@@ -19,14 +19,16 @@ from typing import Any, Literal
 import numpy as np
 from rich.console import Console
 
-from irecgan_gym.agents.pg import PG
 from irecgan_gym.benchmarks.engine.command import check_at_least, check_positive, command_line
-from irecgan_gym.benchmarks.engine.job_loop import JobsFailedError
 from irecgan_gym.serving.event_log import read_log_events
 from irecgan_gym.serving.events import Event
 
-_PATIENCE = 120.0
+_PATIENCE = 600.0
 """Seconds in which a server must have started, or a request must have been answered."""
+
+
+class LoadError(OSError):
+    """A server that does not start or answer, or has lost what it had acknowledged."""
 
 
 class _RefusedError(Exception):
@@ -112,9 +114,10 @@ class ServingLoad:
         ):
             console.print(line, markup=False, highlight=False)
         if lost:
-            raise JobsFailedError(f"{len(lost)} acknowledged answers are not in the log, the first: {lost[0]}")
+            raise LoadError(f"{len(lost)} acknowledged answers are not in the log, the first: {lost[0]}")
 
     def _exported(self, path: Path) -> Path:
+        from irecgan_gym.agents.pg import PG
         from irecgan_gym.serving.onnx_export import export_onnx
 
         export_onnx(PG(self.items, self.slate_size, seed=0, device="cpu"), path)
@@ -157,7 +160,7 @@ class ServingLoad:
                 break
             except (OSError, EOFError, _RefusedError) as error:
                 if isinstance(error, _RefusedError) or time.perf_counter() - first > _PATIENCE:
-                    raise JobsFailedError(f"{path} {body}: {error}") from error
+                    raise LoadError(f"{path} {body}: {error}") from error
                 await asyncio.sleep(0.05)
         if attempts == 1:
             measured.seconds.append(time.perf_counter() - start)
@@ -231,11 +234,11 @@ class _Server:
         began = time.perf_counter()
         while time.perf_counter() - began < _PATIENCE:
             if self._process.poll() is not None:
-                raise JobsFailedError(f"the server has ended with status {self._process.returncode}")
+                raise LoadError(f"the server has ended with status {self._process.returncode}")
             with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
                 return
             time.sleep(0.05)
-        raise JobsFailedError(f"the server has not started in {_PATIENCE:.0f} s")
+        raise LoadError(f"the server has not started in {_PATIENCE:.0f} s")
 
     def kill_and_restart(self) -> None:
         """End it as kill -9 does, and start it again on the same log."""
@@ -257,7 +260,7 @@ class _Server:
         if self._process is not None:
             self._process.terminate()
             try:
-                self._process.wait(30)
+                self._process.wait(_PATIENCE)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
