@@ -105,7 +105,7 @@ def test_without_a_name_a_session_has_one_of_its_own(client):
         ("/sessions", {"sesion": "a"}, 422, "Extra inputs"),
         ("/sessions", [], 422, "dictionary"),
         ("/sessions", b"{", 422, "JSON"),
-        ("/sessions", b"\xff", 422, "JSON"),
+        ("/sessions", b"\xff", 400, "body"),
         ("/sessions/a/clicks", {"step": "0", "click": "item 1"}, 422, "integer"),
         ("/sessions/a/clicks", {"step": 0}, 422, "Field required"),
         ("/sessions/a/clicks", {"step": 0, "click": "item 1", "reward": "x"}, 422, "number"),
