@@ -1,4 +1,4 @@
-"""What a caller may ask of a slate beyond the policy's own: its size, and items that must not be in it."""
+"""Requests for slates other than the policy's own: of another size, or without some items."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SlateChoice(NamedTuple):
 
 @dataclass(frozen=True)
 class SlateRequest:
-    """What is asked of the slates of B sessions, checked.
+    """Size of the slates of B sessions, and items that must not be in them, checked.
 
     Attributes:
         size: items of a slate, k.

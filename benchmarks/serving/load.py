@@ -37,7 +37,7 @@ class _RefusedError(Exception):
 
 @dataclass
 class _Measured:
-    """What the clients saw.
+    """Answers and times as the clients saw them.
 
     Attributes:
         seconds: of each request that one attempt was enough for.

@@ -11,7 +11,7 @@ from irecgan_gym.serving.service import Answer, Request, ServiceError
 
 
 class Answers(Protocol):
-    """What works on batches; :class:`~irecgan_gym.serving.service.RecommendationService` does."""
+    """Service that works on batches; :class:`~irecgan_gym.serving.service.RecommendationService` does."""
 
     def answer(self, requests: Sequence[Request]) -> list[Answer | ServiceError]:
         """Answer requests in their order."""

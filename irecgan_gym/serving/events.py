@@ -1,4 +1,4 @@
-"""What happens in served sessions, as lines of text that tell whether they are whole."""
+"""Events of served sessions, as lines of text that tell whether they are whole."""
 
 from __future__ import annotations
 

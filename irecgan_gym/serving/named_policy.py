@@ -13,7 +13,7 @@ from irecgan_gym.slate_requests import SlateChoice
 
 
 class Recommends(Protocol):
-    """What is served: agents with a policy over the catalogue, and exported policies.
+    """Policy that can be served: agents with a policy over the catalogue, and exported ones.
 
     Attributes:
         num_items: size of the catalogue, n.

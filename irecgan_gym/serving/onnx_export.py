@@ -9,12 +9,12 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
 from irecgan_gym._version import __version__
 from irecgan_gym.models.slate_policy import CataloguePolicy
+from irecgan_gym.ope.agent_policies import ActsByPolicy
 from irecgan_gym.serving.exported_policy import FORMAT_VERSION, METADATA_KEY
 from irecgan_gym.serving.policy_step import PolicyStep
 from irecgan_gym.sessions.checks import check_names
@@ -22,12 +22,6 @@ from irecgan_gym.storage.files import write_atomically
 
 _LARGEST = 2**31 - 1
 """Bytes that an ONNX file can hold: protocol buffers have no larger messages."""
-
-
-class ActsByPolicy(Protocol):
-    """Any agent with a policy over the catalogue."""
-
-    policy: CataloguePolicy
 
 
 def export_onnx(

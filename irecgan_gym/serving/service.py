@@ -76,7 +76,7 @@ class Click:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a session is at after a request.
+    """State of a session after a request, as its client is told.
 
     Attributes:
         session: its name.
@@ -304,7 +304,7 @@ class RecommendationService:
         return int(getattr(self.policy, "largest_slate", self.policy.num_items))
 
     def _events(self, requests: list[Request]) -> tuple[list[Event], list[tuple[NDArray[Any], ...]]]:
-        """What is to be logged for requests that were checked, and the states afterwards."""
+        """Return the events of requests that were checked, and the states afterwards."""
         now = self._clock()
         events = [self._told(request, now) for request in requests]
         states: list[tuple[NDArray[Any], ...]] = [()] * len(requests)
@@ -330,7 +330,7 @@ class RecommendationService:
         return events, states
 
     def _told(self, request: Request, now: float) -> Event:
-        """What a request tells, before a slate is chosen."""
+        """Return the event of a request, before a slate is chosen."""
         if isinstance(request, Start):
             return Event(request.session, -1, now, user=request.user)
         reward = request.reward
