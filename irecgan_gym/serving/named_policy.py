@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from irecgan_gym.sessions.checks import check_names
-from irecgan_gym.slate_requests import SlateChoice
 
 
 class Recommends(Protocol):
@@ -37,6 +36,20 @@ class Recommends(Protocol):
 
     def set_random_seed(self, seed: int) -> None:
         """Seed the slates that are sampled from now on."""
+
+
+class NamedChoice(NamedTuple):
+    """Slates of names, and how probable they were.
+
+    Attributes:
+        slates: names [B, k], or [k] for a single session.
+        log_probabilities: that a slate begins with the first l items; float64, in the shape of the slates.
+        state: for the next call.
+    """
+
+    slates: NDArray[np.object_]
+    log_probabilities: NDArray[np.float64]
+    state: Any
 
 
 class NamedPolicy:
@@ -94,7 +107,7 @@ class NamedPolicy:
         *,
         k: int | None = None,
         exclude: Sequence[Collection[str]] | Collection[str] | None = None,
-    ) -> SlateChoice:
+    ) -> NamedChoice:
         """Choose slates of names and say how probable they were; see :meth:`predict`."""
         single = clicks is None or isinstance(clicks, str)
         observed = self._click(clicks) if single else np.array([self._click(click) for click in clicks or ()], np.int64)
@@ -102,7 +115,7 @@ class NamedPolicy:
         if exclude is not None:
             excluded = self.ids(exclude) if single else [self.ids(names) for names in exclude]
         choice = self.policy.recommend(observed, state, episode_start, deterministic, k=k, exclude=excluded)
-        return SlateChoice(self._array[choice.slates], choice.log_probabilities, choice.state)
+        return NamedChoice(self._array[choice.slates], choice.log_probabilities, choice.state)
 
     def ids(self, names: Any) -> list[int]:
         """Return the ids of names.

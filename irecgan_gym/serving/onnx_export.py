@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -71,7 +72,7 @@ def export_onnx(
     write_atomically(Path(path), model.SerializeToString())
 
 
-def _traced(policy: CataloguePolicy, slate_size: int):  # type: ignore[no-untyped-def] # onnx.ModelProto
+def _traced(policy: CataloguePolicy, slate_size: int) -> Any:
     """The graph of one step as ONNX."""
     # On the CPU, in float32: the graph must be that of every machine.
     step = PolicyStep(copy.deepcopy(policy).cpu().float(), slate_size).eval().requires_grad_(False)

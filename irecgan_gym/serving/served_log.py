@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -14,7 +13,7 @@ import numpy as np
 from irecgan_gym.ope.slate_propensities import SlatePropensities
 from irecgan_gym.serving.catalogue_file import read_catalogue
 from irecgan_gym.serving.event_log import read_log_events
-from irecgan_gym.serving.events import Event, Header, LogError, Shown
+from irecgan_gym.serving.events import Header, LogError, Shown
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.storage.files import write_atomically
 
@@ -146,7 +145,7 @@ def _gathered(folder: Path) -> tuple[dict[str, _Served], Header]:
     """Sessions by name, and the first header."""
     served: dict[str, _Served] = {}
     header: Header | None = None
-    for place, record in enumerate(_records(folder)):
+    for place, record in enumerate(read_log_events(folder)):
         if isinstance(record, Header):
             header = header or record
             if (record.num_items, record.catalogue) != (header.num_items, header.catalogue):
@@ -173,10 +172,6 @@ def _gathered(folder: Path) -> tuple[dict[str, _Served], Header]:
     if header is None:
         raise LogError(f"{folder}: the log has no header")
     return served, header
-
-
-def _records(folder: Path) -> Iterator[Header | Event]:
-    return read_log_events(folder)
 
 
 def _answer_last(session: _Served, unanswered: Unanswered) -> bool:

@@ -161,7 +161,9 @@ class RecommendationService:
         self._open: OrderedDict[str, _Open] = OrderedDict()
         self._ended: OrderedDict[str, tuple[Request | None, Answer]] = OrderedDict()
         probe = policy.recommend(np.array([policy.num_items]), deterministic=True).state
-        self._first_state = () if probe is None else tuple(np.zeros_like(part[0]) for part in probe)
+        self._first_state: tuple[NDArray[Any], ...] = ()
+        if probe is not None:
+            self._first_state = tuple(np.zeros_like(part[0]) for part in probe)
         self.answered = 0
 
     @property
