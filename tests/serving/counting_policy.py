@@ -21,6 +21,10 @@ class CountingPolicy:
     def set_random_seed(self, seed):
         self.rng = np.random.default_rng(seed)
 
+    def predict(self, *arguments, **options):
+        choice = self.recommend(*arguments, **options)
+        return choice.slates, choice.state
+
     def recommend(self, observation, state=None, episode_start=None, deterministic=False, *, k=None, exclude=None):
         self.calls += 1
         clicks = np.asarray(observation)
