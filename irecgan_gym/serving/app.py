@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -19,6 +20,7 @@ from irecgan_gym.serving.service import Answer, Click, RecommendationService, Se
 
 _LARGEST_BODY = 2**20
 _MOST_EXCLUDED = 100_000
+_FAULTS_TOLD = 10
 
 Item = str | Annotated[int, Field(strict=True)]
 
@@ -141,6 +143,15 @@ def create_app(
     async def refused(request: Request, error: ServiceError) -> JSONResponse:
         headers = {"Retry-After": "1"} if error.status == 503 else None
         return JSONResponse({"detail": str(error)}, error.status, headers=headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
+        # Without the values themselves, which may be anything: large, or numbers that JSON does not have.
+        faults = [
+            {"at": ".".join(map(str, fault["loc"])), "expected": fault["msg"]}
+            for fault in error.errors()[:_FAULTS_TOLD]
+        ]
+        return JSONResponse({"detail": faults}, 422)
 
     app.add_middleware(_BoundedBodies)
 

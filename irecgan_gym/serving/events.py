@@ -122,9 +122,9 @@ def _shown(values: dict[str, Any]) -> Shown:
 
 
 def known(log_probabilities: Iterator[float] | list[float]) -> tuple[float, ...] | None:
-    """Return log-probabilities as a log holds them: None where they are not known."""
+    """Return log-probabilities as a log holds them: None where one of them is not known."""
     logs = tuple(map(float, log_probabilities))
-    return None if any(map(math.isnan, logs)) else logs
+    return logs if all(map(math.isfinite, logs)) else None
 
 
 def read_events(path: Path) -> Iterator[Header | Event]:

@@ -27,7 +27,8 @@ class ServedLog:
 
     Attributes:
         sessions: the sessions, in the order in which they began.
-        propensities: probabilities of their slates under the policy that showed them.
+        propensities: probabilities of their slates under the policy that showed them; None where it could not say how
+            probable each of them was.
         excluded: items that could not be shown at each step, T tuples of ids.
         names: what the server called each session.
         users: name of each session's user, or None.
@@ -35,7 +36,7 @@ class ServedLog:
     """
 
     sessions: Sessions
-    propensities: SlatePropensities
+    propensities: SlatePropensities | None
     excluded: tuple[tuple[int, ...], ...]
     names: tuple[str, ...]
     users: tuple[str | None, ...]
@@ -77,6 +78,9 @@ def read_served_log(folder: str | Path, *, unanswered: Unanswered = "leave") -> 
     if not kept:
         raise LogError(f"{folder}: no session has a step that tells of a click")
     steps = [session.shown[step] for session in kept.values() for step in range(len(session.clicks))]
+    clicks = np.array(
+        [num_items if click is None else click for session in kept.values() for click in session.clicks], dtype=np.int64
+    )
     numbers: dict[str, int] = {}
     users = [
         numbers.setdefault(f"session {name}" if session.user is None else f"user {session.user}", len(numbers))
@@ -87,20 +91,21 @@ def read_served_log(folder: str | Path, *, unanswered: Unanswered = "leave") -> 
         lengths=[len(session.clicks) for session in kept.values()],
         slates=np.concatenate([shown.items for shown in steps]),
         slate_lengths=[len(shown.items) for shown in steps],
-        clicks=[num_items if click is None else click for session in kept.values() for click in session.clicks],
+        clicks=clicks,
         rewards=np.array([reward for session in kept.values() for reward in session.rewards], dtype=np.float64),
         truncated=np.array([session.ended in (None, "limit") for session in kept.values()]),
-        propensities=None if sampled else np.ones(len(steps)),
+        propensities=None if sampled else np.where(clicks == num_items, np.nan, 1.0),
         users=users if any(session.user is not None for session in kept.values()) else None,
         item_names=read_catalogue(folder),
         provenance={"source": "serving", "folder": folder.name, "policy": header.policy, "sampled": sampled},
     )
-    prefixes = [log for shown in steps for log in (shown.log_probabilities or [float("nan")] * len(shown.items))]
-    if np.isnan(prefixes).any():
-        raise LogError(f"{folder}: the policy did not say how probable its slates were")
+    known = [shown.log_probabilities for shown in steps if shown.log_probabilities is not None]
+    propensities = None
+    if len(known) == len(steps):
+        propensities = SlatePropensities.from_columns(sessions, np.concatenate(known))
     return ServedLog(
         sessions,
-        SlatePropensities.from_columns(sessions, prefixes),
+        propensities,
         tuple(shown.excluded for shown in steps),
         tuple(kept),
         tuple(session.user for session in kept.values()),
@@ -112,7 +117,7 @@ def write_table(log: ServedLog, path: str | Path) -> None:
     """Write a log as the table that the reader ``table`` takes: CSV, one row a step, atomically.
 
     Columns are ``session``, ``user``, ``slate`` (items joined by ``|``), ``click``, ``reward`` and, beside those that
-    the reader knows, ``slate_log_probability``, that of the whole slate in its order.
+    the reader knows, ``slate_log_probability``, that of the whole slate in its order; empty where not known.
 
     Raises:
         LogError: an item's name holds the separator.
@@ -124,7 +129,7 @@ def write_table(log: ServedLog, path: str | Path) -> None:
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["session", "user", "slate", "click", "reward", "slate_log_probability"])
-    whole = log.propensities.slates
+    whole = None if log.propensities is None else log.propensities.slates
     for step, session in enumerate(sessions.session_of_step):
         low, high = sessions.slate_offsets[step : step + 2]
         click = int(sessions.clicks[step])
@@ -135,7 +140,7 @@ def write_table(log: ServedLog, path: str | Path) -> None:
                 "|".join(names[item] for item in sessions.slate_items[low:high]),
                 "" if click == sessions.num_items else names[click],
                 repr(float(sessions.rewards[step])),
-                repr(float(whole[step])),
+                "" if whole is None else repr(float(whole[step])),
             ]
         )
     write_atomically(Path(path), text.getvalue().encode())

@@ -203,7 +203,7 @@ class RecommendationService:
             return
         clicks = [] if found is None else found.clicks
         clicks.append(self.policy.num_items if event.click is None else event.click)
-        self._open[event.session] = _Open(event.step + 1, event.shown, event.time, asked, None, clicks)
+        self._open[event.session] = _Open(event.step + 1, _slim(event.shown), event.time, asked, None, clicks)
         self._open.move_to_end(event.session)
 
     def answer(self, requests: Sequence[Request]) -> list[Answer | ServiceError]:
@@ -398,9 +398,12 @@ class RecommendationService:
         """Take up what is logged."""
         if event.shown is None:
             return self._end(event, request)
-        self._open[event.session] = _Open(event.step + 1, event.shown, event.time, request, state)
+        shown = _slim(event.shown)
+        # What must not be shown may be much, and is not asked for again.
+        asked = replace(request, exclude=())
+        self._open[event.session] = _Open(event.step + 1, shown, event.time, asked, state)
         self._open.move_to_end(event.session)
-        return Answer(event.session, event.step + 1, event.shown)
+        return Answer(event.session, event.step + 1, shown)
 
     def _end(self, event: Event, request: Request | None) -> Answer:
         del self._open[event.session]
@@ -409,7 +412,7 @@ class RecommendationService:
         return answer
 
     def _remember(self, session: str, request: Request | None, answer: Answer) -> None:
-        self._ended[session] = (request, answer)
+        self._ended[session] = (None if request is None else replace(request, exclude=()), answer)
         while len(self._ended) > self.limits.remembered:
             self._ended.popitem(last=False)
 
@@ -419,6 +422,11 @@ def _same(request: Request, last: Request | None) -> bool:
     if isinstance(request, Start) or isinstance(last, Start):
         return isinstance(request, Start) and isinstance(last, Start) and request.user == last.user
     return last is not None and (request.step, request.click) == (last.step, last.click)
+
+
+def _slim(shown: Shown) -> Shown:
+    """A slate without the items that could not be in it, which only the log keeps."""
+    return replace(shown, excluded=())
 
 
 def _row(state: Any, row: int) -> tuple[NDArray[Any], ...]:

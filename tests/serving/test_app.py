@@ -119,8 +119,9 @@ def test_wrong_bodies_are_refused(client, path, body, status, message):
 
 def test_numbers_that_json_does_not_have_are_refused(client):
     client.post("/sessions", session="nan")
-    status, answer = client("POST", "/sessions/nan/clicks", b'{"step": 0, "click": "item 5", "reward": NaN}')
-    assert status == 422, answer
+    for body in (b'{"step": 0, "click": "item 5", "reward": NaN}', b'{"step": NaN, "click": "item 5"}'):
+        status, answer = client("POST", "/sessions/nan/clicks", body)
+        assert status == 422, answer
 
 
 def test_large_bodies_are_refused_unread(client):
