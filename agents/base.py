@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from irecgan_gym.agents.slate_probabilities import SlateProbabilities
 from irecgan_gym.recorder import ProgressRecorder, Recorder, Recorders, silent
 from irecgan_gym.sessions import Catalogue, Sessions
+from irecgan_gym.slate_requests import Exclude, SlateChoice, SlateRequest
 
 AgentT = TypeVar("AgentT", bound="Agent")
 Array = NDArray[Any]
@@ -79,6 +80,9 @@ class Agent(SlateProbabilities, ABC):
         state: State | None = None,
         episode_start: NDArray[np.bool_] | None = None,
         deterministic: bool = False,
+        *,
+        k: int | None = None,
+        exclude: Exclude | None = None,
     ) -> tuple[NDArray[np.int64], State | None]:
         """Choose slates, as ``BaseAlgorithm.predict`` of Stable-Baselines3 chooses actions.
 
@@ -87,22 +91,72 @@ class Agent(SlateProbabilities, ABC):
             state: second result of the previous call; None at the start.
             episode_start: True where a new session begins, so that its state is reset; bool [B].
             deterministic: True shows the top k items, False a slate sampled without replacement.
+            k: items to show, up to the whole catalogue; ``slate_size`` when None.
+            exclude: items that must not be shown, such as those seen or out of stock: a collection of ids, or bool
+                [n], for each session (for a single number one of them).
 
         Returns:
             Slates int64 [B, k] ([k] for a single number), and the state for the next call.
 
         Raises:
-            ValueError: observations that are no integers, of another shape, or out of range.
+            ValueError: observations that are no integers, of another shape, or out of range; a ``k`` or ``exclude``
+                that cannot be, or that this policy cannot heed.
         """
-        observed = np.asarray(observation)
-        if not np.issubdtype(observed.dtype, np.integer) or observed.ndim > 1:
+        if k is None and exclude is None:
+            last, starts = _observed(observation, episode_start)
+            slates, state = self._choose(last, state, starts, deterministic)
+            return slates[0] if np.ndim(observation) == 0 else slates, state
+        choice = self.recommend(observation, state, episode_start, deterministic, k=k, exclude=exclude)
+        return choice.slates, choice.state
+
+    def recommend(
+        self,
+        observation: Array | int,
+        state: State | None = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = False,
+        *,
+        k: int | None = None,
+        exclude: Exclude | None = None,
+    ) -> SlateChoice:
+        """Choose slates and say how probable they were: :meth:`predict` for those who keep a log.
+
+        See :meth:`predict` for the arguments.
+
+        Returns:
+            The slates, their log-probabilities, and the state for the next call.
+
+        Raises:
+            ValueError: see :meth:`predict`.
+        """
+        last, starts = _observed(observation, episode_start)
+        single = np.ndim(observation) == 0
+        request = SlateRequest.checked(
+            k,
+            exclude,
+            number=None if single else len(last),
+            num_items=self.num_items,
+            slate_size=self.slate_size,
+        )
+        choice = self._recommend(last, state, starts, deterministic, request)
+        return SlateChoice(choice.slates[0], choice.log_probabilities[0], choice.state) if single else choice
+
+    def _recommend(
+        self,
+        observed: Array,
+        state: State | None,
+        starts: NDArray[np.bool_],
+        deterministic: bool,
+        request: SlateRequest,
+    ) -> SlateChoice:
+        """Choose slates as they are asked for; agents that can heed a request override it."""
+        if request.size != self.slate_size or request.excluded is not None:
             raise ValueError(
-                f"observation must be the last clicks, integers of shape [B], got {observed.dtype} {observed.shape}"
+                f"{type(self).__name__} chooses whole slates of {self.slate_size} items: it takes neither another k "
+                "nor exclude"
             )
-        last = observed.reshape(-1)
-        starts = np.zeros(len(last), bool) if episode_start is None else np.asarray(episode_start, bool).reshape(-1)
-        slates, state = self._choose(last, state, starts, deterministic)
-        return slates[0] if observed.ndim == 0 else slates, state
+        slates, state = self._choose(observed, state, starts, deterministic)
+        return SlateChoice(slates, np.full(slates.shape, np.nan), state)
 
     @abstractmethod
     def _choose(
@@ -140,3 +194,15 @@ class Agent(SlateProbabilities, ABC):
         if validation is not None:
             catalogue.check_agrees(validation.catalogue, "the policy", "the validation sessions")
         return catalogue
+
+
+def _observed(observation: Array | int, episode_start: NDArray[np.bool_] | None) -> tuple[Array, NDArray[np.bool_]]:
+    """Last clicks and starts of sessions, [B] each."""
+    observed = np.asarray(observation)
+    if not np.issubdtype(observed.dtype, np.integer) or observed.ndim > 1:
+        raise ValueError(
+            f"observation must be the last clicks, integers of shape [B], got {observed.dtype} {observed.shape}"
+        )
+    last = observed.reshape(-1)
+    starts = np.zeros(len(last), bool) if episode_start is None else np.asarray(episode_start, bool).reshape(-1)
+    return last, starts

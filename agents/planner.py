@@ -16,6 +16,7 @@ from scipy.special import log_softmax
 from irecgan_gym.agents.base import Agent, Array, State
 from irecgan_gym.models.fitting import split_validation
 from irecgan_gym.models.stored_catalogue import catalogue_tensors, split_catalogue
+from irecgan_gym.ope.plackett_luce import prefix_log_probabilities, sample_slates
 from irecgan_gym.ope.policies import ContextScores, EvaluationPolicy, PlackettLucePolicy, PointMassPolicy
 from irecgan_gym.planning.hidden_states import Moves
 from irecgan_gym.planning.learned_world import LearnedWorld
@@ -25,6 +26,7 @@ from irecgan_gym.planning.slate_sampling import choose_temperature, draw_slates,
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.settings import CountFrom0, NotNegative, check_is, check_settings
+from irecgan_gym.slate_requests import SlateChoice, SlateRequest
 from irecgan_gym.storage.files import from_json
 from irecgan_gym.storage.weights import (
     check_dimensions,
@@ -127,10 +129,7 @@ class Planner(Agent, Generic[ConfigT]):
         self, observed: Array, state: State | None, starts: NDArray[np.bool_], deterministic: bool
     ) -> tuple[NDArray[np.int64], State | None]:
         """Choose slates; the state is the beliefs [B, m] and the slates shown [B, k]."""
-        clicks = observed.astype(np.int64)
-        if len(clicks) and not 0 <= int(clicks.min()) <= int(clicks.max()) <= self.num_items:
-            raise ValueError(f"observations must be item ids from 0 to {self.num_items}, got {observed}")
-        beliefs = self._beliefs(clicks, state, starts)
+        beliefs = self._beliefs(observed, state, starts)
         chooser = self._chooser.slates_for(beliefs)
         slates = chooser.choose(beliefs)
         if not deterministic:
@@ -138,9 +137,46 @@ class Planner(Agent, Generic[ConfigT]):
             slates = draw_slates(scores, self.temperature, self.slate_size, self._rng)
         return slates, (beliefs, slates)
 
-    def _beliefs(
-        self, clicks: NDArray[np.int64], state: State | None, starts: NDArray[np.bool_]
-    ) -> NDArray[np.float64]:
+    def _recommend(
+        self,
+        observed: Array,
+        state: State | None,
+        starts: NDArray[np.bool_],
+        deterministic: bool,
+        request: SlateRequest,
+    ) -> SlateChoice:
+        """Search among what is allowed; later steps are valued as if all items were allowed in them."""
+        beliefs = self._beliefs(observed, state, starts)
+        chooser = self._chooser.slates_for(beliefs)
+        slates = np.empty((len(beliefs), request.size), dtype=np.int64)
+        logs = np.zeros(slates.shape)
+        for rows, items in self._allowed(len(beliefs), request):
+            part = chooser.among(items, request.size, rows)
+            found = part.choose(beliefs[rows])
+            if not deterministic:
+                logits = item_scores(part, beliefs[rows], found) / self.temperature
+                found = sample_slates(logits, request.size, self._rng)
+                logs[rows] = prefix_log_probabilities(logits, found)
+            slates[rows] = items[found]
+        return SlateChoice(slates, logs, (beliefs, slates))
+
+    def _allowed(self, number: int, request: SlateRequest) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Sessions that may be shown the same items, and these items."""
+        everything = np.arange(self.num_items)
+        if request.excluded is None:
+            yield np.arange(number), everything
+            return
+        alike: dict[bytes, list[int]] = {}
+        for session, items in enumerate(request.excluded):
+            alike.setdefault(items.tobytes(), []).append(session)
+        for sessions in alike.values():
+            yield np.array(sessions), np.delete(everything, request.excluded[sessions[0]])
+
+    def _beliefs(self, observed: Array, state: State | None, starts: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Beliefs after the last clicks, [B, m]; the state is the beliefs before [B, m] and the slates shown [B, k]."""
+        clicks = observed.astype(np.int64)
+        if len(clicks) and not 0 <= int(clicks.min()) <= int(clicks.max()) <= self.num_items:
+            raise ValueError(f"observations must be item ids from 0 to {self.num_items}, got {observed}")
         beliefs = self.world.first_beliefs(len(clicks))
         rows = np.flatnonzero((clicks != self.num_items) & ~starts)
         if state is not None and len(rows):

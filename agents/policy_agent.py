@@ -26,6 +26,7 @@ from irecgan_gym.ope.policies import EvaluationPolicy, PlackettLucePolicy, TopKP
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.settings import InnerShare, check_is, check_settings
+from irecgan_gym.slate_requests import SlateChoice, SlateRequest
 from irecgan_gym.storage.files import from_json
 from irecgan_gym.storage.weights import check_tensors, described_by, load_weights, save_weights
 
@@ -198,6 +199,31 @@ class PolicyAgent(Agent, Generic[ConfigT]):
     def _choose(
         self, observed: Array, state: State | None, starts: NDArray[np.bool_], deterministic: bool
     ) -> tuple[NDArray[np.int64], State | None]:
+        recurrent = self._observe(observed, state, starts)
+        slates = self.policy.top(recurrent) if deterministic else self.policy.sample(recurrent, self._generator)
+        return slates.cpu().numpy(), (recurrent.cpu().numpy(),)
+
+    @torch.no_grad()
+    def _recommend(
+        self,
+        observed: Array,
+        state: State | None,
+        starts: NDArray[np.bool_],
+        deterministic: bool,
+        request: SlateRequest,
+    ) -> SlateChoice:
+        recurrent = self._observe(observed, state, starts)
+        size, excluded = request.size, request.excluded
+        if deterministic:
+            slates = self.policy.top(recurrent, slate_size=size, excluded=excluded)
+            logs = np.zeros(slates.shape)
+        else:
+            slates = self.policy.sample(recurrent, self._generator, slate_size=size, excluded=excluded)
+            logs = self.policy.prefix_log_probabilities(recurrent, slates, excluded=excluded).cpu().numpy()
+        return SlateChoice(slates.cpu().numpy(), logs, (recurrent.cpu().numpy(),))
+
+    def _observe(self, observed: Array, state: State | None, starts: NDArray[np.bool_]) -> torch.Tensor:
+        """States after the last clicks, [B, S]."""
         clicks = torch.tensor(observed, dtype=torch.int64, device=self.device)
         if len(clicks) and not 0 <= int(clicks.min()) <= int(clicks.max()) <= self.num_items:
             raise ValueError(f"observations must be item ids from 0 to {self.num_items}, got {observed}")
@@ -205,9 +231,7 @@ class PolicyAgent(Agent, Generic[ConfigT]):
         if state is not None:
             recurrent = torch.as_tensor(state[0], device=self.device)
             recurrent = recurrent.masked_fill(torch.as_tensor(starts, device=self.device)[:, None], 0.0)
-        recurrent = self.policy.observe(clicks, recurrent)
-        slates = self.policy.top(recurrent) if deterministic else self.policy.sample(recurrent, self._generator)
-        return slates.cpu().numpy(), (recurrent.cpu().numpy(),)
+        return self.policy.observe(clicks, recurrent)
 
     @torch.no_grad()
     def slate_scores(self, sessions: Sessions) -> NDArray[np.float32]:

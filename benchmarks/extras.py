@@ -7,6 +7,8 @@ import sys
 
 EXTRAS = {
     "benchmarks": ("jinja2", "matplotlib", "pandas", "rich", "tensorboard", "tyro"),
+    "export": ("onnx", "onnxruntime", "onnxscript"),
+    "serve": ("fastapi", "onnxruntime", "uvicorn"),
     "sb3": ("stable_baselines3", "sb3_contrib"),
 }
 """Modules of an extra, by its name."""

@@ -38,6 +38,11 @@ SUBCOMMANDS = {
     "train": Subcommand("jobs.train:Train", "train an agent on logged sessions"),
     "evaluate": Subcommand("jobs.evaluate:Evaluate", "deploy a trained agent in an environment"),
     "simulate": Subcommand("jobs.simulate:Simulate", "play sessions of an environment or a user model into a file"),
+    "export": Subcommand(
+        "jobs.export:Export", "write a trained agent with its catalogue as ONNX", ("benchmarks", "export")
+    ),
+    "serve": Subcommand("jobs.serve:Serve", "answer sessions over HTTP, and log them", ("benchmarks", "serve")),
+    "served-log": Subcommand("jobs.served_log:ServedLogJob", "read the log of a server, and save it as sessions"),
     "online": Subcommand("simulated_online:SimulatedOnline", "compare agents in a simulated environment (Figure 2)"),
     "learning": Subcommand("online_learning:OnlineLearning", "compare agents that act and learn in turn (Figure 3)"),
     "rerank": Subcommand("rerank:Rerank", "compare agents at re-ranking real logs (Table 1)"),
@@ -48,6 +53,12 @@ SUBCOMMANDS = {
     "ope": Subcommand("ope:OffPolicy", "compare off-policy estimators with the true value of policies"),
     "decide": Subcommand("decision.command:Decide", "say from a log whether a new policy is better"),
     "tune": Subcommand("tune:Tune", "search settings of agents"),
+    "serving-latency": Subcommand(
+        "serving.latency:ServingLatency", "measure the latency of exported policies", ("benchmarks", "export")
+    ),
+    "serving-load": Subcommand(
+        "serving.load:ServingLoad", "put a server under load, kill it, and look for losses", ("benchmarks", "serve")
+    ),
     "throughput": Subcommand("throughput.command:Throughput", "measure speed and memory"),
     "report": Subcommand("report.page:Report", "make one page of run folders"),
     "claims": Subcommand("claims.command:Claims", "judge the claims of the paper by run folders"),
@@ -98,7 +109,7 @@ def _help() -> str:
     lines = [
         f"usage: {_PROG} SUBCOMMAND ... (--help after a subcommand shows its options)",
         "",
-        *(f"  {name:<12} {summary}" for name, summary in summaries.items()),
+        *(f"  {name:<16} {summary}" for name, summary in summaries.items()),
         "",
         f"{_PROG} {_COMPLETION} bash|zsh|tcsh prints a script that completes all this in a shell.",
         "Exit status: 0 done, 1 work has failed, 2 wrong usage, 130 stopped.",

@@ -15,13 +15,14 @@ FLOORS = (
     # what is on each.
     ("_version", "_lazy", "recorder", "logged_metrics", "settings"),
     ("storage", "kernels"),
-    ("sessions", "mdp", "slates"),
+    ("sessions", "mdp", "slates", "slate_requests"),
     ("planning", "readers", "minari_exchange", "rendering"),
     ("logging_policies", "collection"),
     ("models",),
     ("envs", "wrappers", "registration"),
     ("evaluation", "sb3"),
     ("ope",),
+    ("serving",),
     ("agents",),
     ("benchmarks",),
 )

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from irecgan_gym.agents.base import Agent, Array, State
 from irecgan_gym.logging_policies import random_slates
 from irecgan_gym.models.stored_catalogue import catalogue_tensors, split_catalogue
+from irecgan_gym.ope.plackett_luce import prefix_log_probabilities
 from irecgan_gym.ope.policies import EvaluationPolicy, PlackettLucePolicy, TopKPolicy, fixed_scores
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.slate_requests import SlateChoice, SlateRequest
 from irecgan_gym.storage.weights import check_tensors, described_by, load_weights, outline, save_weights
 
 ReferencePolicyT = TypeVar("ReferencePolicyT", bound="ReferencePolicy")
@@ -52,6 +54,29 @@ class ReferencePolicy(Agent):
         return self._slates(len(observed), deterministic), None
 
     def _slates(self, num_slates: int, deterministic: bool) -> NDArray[np.int64]:
+        raise NotImplementedError
+
+    def _recommend(
+        self,
+        observed: Array,
+        state: State | None,
+        starts: NDArray[np.bool_],
+        deterministic: bool,
+        request: SlateRequest,
+    ) -> SlateChoice:
+        scores = np.tile(self._scores.astype(np.float64), (len(observed), 1))
+        for row, items in zip(scores, request.excluded or (), strict=False):
+            row[items] = -np.inf
+        ranked = self._ranked_before(scores) if deterministic else None
+        if ranked is not None:
+            return SlateChoice(ranked[:, : request.size], np.zeros((len(ranked), request.size)), None)
+        # Gumbel top-k: sampling without replacement in proportion to exp(score).
+        keys = scores + self._rng.gumbel(size=scores.shape)
+        slates = np.argsort(-keys, axis=1)[:, : request.size]
+        return SlateChoice(slates, prefix_log_probabilities(scores, slates), None)
+
+    def _ranked_before(self, scores: NDArray[np.float64]) -> NDArray[np.int64] | None:
+        """All items, the best first, for scores [B, n]; None where slates are drawn whatever is asked for."""
         raise NotImplementedError
 
     def slate_scores(self, sessions: Sessions) -> NDArray[np.float32]:
@@ -109,6 +134,9 @@ class RandomPolicy(ReferencePolicy):
 
     def _top_policy(self, epsilon: float) -> EvaluationPolicy:
         return self._sampled_policy(places=True)
+
+    def _ranked_before(self, scores: NDArray[np.float64]) -> NDArray[np.int64] | None:
+        return None
 
 
 class PopularityPolicy(ReferencePolicy):
@@ -173,3 +201,8 @@ class PopularityPolicy(ReferencePolicy):
         places = np.empty(self.num_items)
         places[self._ranking()] = np.arange(self.num_items)
         return TopKPolicy(fixed_scores(-places), self.num_items, self.slate_size, epsilon=epsilon)
+
+    def _ranked_before(self, scores: NDArray[np.float64]) -> NDArray[np.int64] | None:
+        order = np.broadcast_to(self._order_of_equals, scores.shape)
+        ranked: NDArray[np.int64] = np.lexsort((order, -scores), axis=1)
+        return ranked

@@ -15,6 +15,7 @@ PACKAGES = {
     "irecgan_gym.models": "User models, policies, the discriminator, Eq 6",
     "irecgan_gym.planning": "Exact values and slates",
     "irecgan_gym.readers": "Readers of logs",
+    "irecgan_gym.serving": "Policies in production",
     "irecgan_gym.sessions": "Logged sessions",
     "irecgan_gym.wrappers": "Wrappers of environments",
     "irecgan_gym.sb3": "Stable-Baselines3",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from irecgan_gym.kernels.catalogue_softmax import chosen_log_probabilities
@@ -27,6 +29,38 @@ _GPU_BLOCK_ELEMENTS = 2**28
 """The same on a GPU, in any precision (1 GB of float32): every block costs launches, and no cache holds one."""
 _BLOCK_ROWS = 64
 """States served at a time at least: with fewer, reading the weights of a huge catalogue takes all the time."""
+
+
+Excluded = Sequence[NDArray[np.int64]]
+"""Items that must not be shown, for each session an array of different ids."""
+
+
+def without(logits: Tensor, excluded: Excluded) -> None:
+    """Make items impossible, in place: their logits become -inf; ``logits`` [B, n], ``excluded`` of B arrays."""
+    counts = torch.tensor([len(items) for items in excluded])
+    if int(counts.sum()):
+        rows = torch.arange(len(excluded)).repeat_interleave(counts).to(logits.device)
+        logits[rows, torch.from_numpy(np.concatenate(excluded)).to(logits.device)] = -torch.inf
+
+
+def prefix_log_probabilities(logits: Tensor, slates: Tensor) -> Tensor:
+    """Log-probability that a slate drawn without replacement begins with the first l items, for l = 1..k.
+
+    Args:
+        logits: unnormalised log-probabilities of all items, [B, n]; -inf for what is never shown.
+        slates: different items, int64 [B, k].
+
+    Returns:
+        float64 [B, k].
+    """
+    chosen = logits.gather(1, slates).double()
+    others = logits.scatter(1, slates, -torch.inf)
+    # Finite even where nothing is left, or the differences would be no numbers.
+    peak = others.amax(1, keepdim=True).clamp(min=torch.finfo(others.dtype).min)
+    rest = (others - peak).exp().sum(1, keepdim=True, dtype=torch.float64).log() + peak.double()
+    # Summed from the last draw backwards: nothing is subtracted, so that nothing cancels.
+    left = torch.cat([rest, chosen.flip(1)], dim=1).logcumsumexp(1)[:, 1:].flip(1)
+    return (chosen - left).cumsum(1).clamp(max=0.0)
 
 
 class CataloguePolicy(nn.Module, ABC):
@@ -61,33 +95,65 @@ class CataloguePolicy(nn.Module, ABC):
         return self.encoder.step(clicks, state)
 
     @torch.no_grad()
-    def sample(self, state: Tensor, generator: torch.Generator, *, draws: int = 1) -> Tensor:
+    def sample(
+        self,
+        state: Tensor,
+        generator: torch.Generator,
+        *,
+        draws: int = 1,
+        slate_size: int | None = None,
+        excluded: Excluded | None = None,
+    ) -> Tensor:
         """Slates drawn without replacement from Eq 4.
 
         Args:
             state: [B, S].
             generator: on the policy's device.
             draws: independent slates for each state.
+            slate_size: k; the policy's own when None.
+            excluded: items that must not be shown, an array for each state; none when None.
 
         Returns:
             int64 [B * draws, k]; the slates of a state follow each other.
         """
+        size = self.slate_size if slate_size is None else slate_size
         slates = [
-            sample_without_replacement(logits, self.slate_size, generator, draws=draws)
-            for logits in self._logits_in_blocks(state)
+            sample_without_replacement(logits, size, generator, draws=draws)
+            for logits in self._logits_in_blocks(state, excluded)
         ]
         return torch.cat(slates)
 
     @torch.no_grad()
-    def top(self, state: Tensor) -> Tensor:
-        """The k most probable items, the best first; int64 [B, k]."""
-        return torch.cat([logits.topk(self.slate_size, dim=-1).indices for logits in self._logits_in_blocks(state)])
+    def top(self, state: Tensor, *, slate_size: int | None = None, excluded: Excluded | None = None) -> Tensor:
+        """The k most probable items, the best first; int64 [B, k]. See :meth:`sample` for the arguments."""
+        size = self.slate_size if slate_size is None else slate_size
+        return torch.cat([logits.topk(size, dim=-1).indices for logits in self._logits_in_blocks(state, excluded)])
 
-    def _logits_in_blocks(self, state: Tensor) -> Iterator[Tensor]:
+    @torch.no_grad()
+    def prefix_log_probabilities(self, state: Tensor, slates: Tensor, *, excluded: Excluded | None = None) -> Tensor:
+        """Log-probability that a sampled slate begins with the first l items, for l = 1..k; float64 [B, k].
+
+        Args:
+            state: [B, S].
+            slates: different items, none of them excluded, int64 [B, k].
+            excluded: see :meth:`sample`.
+        """
+        first, found = 0, []
+        for logits in self._logits_in_blocks(state, excluded):
+            found.append(prefix_log_probabilities(logits, slates[first : first + len(logits)]))
+            first += len(logits)
+        return torch.cat(found)
+
+    def _logits_in_blocks(self, state: Tensor, excluded: Excluded | None = None) -> Iterator[Tensor]:
         elements = _GPU_BLOCK_ELEMENTS if state.is_cuda else self._block_elements
         rows = max(_BLOCK_ROWS, elements // self.num_items)
+        first = 0
         for hidden in torch.split(self.encoder.output(state), rows):
-            yield self._passing_logits(hidden)
+            logits = self._passing_logits(hidden)
+            if excluded is not None:
+                without(logits, excluded[first : first + len(logits)])
+            first += len(logits)
+            yield logits
 
     def _passing_logits(self, hidden: Tensor) -> Tensor:
         """Logits that nobody keeps until the next ones are asked for."""

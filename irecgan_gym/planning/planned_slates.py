@@ -46,6 +46,17 @@ class PlannedSlates:
             return self._search(different)[places.ravel()]
         return self._search(beliefs)
 
+    def among(self, items: IntArray, slate_size: int, rows: IntArray) -> PlannedSlates:
+        """Return what chooses slates of another size, or of some of the items only.
+
+        Args:
+            items: ascending ids; what is returned numbers them from 0.
+            slate_size: k, at most the number of the items.
+            rows: of the beliefs that it will be asked about, among those that these values are for.
+        """
+        values = self._values[..., items]
+        return type(self)(self._weights[:, items], values if values.ndim == 2 else values[rows], slate_size)
+
     def scores(self, beliefs: FloatArray, slates: IntArray) -> FloatArray:
         """The objective, [B], of slates [B, k] under beliefs [B, m]."""
         totals, worth = self._sums(slates)

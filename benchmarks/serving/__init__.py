@@ -1,0 +1,1 @@
+"""Measurements of exported and served policies: ``python -m benchmarks.serving.latency`` and ``.load``."""
