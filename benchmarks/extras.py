@@ -6,7 +6,7 @@ import importlib.util
 import sys
 
 EXTRAS = {
-    "benchmarks": ("jinja2", "matplotlib", "pandas", "rich", "rliable", "tensorboard", "tyro"),
+    "benchmarks": ("jinja2", "matplotlib", "pandas", "rich", "tensorboard", "tyro"),
     "sb3": ("stable_baselines3", "sb3_contrib"),
 }
 """Modules of an extra, by its name."""

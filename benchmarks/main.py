@@ -49,7 +49,7 @@ SUBCOMMANDS = {
     "tune": Subcommand("tune:Tune", "search settings of agents"),
     "throughput": Subcommand("throughput.command:Throughput", "measure speed and memory"),
     "report": Subcommand("report.page:Report", "make one page of run folders"),
-    "claims": Subcommand("claims:Claims", "judge the claims of the paper by run folders"),
+    "claims": Subcommand("claims.command:Claims", "judge the claims of the paper by run folders"),
     "plots": Subcommand("plots:Plots", "draw the figures of a run folder again"),
 }
 

@@ -26,7 +26,10 @@ from irecgan_gym.agents.online import (
 )
 from irecgan_gym.agents.policy_agent import PolicyAgent
 from irecgan_gym.agents.references.simple import RandomPolicy
-from irecgan_gym.benchmarks.claims import CLAIMS, claims_table, judge
+from irecgan_gym.benchmarks.claims.judgement import judge_all
+from irecgan_gym.benchmarks.claims.paper import CLAIMS
+from irecgan_gym.benchmarks.claims.runs import Runs
+from irecgan_gym.benchmarks.claims.tables import claims_tables
 from irecgan_gym.benchmarks.engine.command import check_at_least, check_known, check_positive, command_line
 from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.engine.run_folder import RunFolder
@@ -166,7 +169,8 @@ class OnlineLearning(OnlineTest):
         """Print what the results say of the paper's claims about online learning."""
         if results["seed"].nunique() >= MIN_SEEDS:
             about = [claim for claim in CLAIMS if claim.experiment == self.name]
-            claims_table([judge(claim, results) for claim in about]).print(console)
+            for table in claims_tables(judge_all(Runs(results), about)):
+                table.print(console)
 
     @staticmethod
     def figures(rows: DataFrame) -> Figures:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from irecgan_gym.agents import Agent, PGConfig, PresetName
 from irecgan_gym.agents.references.belief import Belief
+from irecgan_gym.agents.references.blind import Blind
+from irecgan_gym.agents.references.mdp_policy import DeterministicMDPPolicy
 from irecgan_gym.agents.references.pg_limit import PGLimit
 from irecgan_gym.agents.references.simple import PopularityPolicy, RandomPolicy
 from irecgan_gym.agents.references.state_policies import MaxReward, Optimal
@@ -30,10 +32,10 @@ from irecgan_gym.benchmarks.joining import (
     read_metrics,
     world_kwargs,
 )
-from irecgan_gym.benchmarks.shared_training import learn_job
+from irecgan_gym.benchmarks.shared_training import learn_job, stage_of
 from irecgan_gym.collection import SlatePredictor, collect
 from irecgan_gym.evaluation.metrics import coverage_at_r, mean_interval
-from irecgan_gym.evaluation.online import evaluate_online
+from irecgan_gym.evaluation.online import OnlineResult, evaluate_online
 from irecgan_gym.mdp import RecommendationMDP
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
@@ -60,6 +62,7 @@ SIMPLE: dict[str, Callable[[Sessions, int, int], Agent]] = {
 """Policies that need no tables, made from a log, the size of slates and a seed."""
 KNOWING: dict[str, Callable[[RecommendationMDP, int], Agent]] = {
     "max-reward": MaxReward,
+    "blind": Blind,
     "belief": Belief,
     "optimal": Optimal,
 }
@@ -99,7 +102,7 @@ class OnlineTest(Experiment):
     """Arguments of the environment as JSON, or @FILE of JSON, e.g. '{"num_items": 100, "slate_size": 5}'."""
     preset: PresetName = "fast"
     """Settings of the agents: fast (1x64 LSTM), tuned (by benchmarks.tune), or paper (2x512 LSTM, for a GPU)."""
-    eval_sessions: int = 1000
+    eval_sessions: int = 10_000
     """Sessions that each policy is deployed for."""
     metrics: tuple[str, ...] = ()
     """Further metrics of the slates shown: ndcg@10, recall@5, catalogue_coverage@10, or module:function."""
@@ -140,6 +143,10 @@ class OnlineTest(Experiment):
         """Return the names of the reference policies: those that know the tables only where there are tables."""
         return REFERENCES if gym.make(self.env, **self.world(0)).has_wrapper_attr("mdp") else tuple(SIMPLE)
 
+    def stage(self, job: Job) -> int:
+        """Return the stage of a job: agents that others begin with come first."""
+        return stage_of(job)
+
     def measure(self, job: Job, recorder: Recorder, folder: RunFolder) -> dict[str, float]:
         """Learn from the log of a job, and deploy; or measure the log or a reference policy.
 
@@ -166,16 +173,19 @@ class OnlineTest(Experiment):
     def deploy(self, policy: SlatePredictor, job: Job) -> dict[str, float]:
         """Return what a policy earns from the users of a job."""
         metrics: dict[str, float] = {}
+        result: OnlineResult | None = None
         for deployment, deterministic in DEPLOYMENTS.items():
-            result = evaluate_online(
-                policy,
-                self.env,
-                self.eval_sessions,
-                deterministic=deterministic,
-                seed=Streams.of(job.seed).evaluation,
-                env_kwargs=self.world(job.seed),
-                metrics=read_metrics(self.metrics),
-            )
+            # A policy that shows the same slates either way earns the same: the users are the same, too.
+            if result is None or not isinstance(policy, DeterministicMDPPolicy):
+                result = evaluate_online(
+                    policy,
+                    self.env,
+                    self.eval_sessions,
+                    deterministic=deterministic,
+                    seed=Streams.of(job.seed).evaluation,
+                    env_kwargs=self.world(job.seed),
+                    metrics=read_metrics(self.metrics),
+                )
             metrics |= result.as_metrics(deployment)
         return metrics
 

@@ -35,7 +35,8 @@ from irecgan_gym.benchmarks.joining import agent_type, as_json, check_agents, re
 from irecgan_gym.benchmarks.log_data import FORMATS, read_log
 from irecgan_gym.benchmarks.online_test import DEPLOYMENTS, SIMPLE
 from irecgan_gym.benchmarks.rerank_features import FEATURES, agent_config, label, of_label
-from irecgan_gym.benchmarks.shared_training import SOURCES, learn_job
+from irecgan_gym.benchmarks.shared_training import learn_job, stage_of
+from irecgan_gym.benchmarks.user_hits import user_of_list, write_user_hits
 from irecgan_gym.evaluation.examination import ExaminedScorer
 from irecgan_gym.evaluation.rankings import CoClick, LastInteraction, LoggedOrder
 from irecgan_gym.evaluation.reranking import SlateScorer, evaluate_reranking
@@ -55,10 +56,11 @@ BASELINES: dict[str, Callable[[Sessions, int, int], SlateScorer]] = {
 class Rerank(Experiment):
     """Train agents on a part of real logs and let them re-rank the lists of the rest.
 
-    Each seed is another split, which all methods share; all sessions of a user are in one part where users are known.
-    The validation part decides when training stops and what the places of a list are worth; the test part is looked at
-    once by each job. The same command on the same folder goes on where it stopped; with further agents, features or
-    seeds the run grows.
+    All seeds and methods are tested on one test part, so that intervals can be clustered by its users. Each seed is
+    another split of the rest into training and validation, which all methods share; all sessions of a user are in one
+    part where users are known. The validation part decides when training stops and what the places of a list are
+    worth; the test part is looked at once by each job. The same command on the same folder goes on where it stopped;
+    with further agents, features or seeds the run grows.
     """
 
     name = "rerank"
@@ -87,7 +89,7 @@ class Rerank(Experiment):
     split: tuple[float, float, float] = (0.8, 0.1, 0.1)
     """Shares of training, validation and test, by user where users are known."""
     split_seed: int = 0
-    """Seed of the split of seed 0; the others count on from it."""
+    """Seed of the test part and, with the seed of a job, of the split of the rest."""
     min_list_length: int = 11
     """Shorter lists do not count in p@k; the paper's authors count lists of more than 10 items."""
     metrics: tuple[str, ...] = ()
@@ -115,16 +117,15 @@ class Rerank(Experiment):
             raise SettingsError(f"--split takes three positive shares that add up to 1, got {self.split}")
         check_known(FORMATS, format=(self.format,))
         for seed in range(self.seeds):
-            self._check_lists(self.parts(seed).test, seed)
+            self.parts(seed)
+        self._check_lists(self.parts(0).test)
 
-    def _check_lists(self, test: Sessions, seed: int) -> None:
+    def _check_lists(self, test: Sessions) -> None:
         """Refuse a minimum that no list of the test part with a click reaches."""
         lengths = test.slate_lengths[test.clicks < test.num_items]
         if not len(lengths) or lengths.max() < self.min_list_length:
             longest = f"the longest has {lengths.max()}" if len(lengths) else "no list has a click"
-            raise SettingsError(
-                f"--min-list-length {self.min_list_length}: no list of the test part of seed {seed} counts, {longest}"
-            )
+            raise SettingsError(f"--min-list-length {self.min_list_length}: no list of the test part counts, {longest}")
 
     @cached_property
     def _log(self) -> tuple[Sessions, str]:
@@ -145,6 +146,7 @@ class Rerank(Experiment):
             "preset": self.preset,
             "split": list(self.split),
             "split_seed": self.split_seed,
+            "test_part": "one for all seeds",
             "min_list_length": self.min_list_length,
             "on_error": self.on_error,
             **({"metrics": list(self.metrics)} if self.metrics else {}),
@@ -157,20 +159,22 @@ class Rerank(Experiment):
 
     def grid(self, results: DataFrame) -> list[Job]:
         """Return all jobs of the run, in the order of their rows."""
-        # Agents that others begin with come first.
-        agents = sorted(self.agents, key=lambda name: name not in SOURCES)
-        names = (*BASELINES, *(label(agent, features) for features in self.features for agent in agents))
+        names = (*BASELINES, *(label(agent, features) for features in self.features for agent in self.agents))
         return [
             Job(self.name, name, "logged", len(self.sessions), seed) for seed in range(self.seeds) for name in names
         ]
+
+    def stage(self, job: Job) -> int:
+        """Return the stage of a job: agents that others begin with come first."""
+        return stage_of(job)
 
     def measure(self, job: Job, recorder: Recorder, folder: RunFolder) -> dict[str, float]:
         """Train a method on the split of a seed and let it re-rank; returns measurements such as ``p@1/top-k``."""
         agent_seed, evaluation_seed = (int(word) for word in np.random.SeedSequence(job.seed).generate_state(2))
         parts = self.parts(job.seed)
-        scorer, metrics = self._scorer(job, parts, agent_seed, recorder, folder)
-        for deployment, deterministic in DEPLOYMENTS.items():
-            result = evaluate_reranking(
+        scorer, treatment = self._scorer(job, parts, agent_seed, recorder, folder)
+        results = {
+            deployment: evaluate_reranking(
                 scorer,
                 parts.test,
                 deterministic=deterministic,
@@ -178,8 +182,15 @@ class Rerank(Experiment):
                 min_list_length=self.min_list_length,
                 metrics=read_metrics(self.metrics),
             )
-            metrics |= result.as_metrics(deployment)
-        return metrics
+            for deployment, deterministic in DEPLOYMENTS.items()
+        }
+        write_user_hits(folder.path, job, user_of_list(parts.test), results)
+        measured = {
+            name: value
+            for deployment, result in results.items()
+            for name, value in result.as_metrics(deployment).items()
+        }
+        return measured | treatment
 
     def _scorer(
         self, job: Job, parts: Parts, seed: int, recorder: Recorder, folder: RunFolder
@@ -206,7 +217,13 @@ class Rerank(Experiment):
             SettingsError: a part without sessions.
         """
         by = "session" if self.sessions.users is None else "user"
-        parts = Parts(*self.sessions.split(self.split, seed=self.split_seed + seed, by=by))
+        training, validation, test = self.split
+        rest, held_out = self.sessions.split((training + validation, test), seed=self.split_seed, by=by)
+        shares = (training / (training + validation), validation / (training + validation))
+        # Another stream than that of the test part, for the seed may be the same.
+        split_seed = int(np.random.SeedSequence((self.split_seed, seed)).generate_state(1)[0])
+        learned_from, stopped_by = rest.split(shares, seed=split_seed, by=by)
+        parts = Parts(learned_from, stopped_by, held_out)
         for name, part in parts._asdict().items():
             if len(part) == 0:
                 raise SettingsError(f"--split {self.split} of {len(self.sessions)} sessions leaves none for {name}")

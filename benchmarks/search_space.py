@@ -56,11 +56,11 @@ _FIT: SearchSpace = {
     "fit.learning_rate": LogUniform(5e-4, 1e-2),
     "fit.weight_decay": LogUniform(1e-3, 1e-1),
     "fit.batch_size": Choice((32, 64, 128)),
-    "fit.patience": Choice((3, 5, 10)),
 }
 _POLICY: SearchSpace = {
     **_ENCODER,
     **_FIT,
+    "fit.max_epochs": Choice((5, 10, 20, 40)),
     "gamma": Choice((0.0, 0.5, 0.8, 0.9, 1.0)),
     "lambda_r": Choice((1.0, 3.0, 10.0, 30.0)),
 }
@@ -70,24 +70,23 @@ _CRITIC: SearchSpace = {
 }
 _MODEL_BASED: SearchSpace = {
     **_POLICY,
-    "agent_learning_rate": LogUniform(3e-5, 1e-3),
-    "rounds": Choice((10, 20, 30)),
-    "patience": Choice((3, 5, 10)),
+    "agent_learning_rate": LogUniform(1e-4, 2e-3),
+    "rounds": Choice((6, 12, 24)),
     "user_model_fit.learning_rate": LogUniform(5e-4, 1e-2),
     "user_model_fit.weight_decay": LogUniform(1e-3, 1e-1),
-    "generated_share": Choice((0.05, 0.1, 0.2)),
+    "generated_share": Choice((0.1, 0.3, 1.0)),
 }
 
 SEARCH_SPACES: Mapping[str, SearchSpace] = {
     "irecgan": {
         **_MODEL_BASED,
-        "user_model_learning_rate": LogUniform(3e-5, 1e-3),
-        "discriminator_fit.learning_rate": LogUniform(3e-4, 3e-3),
+        "user_model_learning_rate": LogUniform(1e-4, 2e-3),
+        "discriminator_fit.learning_rate": LogUniform(2e-3, 2e-2),
     },
     "pg": _POLICY,
     "pgis": {**_POLICY, "weight_clip": LogUniform(1.0, 100.0)},
     "ac": {**_POLICY, **_CRITIC},
-    "lstm": {**_ENCODER, **_FIT},
+    "lstm": {**_ENCODER, **_FIT, "fit.patience": Choice((3, 5, 10))},
     "acu": {**_MODEL_BASED, **_CRITIC},
 }
 

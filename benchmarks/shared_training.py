@@ -24,8 +24,15 @@ from irecgan_gym.benchmarks.rerank_features import label, of_label
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
 
-SOURCES = (PG.kind, AC.kind, LSTM.kind)
-"""Agents that others begin with: their jobs come first."""
+_STAGES = {PG.kind: 0, AC.kind: 0, LSTM.kind: 0, LSTMD.kind: 2}
+
+
+def stage_of(job: Job) -> int:
+    """Return the stage of a job: agents that others begin with come first, LSTMD after IRecGAN.
+
+    Jobs run side by side, and one that comes before the agent that it would take over trains it once more.
+    """
+    return _STAGES.get(of_label(job.agent)[0].partition("+")[0], 1)
 
 
 def learn_job(

@@ -26,7 +26,6 @@ from irecgan_gym.benchmarks.engine.tables import cells_of
 from irecgan_gym.benchmarks.figures.online import online_figures
 from irecgan_gym.benchmarks.joining import agent_settings, agent_type, as_json, check_agents
 from irecgan_gym.benchmarks.online_test import DEPLOYMENTS, LOGGING_POLICY, MEASURES, LoggingPolicy, OnlineTest, Streams
-from irecgan_gym.benchmarks.shared_training import SOURCES
 
 _SHOWN_STEPS = 5
 
@@ -80,9 +79,7 @@ class SimulatedOnline(OnlineTest):
 
     def grid(self, results: DataFrame) -> list[Job]:
         """Return all jobs of the run, cell by cell, in the order of their rows."""
-        # Agents that others begin with come first.
-        agents = sorted(self.agents, key=lambda name: name not in SOURCES)
-        names = (LOGGING_POLICY, *self.references(), *agents)
+        names = (LOGGING_POLICY, *self.references(), *self.agents)
         return [
             Job(self.name, name, logging_policy, num_sessions, seed)
             for logging_policy in self.logging_policy

@@ -180,6 +180,7 @@ def play(
     *,
     deterministic: bool,
     one_each: bool = False,
+    user_streams: bool = False,
 ) -> PlayedSessions:
     """Play sessions, step by step, and return everything that the env told of them.
 
@@ -194,9 +195,12 @@ def play(
             env can ``branch`` and the policy can ``select``, and else play on without being kept. If not, slots begin
             one session after the other; how many is fixed beforehand, so that slots with short sessions do not fill up
             the sample.
+        user_streams: whether every user has a stream of randomness, where the env says in its ``metadata`` that it can
+            give them one (:class:`~irecgan_gym.envs.recsim_vector.RecSimVectorEnv`): all policies meet the same users.
 
     Returns:
-        The sessions, in the order of the slots with ``one_each``, and else in the order in which they ended.
+        The sessions: those of users with streams in the order of the users, those of ``one_each`` in the order of the
+        slots, and others in the order in which they ended.
 
     Raises:
         ValueError: ``num_sessions`` below 1, another autoreset mode, or a policy that observes states in an env whose
@@ -214,15 +218,16 @@ def play(
     slots = env.num_envs
     leaving = one_each and hasattr(env, "branch") and hasattr(policy, "select")
     observes_states = getattr(policy, "observes", "click") == "state"
+    own_streams = user_streams and seed is not None and bool(env.metadata.get("user_streams"))
     # Sessions that each slot has still to play, the current one included, and the number of that one.
-    remaining = (num_sessions + np.arange(slots)) // slots
+    remaining = (num_sessions + np.arange(slots)[::-1]) // slots
     session: Any = np.arange(slots)
     begun = slots
     steps: list[dict[str, Any]] = []
     finished: list[NDArray[np.int64]] = []
     observation: Any
     slates: Any
-    observation, info = env.reset(seed=users_seed)
+    observation, info = env.reset(seed=users_seed, **({"options": {"user_streams": True}} if own_streams else {}))
     if not isinstance(observation, np.ndarray) and leaving:
         session = _as_tensor(session, observation.device)
     state: Any = None
@@ -232,6 +237,9 @@ def play(
         seen = _true_states(info) if observes_states else observation
         slates, state = policy.predict(seen, state, episode_start, deterministic)
         before = info
+        if own_streams:
+            # Wrappers that build slates item by item tell it with whole slates only.
+            session = before.get("user", session)
         observation, rewards, terminated, truncated, info = env.step(slates)
         columns = {"session": session, "reward": rewards, "cut": truncated & ~terminated}
         columns |= {name: info[name] for name in ("slate", "click") if name in info}
@@ -260,12 +268,12 @@ def play(
         remaining[done] -= 1
         if not remaining.any():
             break
-        if not one_each:
+        if not one_each and not own_streams:
             again = done & (remaining > 0)
             session = np.where(again, begun + np.cumsum(again) - 1, session)
             begun += int(again.sum())
 
-    if not one_each:
+    if not one_each and not own_streams:
         number_of = np.empty(begun, dtype=np.int64)
         number_of[np.concatenate(finished)] = np.arange(num_sessions)
         steps = [{**step, "session": number_of[step["session"]]} for step in steps]

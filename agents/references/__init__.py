@@ -1,1 +1,1 @@
-"""Policies to read agents against: simple ones, and exact ones that know the tables of the MDP."""
+"""Policies to read agents against: simple ones, and ones that know the tables of the MDP."""

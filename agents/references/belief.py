@@ -1,4 +1,4 @@
-"""Policies that know the tables and see clicks alone: Bayes's rule over the state, and the slates for it."""
+"""Policies that know the tables and see clicks alone: Bayes's rule over the state, and slates by QMDP."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from irecgan_gym.sessions import Sessions
 class Belief(DeterministicMDPPolicy):
     """Policy that knows the tables and sees clicks only: an exact filter over the state, acting by QMDP.
 
-    Of a session it keeps the probability of each state (:class:`irecgan_gym.planning.belief_filter.BeliefFilter`) and
-    shows the slate of the largest expected value if the state became known afterwards (Littman, Cassandra and
-    Kaelbling, ICML 1995; :class:`irecgan_gym.planning.belief_slates.BeliefSlates`). QMDP does not choose slates for
-    what their clicks would tell, so it is no upper bound; where transitions depend on the item alone, up to noise,
-    there is little that it could miss.
+    Of a session it keeps the probability of each state (:class:`irecgan_gym.planning.belief_filter.BeliefFilter`),
+    which is exact, and shows the slate of the largest expected value if the state became known afterwards (Littman,
+    Cassandra and Kaelbling, ICML 1995; :class:`irecgan_gym.planning.belief_slates.BeliefSlates`), as far as a search
+    finds it that ends where no exchange of one item improves the slate. QMDP does not choose slates for what their
+    clicks would tell: it is not the best policy of one who sees clicks, and no upper bound on what such a one earns.
+    Where transitions depend on the item alone, up to noise, there is little that it could miss.
 
     The state that :meth:`predict` carries is the beliefs [B, m] and the slates shown [B, k]. Every step of a session
     must be observed: a click on an item that was not in the last slate is a ``ValueError``.
@@ -84,7 +85,7 @@ class Belief(DeterministicMDPPolicy):
 class MaxLogBelief(Belief):
     """Belief policy that knows of rewards what endless ``max`` logs show, and keeps the exact filter nevertheless.
 
-    It is about the best that such logs and clicks allow
+    It is about what such logs and clicks allow
     (:func:`irecgan_gym.planning.max_log_slates.max_log_knowledge`); the filter takes the tables as they are, so it is
     given more than the logs tell.
     """

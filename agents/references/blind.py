@@ -1,4 +1,4 @@
-"""Blind: the best policy that does not look at clicks."""
+"""Blind: a policy that knows the tables and does not look at clicks."""
 
 from __future__ import annotations
 
@@ -13,14 +13,20 @@ from irecgan_gym.sessions import Sessions
 
 
 class Blind(DeterministicMDPPolicy):
-    """Policy that knows the tables but ignores clicks: the best slate for s_0, then one fixed slate.
+    """Policy that knows the tables but ignores clicks: one slate at the start, then one fixed slate.
+
+    The two slates are found together by a search with exact values
+    (:func:`irecgan_gym.planning.blind_slates.blind_slates`): the first is the best one for the later one, and no
+    exchange of one item improves the later one. That no other pair earns more is not proven, and a policy that shows
+    yet another slate at each step, which needs no clicks either, could earn more. So it says what can be had without
+    history, at least.
 
     Args:
         mdp: the true tables, e.g. ``env.unwrapped.mdp``.
         slate_size: items to show at a time, k.
 
     Attributes:
-        value: exact expected reward of a session.
+        value: exact expected reward of a session under these slates.
 
     Raises:
         UnboundedValueError: the expected reward has no bound.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -45,12 +45,17 @@ class Durations:
         return [mean if value is None else value for value in seconds]
 
 
-def longest_first(jobs: Sequence[Job], durations: Durations) -> list[Job]:
-    """Return jobs in the order in which to start them: seed by seed, and the longest of a seed first.
+def longest_first(jobs: Sequence[Job], durations: Durations, stage: Callable[[Job], int] = lambda job: 0) -> list[Job]:
+    """Return jobs in the order in which to start them: seed by seed, and the longest of a stage of a seed first.
 
     So a run that is stopped early still compares all agents, and no long job is left alone at the end of a run.
+
+    Args:
+        jobs: to be started.
+        durations: what they will take, as far as it is known.
+        stage: later stages of a seed start after earlier ones.
     """
-    return sorted(jobs, key=lambda job: (job.seed, -(durations.expected(job) or 0.0)))
+    return sorted(jobs, key=lambda job: (job.seed, stage(job), -(durations.expected(job) or 0.0)))
 
 
 def time_left(running: Iterable[float], waiting: Iterable[float], slots: int) -> float:

@@ -87,6 +87,10 @@ class Experiment(ABC):
             Measurements by metric, such as ``reward/top-k``.
         """
 
+    def stage(self, job: Job) -> int:
+        """Return the stage of a job: of one seed, later stages start after earlier ones."""
+        return 0
+
     def forecast(self, results: DataFrame) -> list[Job]:
         """Return all jobs of the run as far as they can be foreseen, for ``--dry-run``."""
         return self.grid(results)
@@ -135,7 +139,7 @@ class Experiment(ABC):
         failures: dict[Job, str] = {}
         while not failures and (grid := self.grid(folder.results())) != jobs:
             jobs = grid
-            failures = run_jobs(folder, jobs, partial(self.measure, folder=folder), console, processes)
+            failures = run_jobs(folder, jobs, partial(self.measure, folder=folder), console, processes, self.stage)
         results = folder.results()
         if len(results):
             for table in measurement_tables(results, self.measures):
@@ -169,7 +173,7 @@ class Experiment(ABC):
         self._print_jobs(
             "log", jobs, finished, durations, lambda job: f"{job.logging_policy}, {job.num_sessions:,}", console
         )
-        left = longest_first([job for job in jobs if job not in finished], durations)
+        left = longest_first([job for job in jobs if job not in finished], durations, self.stage)
         seeds = len({job.seed for job in jobs})
         console.print(f"jobs: {len(jobs)} with {seeds} seeds; finished: {len(jobs) - len(left)}", highlight=False)
         seconds = durations.filled(left)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from multiprocessing.connection import Connection, wait
 from typing import cast
@@ -37,6 +37,7 @@ def run_jobs(
     work: Work,
     console: Console,
     processes: Processes = Processes(),  # noqa: B008 (immutable)
+    stage: Callable[[Job], int] = lambda job: 0,
 ) -> dict[Job, str]:
     """Run all unfinished jobs and write down each when it is done; a job that fails does not stop the others.
 
@@ -50,6 +51,7 @@ def run_jobs(
             so that results do not depend on where and in which order jobs are done.
         console: shows progress.
         processes: number of jobs at a time, and of the threads of each.
+        stage: jobs of later stages of a seed start after those of earlier ones.
 
     Returns:
         The reason, in one line, of each job that failed; tracebacks are in ``failures/``.
@@ -69,7 +71,7 @@ def run_jobs(
             )
         )
         durations = Durations(read_durations(folder.durations_file))
-        waiting = longest_first([job for job in jobs if job not in results.jobs], durations)
+        waiting = longest_first([job for job in jobs if job not in results.jobs], durations, stage)
         if len(waiting) < len(jobs):
             console.print(
                 f"{len(jobs) - len(waiting)} of {len(jobs)} jobs are in {folder.results_file} already", soft_wrap=True

@@ -1,55 +1,24 @@
-"""Statistics over seeds: paired bootstrap intervals, interquartile means, probabilities of improvement."""
+"""Statistics over seeds and cells: interquartile means and probabilities of improvement, with intervals.
+
+Seeds are shared: one is the same environment, log and users in every cell and for every method. So a seed is what is
+drawn from a population, all of its cells together, and intervals are Student's t over one number a seed. Resampling the
+seeds of each cell by themselves, as a stratified bootstrap does, takes what the cells of a seed have in common for
+noise that averages out, and says too little by far.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from pandas import DataFrame, MultiIndex, Series
+from pandas import DataFrame, MultiIndex
 from scipy import stats
 
-from irecgan_gym.evaluation.metrics import Interval
+from irecgan_gym.evaluation.metrics import Interval, mean_interval
 
-CONFIDENCE = 0.95
-RESAMPLES = 9999
 MIN_SEEDS = 5
 """Fewer seeds say next to nothing about the spread between seeds: with two, Student's t multiplies it by 12.7."""
-
-
-def paired_interval(first: Series, second: Series) -> Interval | None:
-    """Return the mean difference of two measurements over the seeds that both have, with its 95% bootstrap interval.
-
-    Seeds are shared: one is the same MDP, log and users for all methods, and differs far more from the next seed than
-    methods differ from each other.
-
-    Args:
-        first: values by seed.
-        second: values by seed, to be subtracted.
-
-    Returns:
-        None with fewer than ``MIN_SEEDS`` common seeds: the bootstrap of three numbers that happen to have one sign
-        never contains 0.
-    """
-    differences = (first - second).dropna().sort_index()
-    return bootstrap_mean(differences.to_numpy()) if len(differences) >= MIN_SEEDS else None
-
-
-def bootstrap_mean(values: NDArray[np.float64]) -> Interval:
-    """Return the mean with its bias-corrected and accelerated bootstrap interval (Efron), the same for the same values.
-
-    Args:
-        values: at least two, [S].
-    """
-    mean = float(values.mean())
-    if np.ptp(values) == 0:
-        return Interval(mean, mean, mean)
-    found = stats.bootstrap(
-        (values,), np.mean, confidence_level=CONFIDENCE, n_resamples=RESAMPLES, rng=np.random.default_rng(0)
-    ).confidence_interval
-    return Interval(mean, float(found.low), float(found.high))
 
 
 def score_matrices(rows: DataFrame, metric: str) -> dict[str, NDArray[np.float64]]:
@@ -73,54 +42,24 @@ def score_matrices(rows: DataFrame, metric: str) -> dict[str, NDArray[np.float64
 
 
 def interquartile_means(scores: Mapping[str, NDArray[np.float64]]) -> dict[str, Interval]:
-    """Return the interquartile mean over seeds and cells with its stratified bootstrap interval (Agarwal et al., 2021).
+    """Return the mean over seeds of the interquartile mean over cells, with its 95% t interval over seeds.
 
     Args:
         scores: [seeds, cells] by agent.
     """
-    from rliable import metrics
-
-    return _rliable_intervals(dict(scores), metrics.aggregate_iqm, resamples=2000)
+    return {agent: mean_interval(stats.trim_mean(matrix, 0.25, axis=1)) for agent, matrix in scores.items()}
 
 
-def probabilities_of_improvement(scores: Mapping[str, NDArray[np.float64]], over: str) -> dict[str, Interval]:
-    """Return the probability that an agent's run beats one of another's, mean over cells, with its bootstrap interval.
+def probability_of_improvement(first: NDArray[np.float64], second: NDArray[np.float64]) -> Interval:
+    """Return how often an agent is ahead of another in a cell of a seed that both share; ties count half.
 
     Args:
-        scores: [seeds, cells] by agent; the same cells for all.
-        over: the agent to be beaten.
+        first: scores of the one, [seeds, cells].
+        second: scores of the other in the same cells and seeds, [seeds, cells].
+
+    Returns:
+        The share, with its 95% t interval over seeds, cut at 0 and 1.
     """
-    from rliable import metrics
-
-    pairs = {agent: (matrix, scores[over]) for agent, matrix in scores.items() if agent != over}
-    return _rliable_intervals(pairs, metrics.probability_of_improvement, resamples=1000)
-
-
-@contextmanager
-def _global_generator(seed: int) -> Iterator[None]:
-    """NumPy's global generator, seeded, and given back as it was.
-
-    rliable (1.2) draws its resamples from that one, whatever ``random_state`` it is given.
-    """
-    before = np.random.get_state()  # noqa: NPY002
-    np.random.seed(seed)  # noqa: NPY002
-    try:
-        yield
-    finally:
-        np.random.set_state(before)  # noqa: NPY002
-
-
-def _rliable_intervals(
-    scores: Mapping[str, Any], aggregate: Callable[..., float], *, resamples: int
-) -> dict[str, Interval]:
-    from rliable import library
-
-    def as_array(*matrices: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.array([aggregate(*matrices)])
-
-    with _global_generator(seed=0):
-        points, intervals = library.get_interval_estimates(scores, as_array, reps=resamples)
-    return {
-        agent: Interval(float(points[agent][0]), *(float(end) for end in np.ravel(intervals[agent])))
-        for agent in scores
-    }
+    ahead = (first > second) + 0.5 * (first == second)
+    mean, low, high = mean_interval(ahead.mean(axis=1))
+    return Interval(mean, float(np.maximum(low, 0.0)), float(np.minimum(high, 1.0)))

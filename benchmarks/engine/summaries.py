@@ -5,12 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 from pandas import DataFrame
 
-from irecgan_gym.benchmarks.engine.statistics import MIN_SEEDS, interquartile_means, score_matrices
+from irecgan_gym.benchmarks.engine.statistics import (
+    MIN_SEEDS,
+    interquartile_means,
+    probability_of_improvement,
+    score_matrices,
+)
 from irecgan_gym.benchmarks.engine.tables import CELL, RESULTS, agents_of, cells_of, frame
 from irecgan_gym.benchmarks.engine.text_table import TextTable, text_table
 from irecgan_gym.evaluation.metrics import Interval, mean_interval
@@ -23,6 +29,9 @@ ZERO = "random"
 ONES = {"normalized": "belief", "of_optimum": "optimal"}
 """Reference policy that is 1 on a scale, by the scale's name: what an agent that sees only clicks can hope for, and the
 best there is for one that sees the state."""
+ONE_TEST_SET = ("rerank",)
+"""Experiments whose seeds are all tested on the same users: what differs between seeds leaves out what differs between
+users, so that intervals are those over users."""
 _REWARDS = {"reward": "", "reward_low": "_low", "reward_high": "_high"}
 
 
@@ -55,17 +64,18 @@ class Measure:
 def summarize(rows: DataFrame) -> Summary:
     """Return the mean of each agent's metrics over seeds, with a 95% interval.
 
-    The interval is Student's t over seeds where there are at least ``MIN_SEEDS`` of them. Else it is the interval
-    measured within each seed (metrics such as ``reward_low/top-k``), averaged over seeds; where nothing like it was
-    measured, its ends are NaN.
+    The interval is Student's t over seeds where there are at least ``MIN_SEEDS`` of them. Else, and in an experiment of
+    one test set, it is the interval measured within each seed (metrics such as ``reward_low/top-k``), averaged over
+    seeds; where nothing like it was measured, its ends are NaN.
 
     Args:
         rows: measurements of one experiment and one cell (logging policy, number of sessions).
     """
     values = {key: of.to_numpy() for key, of in rows.groupby(["agent", "metric"], sort=False)["value"]}
+    within = bool(rows["experiment"].isin(ONE_TEST_SET).any())
     summary: Summary = {}
     for (agent, metric), numbers in values.items():
-        if len(numbers) >= MIN_SEEDS:
+        if len(numbers) >= MIN_SEEDS and not within:
             summary[agent, metric] = mean_interval(numbers)
         else:
             measure, _, deployment = metric.partition("/")
@@ -172,21 +182,34 @@ def _overall(rows: DataFrame) -> list[TextTable]:
         return []
     means = sorted(interquartile_means(scores).items(), key=lambda found: -found[1].mean)
     seeds, cells = next(iter(scores.values())).shape
+    names = [agent for agent, _ in means]
+    ahead = [probability_of_improvement(scores[one], scores[other]) for one, other in pairwise(names)]
     return [
         text_table(
             "Normalized reward over all cells",
-            ("agent", "interquartile mean of the reward", "95% interval"),
-            [(agent, f"{mean:.2f}", f"{low:.2f} to {high:.2f}") for agent, (mean, low, high) in means],
+            ("agent", "interquartile mean of the reward", "95% interval", "ahead of the next agent"),
+            [
+                (agent, f"{mean:.2f}", f"{low:.2f} to {high:.2f}", share)
+                for (agent, (mean, low, high)), share in zip(means, [*map(_share, ahead), "-"], strict=True)
+            ],
             f"Rewards on the scale where random slates are 0 and belief is 1, over {seeds} seeds and {cells} "
-            f"{'cell' if cells == 1 else 'cells'} that all agents have, with stratified bootstrap intervals (rliable).",
+            f"{'cell' if cells == 1 else 'cells'} that all agents have: mean over seeds of the interquartile mean over "
+            "cells, and share of cells and seeds in which an agent earns more than the next one below, with "
+            "Student's t intervals over seeds, each with all of its cells.",
         )
     ]
+
+
+def _share(interval: Interval) -> str:
+    return f"{interval.mean:.0%} ({interval.low:.0%} to {interval.high:.0%})"
 
 
 def _spread(cells: Mapping[tuple[str, str, int], DataFrame]) -> str:
     sizes = [of["seed"].nunique() for of in cells.values()]
     few, many = min(sizes), max(sizes)
     count = f"{many} seeds" if few == many else f"{few} to {many} seeds"
+    if any(experiment in ONE_TEST_SET for experiment, _, _ in cells):
+        return f"{count}; ± is half of a 95% interval over test users, mean over seeds."
     within = "the sessions or users of a seed"
     over = "seeds" if few >= MIN_SEEDS else within
     if few < MIN_SEEDS <= many:

@@ -51,9 +51,9 @@ def rerank_figure(rows: DataFrame) -> Figure:
     panels[0].invert_yaxis()
     simple = {"simple ranking": fill_entry("full", "d")} if set(agents) & set(REFERENCES) else {}
     legend_below(figure, simple | {_FEATURE_NAMES.get(name, name): fill_entry(_FILLS[name]) for name in used})
-    intervals = seeds_text(
-        rows["seed"].nunique(), "bars: 95% intervals over seeds", "bars: 95% intervals over the test users"
-    )
+    # Whatever the number of seeds: they have one test set.
+    over_users = "bars: 95% intervals over the test users"
+    intervals = seeds_text(rows["seed"].nunique(), over_users, over_users)
     figure.suptitle(f"clicks found by re-ranking logged lists, {intervals}", fontsize=10)
     return figure
 

@@ -66,6 +66,7 @@ REFERENCES = {
     "popularity": Look(GREY, "", "-.", "..."),
     "logging-policy": Look(GREY, "", "--", "|||"),
     "max-reward": Look(GREY, "", (0, (4, 1, 1, 1, 1, 1)), "+++"),
+    "blind": Look(GREY, "", (0, (2, 1, 2, 3)), "\\\\|"),
     "belief": Look(GREY, "", (0, (6, 1.5)), "\\\\\\"),
     "optimal": Look(GREY, "", (0, (1, 1)), "xxx"),
     "pg-limit": Look(GREY, "", (0, (3, 1, 1, 1)), "ooo"),

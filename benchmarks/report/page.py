@@ -11,10 +11,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pandas import DataFrame
 from rich.console import Console
 
-from irecgan_gym.benchmarks.claims import CLAIMS, cell_name, counts_text, judge, range_text, sides_text
+from irecgan_gym.benchmarks.claims.judgement import Judgement, judge_all
+from irecgan_gym.benchmarks.claims.paper import CLAIMS
+from irecgan_gym.benchmarks.claims.runs import Runs
+from irecgan_gym.benchmarks.claims.tables import COUNTS, NOTE, counts_text, dose_tables, evidence_table, name_of
 from irecgan_gym.benchmarks.engine.command import SettingsError
 from irecgan_gym.benchmarks.engine.summaries import measurement_tables
 from irecgan_gym.benchmarks.engine.tables import read_many
+from irecgan_gym.benchmarks.engine.text_table import TextTable
 from irecgan_gym.benchmarks.experiments import measures_of
 from irecgan_gym.benchmarks.report.run_page import read_run
 from irecgan_gym.storage.files import write_atomically
@@ -65,17 +69,22 @@ def report_html(folders: Sequence[Path]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "cell_name": cell_name,
-        "counts_text": counts_text,
-        "range_text": range_text,
-        "sides_text": sides_text,
-    }
-    runs = [read_run(folder) for folder in folders]
-    results = read_many(folder for folder in folders if (folder / "results.csv").exists())
-    experiments = set(results["experiment"])
-    judgements = [judge(claim, results) for claim in CLAIMS if claim.experiment in experiments]
-    return environment.get_template("report.html.jinja").render(runs=runs, judgements=judgements)
+    environment.filters |= {"counts_text": counts_text, "evidence_table": evidence_table, "name_of": name_of}
+    pages = [read_run(folder) for folder in folders]
+    judgements: list[Judgement] = []
+    doses: list[TextTable] = []
+    refused = ""
+    try:
+        runs = Runs.read(folder for folder in folders if (folder / "results.csv").exists())
+    except SettingsError as error:
+        refused = str(error)
+    else:
+        experiments = set(runs.results["experiment"])
+        judgements = judge_all(runs, [claim for claim in CLAIMS if claim.experiment in experiments])
+        doses = dose_tables(judgements, runs)
+    return environment.get_template("report.html.jinja").render(
+        runs=pages, judgements=judgements, doses=doses, claims_refused=refused, counts=COUNTS, rules=NOTE
+    )
 
 
 def tables_markdown(results: DataFrame) -> str:

@@ -127,7 +127,9 @@ class RecSimEnv(RenderedEnv[np.int64, NDArray[np.int64]]):
     ## Vectorized environment
     `gym.make_vec("RecSim-v0", num_envs=B)` gives :class:`~irecgan_gym.envs.recsim_vector.RecSimVectorEnv`, which steps
     B users in one call by the same dynamics. With numba (`pip install "irecgan-gym[speed]"`) its steps are machine
-    code; without it they are NumPy's, slower and the same to the last bit.
+    code; without it they are NumPy's, slower and the same to the last bit. With
+    `reset(seed=..., options={"user_streams": True})` every user has a stream of random numbers, so that all policies
+    meet the same users; `info["user"]` is then the user's number.
 
     ## References
     X. Bai, J. Guan, H. Wang: A Model-Based Reinforcement Learning with Adversarial Training for Online Recommendation.

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from irecgan_gym.envs.user_streams import UserStreams
 from irecgan_gym.kernels import loading
 from irecgan_gym.mdp import RecommendationMDP
 
@@ -18,6 +19,10 @@ DRAWS_PER_STEP = 2
 
 A click succeeds where the second number u is below r. Given that, u / r is uniform again, and decides the next state.
 """
+DRAWS_AFTER_CLICK = 2
+"""Uniform numbers that a user with a number for each item takes besides: for the success, and for the next state."""
+SHORTEST_TIME = 2.0**-64
+"""Least time of an item in the race for a click: in place of 0, the time of one number in 2^53."""
 
 
 class RecSimResponse(NamedTuple):
@@ -103,6 +108,60 @@ class UserDynamics:
         above = self.cumulative_transitions.take(clicked, axis=0) > again[:, None]
         above[:, -1] = True
         return RecSimResponse(clicked - first_entries, successes, np.where(successes, above.argmax(axis=1), states))
+
+    def respond_by_item(
+        self,
+        states: NDArray[np.int64],
+        slates: NDArray[np.int64],
+        streams: UserStreams,
+        users: NDArray[np.int64],
+        steps: NDArray[np.int64],
+    ) -> RecSimResponse:
+        """Answers of B users by their own streams of random numbers: the same law, coupled across slates.
+
+        Items race for the click: each takes an exponential time of rate r(s, i), and the first one is clicked, so that
+        each is in proportion to its rate. Two slates that both hold an item which is ahead of all others of both are
+        answered by the same click, wherever it stands in them. Kernel and NumPy take logarithms by functions of their
+        own, which may differ in the last bit.
+
+        Args:
+            states: true states, [B].
+            slates: different items, [B, k].
+            streams: a number for each item at the place of its id, then for the success, then for the next state.
+            users: number of each user, [B].
+            steps: step of the user's session, from 0 on, [B].
+        """
+        kernels = loading.load_kernels()
+        if kernels is None:
+            return self.respond_by_item_with_numpy(states, slates, streams, users, steps)
+        number = len(states)
+        response = RecSimResponse(np.empty(number, np.int64), np.empty(number, np.bool_), np.empty(number, np.int64))
+        columns = (np.ascontiguousarray(column) for column in (states, slates, users, steps))
+        kernels.respond_by_item(*columns, streams.key, self.rewards, self.cumulative_transitions, *response)
+        return response
+
+    def respond_by_item_with_numpy(
+        self,
+        states: NDArray[np.int64],
+        slates: NDArray[np.int64],
+        streams: UserStreams,
+        users: NDArray[np.int64],
+        steps: NDArray[np.int64],
+    ) -> RecSimResponse:
+        """Respond as :meth:`respond_by_item` does, without compiled kernels."""
+        number, size = slates.shape
+        after_click = np.broadcast_to(self._num_items + np.arange(DRAWS_AFTER_CLICK), (number, DRAWS_AFTER_CLICK))
+        draws = streams.numbers(users, steps, np.concatenate([slates, after_click], axis=1))
+        entries = slates + (states * self._num_items)[:, None]
+        rewards = self.rewards.take(entries)
+        times = np.maximum(-np.log(1.0 - draws[:, :size]), SHORTEST_TIME)
+        # Speeds relative to the best item's: those of rewards near zero may vanish, none is too large for a float.
+        speeds = rewards / rewards.max(axis=1, keepdims=True) / times
+        places = speeds.argmax(axis=1) + np.arange(0, slates.size, size)
+        clicked = entries.take(places)
+        successes = draws[:, size] < self.rewards.take(clicked)
+        above = self.cumulative_transitions.take(clicked, axis=0) > draws[:, size + 1, None]
+        return RecSimResponse(slates.take(places), successes, np.where(successes, above.argmax(axis=1), states))
 
     def respond_one(self, state: int, slate: list[int], draws: Sequence[float]) -> tuple[int, bool, int]:
         """Click, success and next state of one user, by the same rules.

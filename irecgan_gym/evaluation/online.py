@@ -22,7 +22,8 @@ from irecgan_gym.evaluation.metrics import (
 )
 
 # More slots waste work on users who wait for the longest session, fewer make more and smaller steps.
-DEFAULT_NUM_ENVS = 100
+_SESSIONS_A_SLOT = 20
+_MIN_SLOTS, _MAX_SLOTS = 100, 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +31,7 @@ class OnlineResult:
     """Earnings of a policy in S sessions.
 
     Attributes:
-        rewards: cumulative reward of each session; float64 [S].
+        rewards: cumulative reward of each session, those of RecSim's users in the order of the users; float64 [S].
         lengths: steps of each session, the last one included; int64 [S].
         coverage: coverage@r for r = 1..k over all visited steps, [k]; None where the env has no true rewards.
         reward: mean of ``rewards`` with its 95% interval.
@@ -67,7 +68,7 @@ def evaluate_online(
     *,
     deterministic: bool,
     seed: int,
-    num_envs: int = DEFAULT_NUM_ENVS,
+    num_envs: int | None = None,
     max_session_steps: int | None = None,
     env_kwargs: Mapping[str, Any] | None = None,
     metrics: Mapping[str, Metric] | None = None,
@@ -78,6 +79,12 @@ def evaluate_online(
     number of sessions that is fixed beforehand, so that slots with short sessions do not fill up the sample. The
     policy's state is carried from step to step and starts over with each session.
 
+    Users of RecSim's native vector env each have a stream of randomness
+    (:class:`~irecgan_gym.envs.recsim_vector.RecSimVectorEnv`): with equal seeds all policies meet the same users, so
+    that ``a.rewards - b.rewards`` are paired differences, and the first users of more sessions are those of fewer. A
+    policy without randomness of its own earns the same whatever the number of slots. In other envs a seed gives the
+    same users only as long as their sessions are of the same lengths.
+
     Args:
         policy: chooses the slates; an agent of ours, or of SB3, is seeded by ``set_random_seed`` first. One with an
             attribute ``observes = "state"`` is handed the true states of the users, from the env's ``info``, in place
@@ -86,7 +93,8 @@ def evaluate_online(
         num_sessions: S.
         deterministic: True deploys the top k items, False slates sampled from the policy.
         seed: of the users and of the sampled slates.
-        num_envs: slots of an env made from its id; no more than there are sessions.
+        num_envs: slots of an env made from its id; no more than there are sessions. None takes one for 20 sessions,
+            from 100 to 1,000 of them.
         max_session_steps: length at which sessions of an env made from its id are cut; None never cuts.
         env_kwargs: arguments of an env made from its id.
         metrics: further metrics of the slates shown, by name, such as ``{"ndcg@10": ndcg(10)}``.
@@ -101,14 +109,15 @@ def evaluate_online(
         options: dict[str, Any] = {**(env_kwargs or {})}
         if max_session_steps is not None:
             options["max_episode_steps"] = max_session_steps
-        made: VectorEnv[Any, Any, Any] = gym.make_vec(env, num_envs=min(num_envs, num_sessions), **options)
+        slots = min(max(_MIN_SLOTS, num_sessions // _SESSIONS_A_SLOT), _MAX_SLOTS) if num_envs is None else num_envs
+        made: VectorEnv[Any, Any, Any] = gym.make_vec(env, num_envs=min(slots, num_sessions), **options)
         try:
             return evaluate_online(policy, made, num_sessions, deterministic=deterministic, seed=seed, metrics=metrics)
         finally:
             made.close()
     if env_kwargs is not None or max_session_steps is not None:
         raise ValueError("env_kwargs and max_session_steps are for an env made from its id, not for a given one")
-    played = play(policy, env, num_sessions, seed, deterministic=deterministic)
+    played = play(policy, env, num_sessions, seed, deterministic=deterministic, user_streams=True)
     mdp = getattr(env.unwrapped, "mdp", None)
     coverage = None
     if mdp is not None and played.states is not None:

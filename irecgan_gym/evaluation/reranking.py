@@ -28,7 +28,7 @@ class SlateScorer(Protocol):
         """Return a score for each item of every logged slate, given the clicks before it; [L], higher is better."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RerankResult:
     """Quality of a policy's re-ranking of the lists of logged sessions.
 
@@ -36,12 +36,16 @@ class RerankResult:
         precision: p@k (see :func:`irecgan_gym.evaluation.metrics.precision_at_k`) by k, with its 95% interval.
         reciprocal_rank: mean reciprocal rank of the click, with its 95% interval.
         num_lists: how many lists counted.
+        click_ranks: rank of the clicked item in each list, 0 for the first, -1 where nothing was clicked; int64 [T].
+        counted: which lists counted; bool [T].
         metrics: further metrics that were asked for, by name.
     """
 
     precision: Mapping[int, Interval]
     reciprocal_rank: Interval
     num_lists: int
+    click_ranks: NDArray[np.int64] = field(repr=False)
+    counted: NDArray[np.bool_] = field(repr=False)
     metrics: Mapping[str, Interval] = field(default_factory=dict)
 
     def as_metrics(self, deployment: str) -> dict[str, float]:
@@ -90,9 +94,12 @@ def evaluate_reranking(
         scores = scores + rng.gumbel(size=scores.shape)
     lists = RankedLists.reranked(sessions, scores, rng, min_list_length=min_list_length)
     ranks = lists.click_ranks
+    counted = counted_lists(sessions, ranks, min_list_length)
     return RerankResult(
         precision={k: precision_at_k(sessions, ranks, k, min_list_length=min_list_length) for k in at},
         reciprocal_rank=mean_reciprocal_rank(sessions, ranks, min_list_length=min_list_length),
-        num_lists=int(counted_lists(sessions, ranks, min_list_length).sum()),
+        num_lists=int(counted.sum()),
+        click_ranks=ranks,
+        counted=counted,
         metrics=measure(metrics or {}, lists),
     )

@@ -27,6 +27,12 @@ _BLOCK = 8
 _BITS = 64
 # Uniform numbers that a user takes at each step: DRAWS_PER_STEP of the dynamics.
 _DRAWS = np.uint64(2)
+# Of splitmix64, as in irecgan_gym.envs.user_streams.
+_GAMMA = np.uint64(0x9E3779B97F4A7C15)
+_FACTOR_1, _FACTOR_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_SHIFT_1, _SHIFT_2, _SHIFT_3 = np.uint64(30), np.uint64(27), np.uint64(31)
+# SHORTEST_TIME of the dynamics.
+_SHORTEST_TIME = 2.0**-64
 
 
 @compiled
@@ -127,6 +133,46 @@ def respond(
                 items, row * size, size, sums, line * size, states[row], num_items, rewards, table, num_states, draw,
                 _DRAWS * row,
             )  # fmt: skip
+
+
+@compiled
+def respond_by_item(
+    states: Ints,
+    slates: Ints,
+    users: Ints,
+    steps: Ints,
+    key: Any,
+    rewards: Floats,
+    transitions: Floats,
+    clicks: Ints,
+    successes: Flags,
+    after: Ints,
+) -> None:
+    """Answers of B users to slates of different items by the users' streams; the last three arguments are filled."""
+    size, num_states, one = np.uint64(slates.shape[1]), np.uint64(transitions.shape[1]), np.uint64(1)
+    num_items = np.uint64(len(rewards) // transitions.shape[1])
+    items, table = slates.reshape(-1), transitions.reshape(-1)
+    for row in range(np.uint64(len(states))):
+        stream = _word(_word(key, np.uint64(users[row])), np.uint64(steps[row]))
+        begin, base = row * size, np.uint64(states[row]) * num_items
+        largest = 0.0
+        for slot in range(size):
+            largest = max(largest, rewards[base + np.uint64(items[begin + slot])])
+        first, click = -1.0, np.uint64(0)
+        for slot in range(size):
+            item = np.uint64(items[begin + slot])
+            time = max(-np.log(1.0 - _number(_word(stream, item))), _SHORTEST_TIME)
+            speed = rewards[base + item] / largest / time
+            if speed > first:
+                first, click = speed, item
+        entry = base + click
+        success = _number(_word(stream, num_items)) < rewards[entry]
+        move, place, state = _number(_word(stream, num_items + one)), entry * num_states, np.uint64(0)
+        for other in range(num_states - one):
+            state += np.uint64(table[place + np.uint64(other)] <= move)
+        clicks[row] = click
+        successes[row] = success
+        after[row] = np.int64(state) if success else states[row]
 
 
 @compiled
@@ -267,6 +313,21 @@ def play_repaired(
         clicks[row] = click
         rewards[row] = success
         terminated[row] = not success
+
+
+@inlined
+def _word(stream: Any, place: Any) -> Any:
+    """Word of splitmix64 at a place, from 0 on, of the stream that begins with this state."""
+    word = stream + (place + np.uint64(1)) * _GAMMA
+    word = (word ^ (word >> _SHIFT_1)) * _FACTOR_1
+    word = (word ^ (word >> _SHIFT_2)) * _FACTOR_2
+    return word ^ (word >> _SHIFT_3)
+
+
+@inlined
+def _number(word: Any) -> Any:
+    """Return a word as a number of U[0, 1), by its first 53 bits."""
+    return (word >> np.uint64(11)) * 2.0**-53
 
 
 @inlined

@@ -1,4 +1,4 @@
-"""The best policy of one who sees nothing: a slate for the start of sessions and one slate for all that follows."""
+"""Slates of one who sees nothing: one for the start of sessions and one for all that follows."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class BlindSlates(NamedTuple):
 
 
 def blind_slates(mdp: RecommendationMDP, slate_size: int) -> BlindSlates:
-    """Find the first and the later slate that earn most together.
+    """Search for the first and the later slate that earn most together.
 
-    A search from several later slates: the optimal one of each state, and the one that is best where the first slate
+    It starts from several later slates: the optimal one of each state, and the one that is best where the first slate
     leads if the state becomes known afterwards (QMDP). In turn, the first slate is chosen exactly
     (:mod:`irecgan_gym.planning.ratio_slates`) for what the later one earns, and the later one is improved by exchanges
     of one item for another, the best of all k (n - k) at a time, for the states to which the first one leads. The

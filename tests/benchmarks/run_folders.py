@@ -10,6 +10,8 @@ from dataclasses import asdict, astuple
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from irecgan_gym.agents import AGENT_NAMES, preset
 from irecgan_gym.benchmarks.engine.job import Job
@@ -108,14 +110,30 @@ def write_rerank_run(folder):
             mean = value * (1 + 0.1 * rng.random())
             ends = ((name, mean), (f"{name}_low", mean * 0.9), (f"{name}_high", mean * 1.1))
             results += [Measurement(job, f"{metric}/{deployment}", number) for metric, number in ends]
+    (folder / "user_hits").mkdir(parents=True)
+    for job in dict.fromkeys(row.job for row in results):
+        _write_user_hits(folder, job, rng)
     config = {"experiment": "rerank", "format": "table", "data": "0123456789abcdef", "min_list_length": 11}
     _write(folder, config, results)
     (folder / "read_report.txt").write_text(f"read 2,061 sessions; left out: {NASTY}\n")
     return folder
 
 
+def _write_user_hits(folder, job, rng):
+    """Hits of 30 users with two lists each, without the code under test."""
+    chances = {"p@1": 0.05, "p@10": 0.45, "mrr": 0.17}
+    hits = {
+        f"{name}/{deployment}": rng.binomial(2, chance, size=30).astype(float)
+        for deployment in ("top-k", "sampled")
+        for name, chance in chances.items()
+    }
+    columns = pa.table({"user": np.arange(30), "lists": np.full(30, 2), **hits})
+    columns = columns.replace_schema_metadata({"job": json.dumps(astuple(job))})
+    pq.write_table(columns, folder / "user_hits" / f"{job.name}.parquet")
+
+
 def _write(folder, config, results):
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config))
     sitting = {
         "started": "2025-01-31T12:00:00+00:00",

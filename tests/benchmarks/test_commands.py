@@ -20,6 +20,7 @@ from irecgan_gym.benchmarks.engine.run_folder import RunFolder
 from irecgan_gym.benchmarks.rerank import Rerank
 from irecgan_gym.benchmarks.rerank_features import Features, agent_config
 from irecgan_gym.benchmarks.simulated_online import SimulatedOnline
+from irecgan_gym.benchmarks.user_hits import read_user_hits
 from irecgan_gym.models.fitting import FitConfig
 from irecgan_gym.recorder import silent
 from irecgan_gym.sessions import Sessions, SessionsError
@@ -70,7 +71,7 @@ def test_simulated_online(tmp_path, capsys):
     before = (tmp_path / "run" / "results.csv").read_bytes()
     assert online(tmp_path / "run") == 0
     assert (tmp_path / "run" / "results.csv").read_bytes() == before
-    assert "8 of 8 jobs are in" in capsys.readouterr().out
+    assert "9 of 9 jobs are in" in capsys.readouterr().out
     assert online(tmp_path / "run", "--eval-sessions", "21") == 2
     assert "eval_sessions is 20 there and 21 now" in " ".join(capsys.readouterr().err.split())
 
@@ -82,9 +83,10 @@ def test_simulated_online(tmp_path, capsys):
 def test_agents_share_environment_log_and_users():
     settings = SimulatedOnline(out="unused", agents=("irecgan", "pg"), seeds=2)
     jobs = settings.grid(table([]))
-    names = ["logging-policy", "random", "popularity", "max-reward", "belief", "optimal", "pg-limit", "irecgan", "pg"]
+    references = ["random", "popularity", "max-reward", "blind", "belief", "optimal", "pg-limit"]
+    names = ["logging-policy", *references, "irecgan", "pg"]
     assert [job.agent for job in jobs] == names * 2
-    assert [job.seed for job in jobs] == [0] * 9 + [1] * 9
+    assert [job.seed for job in jobs] == [0] * 10 + [1] * 10
 
 
 def test_the_grid_joins_every_policy_with_every_number_of_sessions():
@@ -93,14 +95,14 @@ def test_the_grid_joins_every_policy_with_every_number_of_sessions():
     )
     cells = [(job.logging_policy, job.num_sessions) for job in settings.grid(table([])) if job.agent == "pg"]
     assert cells == [("random", 20), ("random", 10), ("mix", 20), ("mix", 10)]
-    assert len(settings.grid(table([]))) == 8 * 4
+    assert len(settings.grid(table([]))) == 9 * 4
 
 
 def test_a_grid_from_the_dry_run_to_the_figures(tmp_path, capsys, monkeypatch):
     grid = ["--logging-policy", "random", "max", "--sessions", "20"]
     assert online(tmp_path / "run", *grid, "--dry-run") == 0
     output = capsys.readouterr().out
-    assert "jobs: 16 with 1 seeds; finished: 0" in output
+    assert "jobs: 18 with 1 seeds; finished: 0" in output
     assert "nothing is known yet of what they take" in output
     assert not (tmp_path / "run").exists()
 
@@ -118,13 +120,13 @@ def test_a_grid_from_the_dry_run_to_the_figures(tmp_path, capsys, monkeypatch):
     assert "in fails" in traceback
     assert online(tmp_path / "run", *grid, "--dry-run") == 0
     output = capsys.readouterr().out
-    assert "jobs: 16 with 1 seeds; finished: 14" in output
+    assert "jobs: 18 with 1 seeds; finished: 16" in output
     assert "forecast from the finished jobs" not in output  # No PG has finished.
 
     monkeypatch.setattr(SimulatedOnline, "new_agent", new_agent)
     assert online(tmp_path / "run", *grid) == 0
     output = capsys.readouterr().out
-    assert "14 of 16 jobs are in" in output
+    assert "16 of 18 jobs are in" in output
     assert "random-max" not in output.split("measurements:")[0]  # What was finished is not done again.
     assert {row["logging_policy"] for row in rows_of(tmp_path / "run") if row["agent"] == "pg"} == {"random", "max"}
     assert not list((tmp_path / "run" / "failures").iterdir())
@@ -224,19 +226,31 @@ def test_rerank(tmp_path, capsys, monkeypatch):
     assert measured["pg", "p@10/top-k"] == 1
     assert measured["random", "p@1/top-k"] < measured["pg", "p@1/top-k"]
     assert (tmp_path / "run" / "plots" / "rerank-logged-40.png").exists()
+    hits = read_user_hits([tmp_path / "run"])
+    assert hits.groupby("agent")["user"].nunique().eq(4).all()
+    for (agent, metric), value in measured.items():
+        if metric in hits:
+            of_agent = hits[hits["agent"] == agent]
+            assert of_agent[metric].sum() / of_agent["lists"].sum() == pytest.approx(value)
     assert "mean length" in (tmp_path / "run" / "read_report.txt").read_text()
     assert command_line(Rerank, arguments) == 0
     assert "9 of 9 jobs are in" in capsys.readouterr().out
 
 
-def test_each_seed_of_rerank_is_another_split_that_all_methods_share(tmp_path):
+def test_seeds_of_rerank_share_their_test_part_and_split_the_rest_for_all_methods_alike(tmp_path):
     logs(tmp_path / "log.parquet")
-    settings = Rerank(data=tmp_path / "log.parquet", format="sessions", out=tmp_path / "run", split=(0.6, 0.2, 0.2))
+    options = {"data": tmp_path / "log.parquet", "format": "sessions", "out": tmp_path / "run"}
+    settings = Rerank(**options, split=(0.6, 0.2, 0.2))
     parts = [settings.parts(seed) for seed in (0, 0, 1)]
-    users = [set(part.test.users.tolist()) for part in parts]
-    assert users[0] == users[1] != users[2]
+    tests, trainings = ([set(getattr(part, name).users.tolist()) for part in parts] for name in ("test", "training"))
+    assert tests[0] == tests[1] == tests[2]
+    assert trainings[0] == trainings[1] != trainings[2]
     for part in parts:
-        assert not set(part.training.users.tolist()) & set(part.test.users.tolist())
+        users = [set(of.users.tolist()) for of in part]
+        assert [len(of) for of in users] == [12, 4, 4]
+        assert len(set.union(*users)) == 20
+    other = Rerank(**options, split=(0.6, 0.2, 0.2), split_seed=1)
+    assert set(other.parts(0).test.users.tolist()) != tests[0]
 
 
 @pytest.mark.parametrize("agent", ["pg", "lstm", "irecgan", "lstmd"])
@@ -332,7 +346,7 @@ def test_a_finished_folder_takes_more_agents_seeds_and_sizes(tmp_path, capsys):
     grown = ["--agents", "pg", "tests.benchmarks.own:FirstItems", "--seeds", "2", "--sessions", "20", "30"]
     assert online(tmp_path / "run", *grown) == 0
     output = capsys.readouterr().out
-    assert "8 of 36 jobs are in" in output  # Also the references are not run again.
+    assert "9 of 40 jobs are in" in output  # Also the references are not run again.
     rows = rows_of(tmp_path / "run")
     assert {(row["num_sessions"], row["seed"]) for row in rows} == {
         (size, seed) for size in ("20", "30") for seed in "01"
@@ -345,7 +359,7 @@ def test_a_finished_folder_takes_more_agents_seeds_and_sizes(tmp_path, capsys):
     assert sorted(config["sessions"]) == [20, 30]
     # And the first command still goes on in it.
     assert online(tmp_path / "run") == 0
-    assert "8 of 8 jobs are in" in capsys.readouterr().out
+    assert "9 of 9 jobs are in" in capsys.readouterr().out
 
 
 def test_worlds_of_the_users_own(tmp_path, capsys):
@@ -397,5 +411,5 @@ def test_min_list_length_is_checked_against_the_log_before_jobs_start(tmp_path, 
     arguments = ["--data", str(tmp_path / "log.parquet"), "--format", "sessions", "--out", str(tmp_path / "run")]
     assert command_line(Rerank, [*arguments, "--min-list-length", "13", "--split", "0.6", "0.2", "0.2"]) == 2
     error = " ".join(capsys.readouterr().err.split())
-    assert "--min-list-length 13: no list of the test part of seed 0 counts, the longest has 12" in error
+    assert "--min-list-length 13: no list of the test part counts, the longest has 12" in error
     assert not (tmp_path / "run").exists()

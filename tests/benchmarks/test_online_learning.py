@@ -11,7 +11,9 @@ import pytest
 from irecgan_gym.agents import online
 from irecgan_gym.agents.references.simple import RandomPolicy
 from irecgan_gym.benchmarks import online_learning
-from irecgan_gym.benchmarks.claims import CLAIMS, judge
+from irecgan_gym.benchmarks.claims.judgement import judge_all
+from irecgan_gym.benchmarks.claims.paper import CLAIMS
+from irecgan_gym.benchmarks.claims.runs import Runs
 from irecgan_gym.benchmarks.engine.command import SettingsError, command_line
 from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.engine.tables import read_results
@@ -201,9 +203,13 @@ def test_no_results_no_figure(tmp_path):
 def test_the_claims_read_these_results(tmp_path):
     (tmp_path / "results.csv").write_text(write_rows(Measurement, made_up(5)))
     results = read_results(tmp_path)
-    judgements = {claim.name: judge(claim, results) for claim in CLAIMS if claim.experiment == "online_learning"}
+    about = [claim for claim in CLAIMS if claim.experiment == "online_learning"]
+    judgements = {judgement.claim.name: judgement for judgement in judge_all(Runs(results), about)}
     # Made up so that IRecGAN is best and LSTM beats both PGs.
     assert judgements["IRecGAN converges best online"].verdict.value == "holds"
     assert len(judgements["IRecGAN converges best online"].evidence) == 2
-    assert judgements["LSTM offline is worst online"].verdict.value == "does not hold"
+    assert judgements["LSTM offline is worst online"].verdict.value == "does not hold: behind"
     assert len(judgements["LSTM offline is worst online"].evidence) == 3
+    # The last rounds were made up apart from the others.
+    assert len(judgements["Coverage@10 is harder to improve online"].evidence) == 4
+    assert len(judgements["PG-online varies from round to round"].evidence) == 2

@@ -109,18 +109,26 @@ def test_grids_have_a_table_a_metric_and_a_column_a_cell(page):
     assert [row[0] for row in tables[headings][1:]][:2] == ["random", "belief"]
     assert len([table for table in page.tables if tuple(table[0]) == headings]) == 6
     [iqm] = [table for table in page.tables if table[0][1:2] == ["interquartile mean of the reward"]]
-    assert iqm[1] == ["belief", "1.00", "1.00 to 1.00"]
-    assert iqm[-1] == ["random", "0.00", "0.00 to 0.00"]
+    assert iqm[1] == ["belief", "1.00", "1.00 to 1.00", "100% (100% to 100%)"]
+    assert iqm[-1] == ["random", "0.00", "0.00 to 0.00", "-"]
 
 
 def test_claims_are_judged_over_all_runs(page):
     words = " ".join(" ".join(page.text).split())
-    assert "IRecGAN earns most: " in words
-    assert "LSTMD over LSTM: " in words
+    assert "IRecGAN earns most, sampled: " in words
+    assert "IRecGAN earns most, top-k: " in words
+    assert "LSTMD over LSTM, top-k: " in words
+    assert "Doses of irecgan not recorded." in words
     [unmeasured] = [item for item in words.split("Not measured")[1:]]
-    assert "PGIS under PG." in unmeasured
+    assert "PGIS under PG, top-k." in unmeasured
     assert "Missing: no results of pgis (p@1/top-k)." in unmeasured
     assert "LSTM offline is worst online" not in words
+
+
+def test_two_runs_of_the_same_jobs_are_shown_but_not_judged(runs):
+    words = " ".join(" ".join(Page(report_html([runs[1], runs[1]])).text).split())
+    assert "Not judged: two runs hold measurements of random on logged(1650), seed 0, rerank" in words
+    assert "LSTMD over LSTM" not in words
 
 
 def test_settings_and_versions(page):

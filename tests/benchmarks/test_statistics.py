@@ -1,4 +1,4 @@
-"""Intervals over seeds: pairing, normalising, and agreement with what is known exactly."""
+"""Intervals over seeds and cells: agreement with what is known exactly, and how often they cover."""
 
 from __future__ import annotations
 
@@ -7,13 +7,7 @@ import pytest
 from scipy import stats
 
 from irecgan_gym.benchmarks.engine.job import Job
-from irecgan_gym.benchmarks.engine.statistics import (
-    bootstrap_mean,
-    interquartile_means,
-    paired_interval,
-    probabilities_of_improvement,
-    score_matrices,
-)
+from irecgan_gym.benchmarks.engine.statistics import interquartile_means, probability_of_improvement, score_matrices
 from tests.benchmarks.run_folders import Measurement, table
 
 CELL = ("max", 200)
@@ -21,41 +15,6 @@ CELL = ("max", 200)
 
 def rows(agent, values, metric="reward/top-k", cell=CELL):
     return [Measurement(Job("simulated_online", agent, *cell, seed), metric, value) for seed, value in values.items()]
-
-
-def by_seed(results, agent):
-    found = table(results)
-    return found[found["agent"] == agent].set_index("seed")["value"]
-
-
-def test_differences_are_paired_by_seed():
-    """Seeds differ by hundreds, methods by one: only pairs can tell."""
-    rng = np.random.default_rng(0)
-    worlds = 100 * rng.random(12)
-    results = rows("a", {seed: world + 1 + 0.1 * rng.random() for seed, world in enumerate(worlds)})
-    results += rows("b", dict(enumerate(worlds)))
-    results += rows("b", {99: 1e6})  # a seed that the other has not
-    interval = paired_interval(by_seed(results, "a"), by_seed(results, "b"))
-    assert interval is not None
-    assert 1 < interval.low < interval.mean < interval.high < 1.1
-
-
-def test_a_few_seeds_are_no_evidence():
-    results = [*rows("a", dict.fromkeys(range(4), 1.0)), *rows("b", dict.fromkeys(range(9), 2.0))]
-    assert paired_interval(by_seed(results, "a"), by_seed(results, "b")) is None
-
-
-def test_equal_differences_have_no_width():
-    assert bootstrap_mean(np.array([0.5, 0.5, 0.5])) == (0.5, 0.5, 0.5)
-
-
-def test_intervals_hold_the_truth_nearly_as_often_as_they_say():
-    rng = np.random.default_rng(1)
-    hits = 0
-    for _ in range(100):
-        low, high = bootstrap_mean(rng.exponential(size=20))[1:]
-        hits += low <= 1.0 <= high
-    assert 85 <= hits <= 100
 
 
 def test_matrices_keep_the_seeds_that_all_agents_and_cells_have():
@@ -67,24 +26,61 @@ def test_matrices_keep_the_seeds_that_all_agents_and_cells_have():
     assert score_matrices(table(results), "reward/sampled") == {}
 
 
-def test_aggregates_over_cells():
-    rng = np.random.default_rng(0)
-    low, high = rng.random((10, 3)), rng.random((10, 3)) + 2
-    means = interquartile_means({"low": low, "high": high})
-    assert means["low"].mean == pytest.approx(stats.trim_mean(low, 0.25, axis=None))
-    assert means["low"].high < means["high"].low
-    chance = probabilities_of_improvement({"low": low, "high": high}, over="low")["high"]
-    assert chance == (1.0, 1.0, 1.0)
+def test_interquartile_means_by_hand():
+    scores = np.array([[0.0, 1.0, 2.0, 90.0], [-70.0, 3.0, 4.0, 5.0], [5.0, 6.0, 5.0, 6.0]])
+    found = interquartile_means({"a": scores})["a"]
+    by_seed = [1.5, 3.5, 5.5]
+    interval = stats.ttest_1samp(by_seed, 0.0).confidence_interval(0.95)
+    assert found == pytest.approx((3.5, interval.low, interval.high))
 
 
-def test_bootstraps_give_the_same_numbers_again_and_leave_the_global_generator_alone():
+def test_probability_of_improvement_by_hand():
+    first = np.array([[1.0, 2.0], [1.0, 1.0], [0.0, 3.0]])
+    second = np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 2.0]])
+    interval = stats.ttest_1samp([1.0, 0.75, 0.5], 0.0).confidence_interval(0.95)
+    assert probability_of_improvement(first, second) == pytest.approx((0.75, interval.low, 1.0))
+    assert probability_of_improvement(first + 9, second) == (1.0, 1.0, 1.0)
+
+
+def with_shared_seeds(rng, seeds, cells=9):
+    """Scores whose seeds are good or bad in all cells alike, as environments are."""
+    return 0.7 + 0.1 * rng.normal(size=(seeds, 1)) + 0.05 * rng.normal(size=(seeds, cells)) + np.linspace(0, 1, cells)
+
+
+@pytest.mark.parametrize("seeds", [5, 10])
+def test_intervals_of_interquartile_means_cover_where_seeds_are_shared(seeds):
     rng = np.random.default_rng(0)
-    scores = {agent: rng.normal(size=(6, 2)) for agent in ("a", "b")}
-    before = np.random.get_state()  # noqa: NPY002
-    first = interquartile_means(scores), probabilities_of_improvement(scores, "a")
-    np.random.random()  # noqa: NPY002
-    assert (interquartile_means(scores), probabilities_of_improvement(scores, "a")) == first
-    np.random.set_state(before)  # noqa: NPY002
-    interquartile_means(scores)
-    assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
-    assert np.random.get_state()[2] == before[2]  # noqa: NPY002
+    truth = interquartile_means({"a": with_shared_seeds(rng, 200_000)})["a"].mean
+    covered = []
+    for _ in range(1500):
+        interval = interquartile_means({"a": with_shared_seeds(rng, seeds)})["a"]
+        covered.append(interval.low <= truth <= interval.high)
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.015)
+
+
+def test_resampling_seeds_apart_in_every_cell_covers_little():
+    """The stratified bootstrap of interquartile means, which this replaces."""
+    rng = np.random.default_rng(0)
+    truth = stats.trim_mean(with_shared_seeds(rng, 200_000), 0.25, axis=None)
+    covered = []
+    for _ in range(200):
+        scores = with_shared_seeds(rng, 10)
+        drawn = rng.integers(10, size=(200, *scores.shape))
+        resampled = np.take_along_axis(scores[None], drawn, axis=1).reshape(200, -1)
+        low, high = np.quantile(stats.trim_mean(resampled, 0.25, axis=1), [0.025, 0.975])
+        covered.append(low <= truth <= high)
+    assert np.mean(covered) < 0.7
+
+
+@pytest.mark.parametrize("seeds", [5, 10])
+def test_intervals_of_probabilities_of_improvement_cover_where_seeds_are_shared(seeds):
+    rng = np.random.default_rng(1)
+
+    def pair(number):
+        effect = 0.3 * rng.normal(size=(number, 1))
+        first, second = rng.normal(size=(2, number, 24))
+        return 0.2 + effect + first, second
+
+    truth = probability_of_improvement(*pair(100_000)).mean
+    intervals = [probability_of_improvement(*pair(seeds)) for _ in range(1500)]
+    assert np.mean([low <= truth <= high for _, low, high in intervals]) == pytest.approx(0.95, abs=0.015)

@@ -63,14 +63,14 @@ def command(folder, *more):
 
 def test_the_command(tmp_path, capsys):
     assert command(tmp_path / "run", "--dry-run") == 0
-    assert "jobs: 13 with 1 seeds; finished: 0" in capsys.readouterr().out
+    assert "jobs: 14 with 1 seeds; finished: 0" in capsys.readouterr().out
     assert command(tmp_path / "run") == 0
     output = capsys.readouterr().out
     assert "Every agent: max, 40 sessions" in output
     with (tmp_path / "run" / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     methods = [f"{algorithm}/{world}" for algorithm in ("a2c", "dqn") for world in WORLDS]
-    references = ["random", "popularity", "max-reward", "belief", "optimal", "pg-limit"]
+    references = ["random", "popularity", "max-reward", "blind", "belief", "optimal", "pg-limit"]
     assert list(dict.fromkeys(row["agent"] for row in rows)) == [*references, "pg", *methods]
     for agent in methods:
         assert agent in output
@@ -82,7 +82,7 @@ def test_the_command(tmp_path, capsys):
 
     before = (tmp_path / "run" / "results.csv").read_bytes()
     assert command(tmp_path / "run") == 0
-    assert "13 of 13 jobs are in" in capsys.readouterr().out
+    assert "14 of 14 jobs are in" in capsys.readouterr().out
     # Another folder, some of the methods, the same numbers.
     assert command(tmp_path / "again", "--worlds", "adversarial") == 0
     lines = [line for line in before.decode().splitlines() if "/env," not in line and "/model," not in line]

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from irecgan_gym.envs.recsim_dynamics import DRAWS_PER_STEP, UserDynamics
+from irecgan_gym.envs.user_streams import UserStreams
 from irecgan_gym.kernels import loading
 from irecgan_gym.logging_policies import random_slates, shuffled_slates
 from irecgan_gym.mdp import RecommendationMDP, draw_mdp
@@ -56,6 +57,42 @@ def test_the_law_answers_alike_thrice(seed, num_states, size, kind):
     for row in range(40):
         single = dynamics.respond_one(int(states[row]), slates[row].tolist(), draws[row].tolist())
         assert single == (fast.clicks[row], fast.successes[row], fast.states[row])
+
+
+@settings(max_examples=60)
+@given(
+    seed=st.integers(0, 2**64 - 1),
+    num_states=st.integers(1, 12),
+    size=sizes,
+    kind=st.sampled_from(["softmax", "item"]),
+)
+def test_users_with_streams_answer_alike_twice(seed, num_states, size, kind):
+    num_items, slate_size = size
+    dynamics = UserDynamics(draw_mdp(num_states, num_items, seed, kind, epsilon=0.0))
+    rng = np.random.default_rng(seed)
+    states, users, steps = rng.integers(num_states, size=40), rng.integers(2**40, size=40), rng.integers(99, size=40)
+    args = states, random_slates(40, slate_size, num_items, rng), UserStreams(seed), users, steps
+    fast, slow = dynamics.respond_by_item(*args), dynamics.respond_by_item_with_numpy(*args)
+    for one, other in zip(fast, slow, strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert one.dtype == other.dtype
+    # By the law's own words: items race, and the success and the next state have numbers of their own.
+    for row in range(40):
+        slate, entry = args[1][row], args[1][row] + states[row] * num_items
+        (draws,) = args[2].numbers(users[row : row + 1], steps[row : row + 1], np.arange(num_items + 2))
+        place = (-np.log1p(-draws[slate]) / dynamics.rewards[entry]).argmin()
+        success = draws[num_items] < dynamics.rewards[entry[place]]
+        after = np.searchsorted(dynamics.cumulative_transitions[entry[place]], draws[num_items + 1], side="right")
+        answer = slate[place], success, after if success else states[row]
+        assert answer == (slow.clicks[row], slow.successes[row], slow.states[row])
+
+
+def test_rewards_near_zero_are_no_special_case_for_users_with_streams():
+    dynamics = UserDynamics(RecommendationMDP(np.array([[5e-324, 1.0, 5e-324]]), np.ones((1, 3, 1))))
+    few = np.zeros(400, np.int64), np.tile([0, 1, 2], (400, 1)), UserStreams(1), np.arange(400), np.zeros(400, np.int64)
+    for respond in (dynamics.respond_by_item, dynamics.respond_by_item_with_numpy):
+        with np.errstate(over="raise", invalid="raise", divide="raise"):
+            assert (respond(*few).clicks == 1).all()
 
 
 def test_rewards_near_zero_are_no_special_case():
