@@ -153,6 +153,24 @@ def test_an_agent_keeps_the_epoch_with_the_least_of_its_criterion(rule, kept, lo
     }
 
 
+@pytest.mark.parametrize("rule", ["last", "objective", "off_policy"])
+def test_a_policy_that_has_diverged_is_not_kept(rule, log, monkeypatch):
+    losses, measure = [], policy_gradient.held_out_loss
+
+    def spoiled(policy, *arguments):
+        losses.append(measure(policy, *arguments))
+        return losses[-1] if len(losses) < 3 else float("nan")
+
+    monkeypatch.setattr(policy_gradient, "held_out_loss", spoiled)
+    fit = FitConfig(max_epochs=4, batch_size=8, patience=None)
+    agent = PG(12, 3, PGConfig(TINY, fit, selection=rule), device="cpu").learn(log)
+    assert len(losses) == 4
+    assert agent.treatment["treatment/policy_updates"] in ([12] if rule == "last" else [6, 12])
+    monkeypatch.setattr(policy_gradient, "held_out_loss", lambda *_: float("nan"))
+    with pytest.raises(RuntimeError, match="training diverged"):
+        PG(12, 3, PGConfig(TINY, fit, selection=rule), device="cpu").learn(log)
+
+
 def test_the_off_policy_rule_asks_for_propensities(log):
     agent = PG(12, 3, PGConfig(TINY, FitConfig(max_epochs=1), selection="off_policy"), device="cpu")
     with pytest.raises(ValueError, match="selection='off_policy' needs sessions whose propensities are all known"):
