@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-gpu coverage minimal lowest mutants lint types docs format clean
+.PHONY: demo test test-gpu coverage minimal lowest mutants fuzz hashes hashed audit sbom lint types docs format clean
 
 demo: $(READY)
 	$(BIN)/python -m benchmarks.simulated_online --agents irecgan pg --logging-policy max --sessions 1000 --seeds 2 \
@@ -42,6 +42,36 @@ test-gpu: $(READY)
 # Small changes to the code, and whether tests notice them. Takes hours for all; `make mutants FOLDER=planning SAMPLE=200`.
 mutants: $(READY)
 	$(BIN)/python -m tests.mutation $(FOLDER) $(if $(SAMPLE),--sample $(SAMPLE))
+
+# Bad input by the thousand, and how each case ended: build/fuzz.md. `make fuzz CASES=100` for a quick look.
+fuzz: $(READY)
+	$(BIN)/python -m tests.fuzz --cases $(or $(CASES),800) --out build/fuzz.md
+
+# The hashes of every file of every version in constraints.txt; after a change to it or to setup.cfg.
+UV := build/tools/bin/uv
+hashes: $(UV)
+	$(UV) pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate \
+		--no-emit-index-url --constraint constraints.txt --extra dev setup.cfg --output-file hashes.txt
+
+# An installation that takes no file of another content than those of hashes.txt.
+hashed:
+	$(PYTHON) -m venv build/hashed
+	build/hashed/bin/python -m pip install --quiet --require-hashes --requirement hashes.txt
+	build/hashed/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	build/hashed/bin/python -c "import irecgan_gym.agents"
+
+# Known vulnerabilities of what is installed for development, but for those that CONTRIBUTING.md explains.
+audit: build/tools/bin/pip-audit
+	build/tools/bin/pip-audit --require-hashes --disable-pip --requirement hashes.txt
+
+# The bill of materials (CycloneDX): every package that an installation for development has, with version and hashes.
+sbom: build/tools/bin/pip-audit
+	build/tools/bin/pip-audit --require-hashes --disable-pip --requirement hashes.txt --format cyclonedx-json \
+		--output build/sbom.json || test -s build/sbom.json
+
+build/tools/bin/%:
+	test -x build/tools/bin/python || $(PYTHON) -m venv build/tools
+	build/tools/bin/python -m pip install --quiet $*
 
 lint: $(READY)
 	$(BIN)/ruff check .

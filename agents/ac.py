@@ -17,6 +17,7 @@ from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.settings import Positive, Share
 
 
 @dataclass(frozen=True)
@@ -28,16 +29,8 @@ class CriticSettings:
         value_weight: weight of the critic's squared error.
     """
 
-    trace_decay: float = 0.95
-    value_weight: float = 0.5
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.trace_decay <= 1:
-            raise ValueError(f"trace_decay must be from 0 to 1, got {self.trace_decay}")
-        if not self.value_weight > 0:
-            raise ValueError(f"value_weight must be positive, got {self.value_weight}")
-        # The settings of the actor check their own.
-        super().__post_init__()  # type: ignore[misc]
+    trace_decay: Share = 0.95
+    value_weight: Positive = 0.5
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from scipy.special import softmax
@@ -18,6 +19,7 @@ from irecgan_gym.planning.learned_world import LearnedWorld, ensemble
 from irecgan_gym.planning.logged_steps import LoggedSteps
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions, concatenate
+from irecgan_gym.settings import NOT_EMPTY, Count, CountFrom0, Positive, Width
 
 # Models of less weight are left out.
 _LEAST_SHARE = 0.02
@@ -42,17 +44,17 @@ class AutoPlannerConfig(PlanningConfig):
         least: see :class:`irecgan_gym.agents.choice_planner.ChoicePlannerConfig`.
     """
 
-    links: tuple[Link, ...] = ("tied", "linked", "untied")
-    spreads: tuple[float, ...] = (0.3, 0.6, 1.2)
-    state_spreads: tuple[float, ...] = (0.6, 1.2)
-    num_states: tuple[int, ...] = (5, 10)
-    move_spreads: tuple[float, ...] = (0.5, 1.5)
-    max_context_items: int = 1000
-    rank: int = 8
-    num_folds: int = 4
-    fold_sessions: int = 1500
-    num_members: int = 4
-    least: float | None = 0.5
+    links: Annotated[tuple[Link, ...], NOT_EMPTY] = ("tied", "linked", "untied")
+    spreads: Annotated[tuple[Positive, ...], NOT_EMPTY] = (0.3, 0.6, 1.2)
+    state_spreads: Annotated[tuple[Positive, ...], NOT_EMPTY] = (0.6, 1.2)
+    num_states: Annotated[tuple[Width, ...], NOT_EMPTY] = (5, 10)
+    move_spreads: Annotated[tuple[Positive, ...], NOT_EMPTY] = (0.5, 1.5)
+    max_context_items: CountFrom0 = 1000
+    rank: Width = 8
+    num_folds: Count = 4
+    fold_sessions: Count = 1500
+    num_members: Count = 4
+    least: Positive | None = 0.5
 
 
 Folds = list[tuple[LoggedSteps, LoggedSteps]]

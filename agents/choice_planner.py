@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from irecgan_gym.planning.learned_world import LearnedWorld
 from irecgan_gym.planning.logged_steps import LoggedSteps
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions, concatenate
+from irecgan_gym.settings import NOT_EMPTY, Positive
 
 FloatArray = NDArray[np.float64]
 
@@ -42,8 +44,8 @@ class ChoicePlannerConfig(PlanningConfig):
     """
 
     model: ChoiceModelConfig = field(default_factory=ChoiceModelConfig)
-    spreads: tuple[float, ...] = SPREADS
-    least: float | None = 0.5
+    spreads: Annotated[tuple[Positive, ...], NOT_EMPTY] = SPREADS
+    least: Positive | None = 0.5
 
 
 class ChoicePlanner(Planner[ChoicePlannerConfig]):

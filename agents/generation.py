@@ -20,6 +20,7 @@ from irecgan_gym.models.sequence_score import SequenceScore
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.models.user_model import UserModel
 from irecgan_gym.sessions import Sessions, concatenate
+from irecgan_gym.settings import check_settings
 from irecgan_gym.wrappers.adversarial_reward_sessions import SessionAdversarialReward
 
 
@@ -66,9 +67,7 @@ class RescalingSettings:
     return_baseline: bool = False
 
     def __post_init__(self) -> None:
-        for name, choices in (("score_at", ("reward", "click")), ("score_scale", ("mean", "none"))):
-            if getattr(self, name) not in choices:
-                raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
+        check_settings(self)
 
 
 class Generated(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 from irecgan_gym.agents.adversarial_updates import DiscriminatorUpdates, UserModelUpdates
 from irecgan_gym.agents.generation import (
@@ -23,6 +24,9 @@ from irecgan_gym.models.sequence_score import SequenceScore
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.settings import Count, CountFrom0, Numbers, Positive
+
+Accuracy = Annotated[float, Numbers("must be from 0.5 to 1", lambda value: 0.5 <= value <= 1)]
 
 
 @dataclass(frozen=True)
@@ -49,26 +53,15 @@ class IRecGANConfig(RescalingSettings, PGUConfig):
     discriminator_fit: FitConfig = field(
         default_factory=lambda: FitConfig(learning_rate=1e-2, max_epochs=3, patience=None)
     )
-    user_model_learning_rate: float = 5e-4
-    likelihood_epochs: int = 0
-    pre_training_d_steps: int = 20
-    discriminator_accuracy: float = 0.65
-    d_steps: int = 1
-    discriminator_sessions: int = 500
-    num_rollouts: int = 5
-    temperature: float = 0.1
+    user_model_learning_rate: Positive = 5e-4
+    likelihood_epochs: CountFrom0 = 0
+    pre_training_d_steps: Count = 20
+    discriminator_accuracy: Accuracy = 0.65
+    d_steps: Count = 1
+    discriminator_sessions: Count = 500
+    num_rollouts: Count = 5
+    temperature: Positive = 0.1
     discriminator_uses_reward: bool = True
-
-    def __post_init__(self) -> None:
-        PGUConfig.__post_init__(self)
-        RescalingSettings.__post_init__(self)
-        for name in ("pre_training_d_steps", "d_steps", "discriminator_sessions", "num_rollouts"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 0.5 <= self.discriminator_accuracy <= 1:
-            raise ValueError(f"discriminator_accuracy must be from 0.5 to 1, got {self.discriminator_accuracy}")
-        if self.likelihood_epochs < 0:
-            raise ValueError(f"likelihood_epochs must be at least 0, got {self.likelihood_epochs}")
 
     def discriminator(self, num_items: int) -> DiscriminatorConfig:
         """Return the shape of the discriminator.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from irecgan_gym.planning.learned_world import LearnedWorld
 from irecgan_gym.planning.logged_steps import LoggedSteps
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions, concatenate
+from irecgan_gym.settings import NOT_EMPTY, Count, Positive, Width
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,11 @@ class LatentPlannerConfig(PlanningConfig):
     """
 
     model: LatentUserConfig = field(default_factory=lambda: LatentUserConfig(move_spread=1.5))
-    num_states: tuple[int, ...] = (5, 10)
-    spreads: tuple[float, ...] = (0.6, 1.2)
-    num_starts: int = 2
+    num_states: Annotated[tuple[Width, ...], NOT_EMPTY] = (5, 10)
+    spreads: Annotated[tuple[Positive, ...], NOT_EMPTY] = (0.6, 1.2)
+    num_starts: Count = 2
     reads_slates: bool = True
-    least: float | None = 0.5
+    least: Positive | None = 0.5
 
 
 class LatentPlanner(Planner[LatentPlannerConfig]):

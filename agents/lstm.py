@@ -11,6 +11,7 @@ from irecgan_gym.models.fitting import fit_user_model
 from irecgan_gym.models.slate_policy import Ranking, UserModelPolicy
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.settings import check_settings
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,9 @@ class LSTMDConfig:
 
     irecgan: IRecGANConfig = field(default_factory=IRecGANConfig)
     ranking: Ranking = "click_and_reward"
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 class LSTMD(PolicyAgent[LSTMDConfig]):

@@ -18,6 +18,7 @@ from irecgan_gym.agents.presets import make_agent, preset
 from irecgan_gym.collection import collect
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions, concatenate
+from irecgan_gym.settings import Count, InnerShare, Positive, check_settings
 
 
 class _Method(NamedTuple):
@@ -51,17 +52,12 @@ class OnlineConfig:
     """
 
     agent: Any
-    learning_rate: float = 1e-2
-    sessions_per_update: int = 20
-    validation_fraction: float = 0.1
+    learning_rate: Positive = 1e-2
+    sessions_per_update: Count = 20
+    validation_fraction: InnerShare = 0.1
 
     def __post_init__(self) -> None:
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
-        if self.sessions_per_update < 1:
-            raise ValueError(f"sessions_per_update must be at least 1, got {self.sessions_per_update}")
-        if not 0 < self.validation_fraction < 1:
-            raise ValueError(f"validation_fraction must be between 0 and 1, got {self.validation_fraction}")
+        check_settings(self)
 
 
 def online_preset(method: str, name: str) -> OnlineConfig:

@@ -20,6 +20,7 @@ from irecgan_gym.models.fitting import FitConfig
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.settings import Positive
 
 
 @dataclass(frozen=True)
@@ -37,15 +38,8 @@ class PGISConfig(PGConfig):
 
     propensities: Literal["auto", "logged", "estimated"] = "auto"
     logging_policy_fit: FitConfig = field(default_factory=FitConfig)
-    weight_clip: float = 10.0
+    weight_clip: Positive = 10.0
     top_k_correction: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.propensities not in ("auto", "logged", "estimated"):
-            raise ValueError(f"propensities must be 'auto', 'logged' or 'estimated', got {self.propensities!r}")
-        if not self.weight_clip > 0:
-            raise ValueError(f"weight_clip must be positive, got {self.weight_clip}")
 
 
 class ImportanceWeighted:

@@ -17,11 +17,12 @@ from irecgan_gym.agents.policy_gradient import PGCConfig, PolicyUpdates, offline
 from irecgan_gym.agents.pre_training import pre_train_policy, pre_train_user_model
 from irecgan_gym.agents.returns import Objective, Reinforce
 from irecgan_gym.evaluation.user_model_fidelity import fidelity
-from irecgan_gym.kernels.low_precision import Precision, check_precision
+from irecgan_gym.kernels.low_precision import Precision
 from irecgan_gym.models.fitting import FitConfig, user_sessions
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.settings import CountFrom0, Positive
 
 
 @dataclass(frozen=True)
@@ -39,17 +40,9 @@ class PGUConfig(PGCConfig, UserModelSettings):
     """
 
     user_model_fit: FitConfig = field(default_factory=FitConfig)
-    generated_pool: int = 0
-    length_cut: float | None = None
+    generated_pool: CountFrom0 = 0
+    length_cut: Positive | None = None
     generation_precision: Precision = "float32"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.generated_pool < 0:
-            raise ValueError(f"generated_pool must be at least 0, got {self.generated_pool}")
-        if self.length_cut is not None and not self.length_cut > 0:
-            raise ValueError(f"length_cut must be positive or None, got {self.length_cut}")
-        check_precision("generation_precision", self.generation_precision)
 
     def max_generated_steps(self, real: Sessions) -> int:
         """Return the length at which generated sessions are cut."""

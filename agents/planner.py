@@ -21,8 +21,16 @@ from irecgan_gym.planning.point_values import KnownStateSlates, PointValues, poi
 from irecgan_gym.planning.slate_sampling import choose_temperature, draw_slates, item_scores
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.settings import CountFrom0, NotNegative, check_is, check_settings
 from irecgan_gym.storage.files import from_json
-from irecgan_gym.storage.weights import load_weights, save_weights
+from irecgan_gym.storage.weights import (
+    check_dimensions,
+    check_tensors,
+    described_by,
+    load_weights,
+    outline,
+    save_weights,
+)
 
 ConfigT = TypeVar("ConfigT", bound="PlanningConfig")
 PlannerT = TypeVar("PlannerT", bound="Planner[Any]")
@@ -44,17 +52,13 @@ class PlanningConfig:
         slates: ``"searched"``: the best slate as a whole; ``"top"``: the items that are worth most if clicked.
     """
 
-    foresight: float = 1.0
-    num_points: int = 0
-    sampling_loss: float = 0.05
+    foresight: NotNegative = 1.0
+    num_points: CountFrom0 = 0
+    sampling_loss: NotNegative = 0.05
     slates: Literal["searched", "top"] = "searched"
 
     def __post_init__(self) -> None:
-        if self.slates not in ("searched", "top"):
-            raise ValueError(f"slates must be 'searched' or 'top', got {self.slates!r}")
-        for name in ("foresight", "num_points", "sampling_loss"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        check_settings(self)
 
 
 class Planner(Agent, Generic[ConfigT]):
@@ -80,6 +84,7 @@ class Planner(Agent, Generic[ConfigT]):
     ) -> None:
         super().__init__(num_items, slate_size)
         self.config = self.config_type() if config is None else config
+        check_is(self.config, self.config_type)
         self.seed = seed
         self._rng = np.random.default_rng(seed)
         self.temperature = 1.0
@@ -181,18 +186,33 @@ class Planner(Agent, Generic[ConfigT]):
 
     @classmethod
     def load(cls: type[PlannerT], path: str | Path, *, device: str = "auto") -> PlannerT:
-        """Read what :meth:`save` wrote; sampled slates start from the agent's seed again."""
-        arguments, tensors = load_weights(path, cls.kind)
-        # JSON has no tuples.
-        settings = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in arguments["config"].items()
-        }
-        config = from_json(cls.config_type, settings)
-        agent = cls(arguments["num_items"], arguments["slate_size"], config, seed=arguments["seed"])
-        tables = {name: tensor.numpy() for name, tensor in tensors.items()}
-        moves = Moves.of(tables["source"], tables["target"])
-        world = LearnedWorld(tables["start"], tables["weights"], tables["successes"], moves)
-        agent._plan(world, tables["points"])
+        """Read what :meth:`save` wrote; sampled slates start from the agent's seed again.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            StorageError: a file that holds something else, or was damaged.
+        """
+        expected = {"num_items": int, "slate_size": int, "config": dict, "seed": int, "temperature": float}
+        arguments, tensors = load_weights(path, cls.kind, expected)
+        axes = {"start": 1, "weights": 2, "successes": 2, "source": 2, "target": 2, "points": 2}
+        check_dimensions(path, tensors, axes)
+        items, states, points = arguments["num_items"], len(tensors["start"]), len(tensors["points"])
+        with described_by(path):
+            shapes = {
+                "start": (states,),
+                "weights": (states, items),
+                "successes": (states, items),
+                "source": (states, states),
+                "target": (items, states),
+                "points": (points, states),
+            }
+            check_tensors(path, tensors, outline(shapes))
+            config = from_json(cls.config_type, arguments["config"])
+            agent = cls(items, arguments["slate_size"], config, seed=arguments["seed"])
+            tables = {name: tensor.numpy() for name, tensor in tensors.items()}
+            moves = Moves.of(tables["source"], tables["target"])
+            world = LearnedWorld(tables["start"], tables["weights"], tables["successes"], moves)
+            agent._plan(world, tables["points"])
         agent.temperature = arguments["temperature"]
         return agent
 

@@ -22,8 +22,9 @@ from irecgan_gym.models.slate_policy import CataloguePolicy
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.settings import InnerShare, check_is, check_settings
 from irecgan_gym.storage.files import from_json
-from irecgan_gym.storage.weights import load_weights, save_weights
+from irecgan_gym.storage.weights import check_tensors, described_by, load_weights, save_weights
 
 PolicyAgentT = TypeVar("PolicyAgentT", bound="PolicyAgent[Any]")
 ConfigT = TypeVar("ConfigT")
@@ -42,11 +43,10 @@ class NetworkConfig:
 
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     fit: FitConfig = field(default_factory=FitConfig)
-    validation_fraction: float = 0.1
+    validation_fraction: InnerShare = 0.1
 
     def __post_init__(self) -> None:
-        if not 0 < self.validation_fraction < 1:
-            raise ValueError(f"validation_fraction must be between 0 and 1, got {self.validation_fraction}")
+        check_settings(self)
 
 
 @dataclass(frozen=True)
@@ -109,12 +109,15 @@ class PolicyAgent(Agent, Generic[ConfigT]):
     ) -> None:
         super().__init__(num_items, slate_size)
         self.config = self.config_type() if config is None else config
+        check_is(self.config, self.config_type)
         self.seed = seed
         self.device = resolve_device(device)
         self.treatment: dict[str, float] = {}
         self.sources: dict[str, PolicyAgent[Any]] = {}
         self.lessons = 0
-        self._generator = torch.Generator(self.device).manual_seed(self._seed("slates"))
+        # Nothing is drawn on the meta device, where modules have shapes alone.
+        drawing = "cpu" if self.device.type == "meta" else self.device
+        self._generator = torch.Generator(drawing).manual_seed(self._seed("slates"))
         self._build()
 
     @abstractmethod
@@ -168,6 +171,14 @@ class PolicyAgent(Agent, Generic[ConfigT]):
         """Return the networks that are saved, by name."""
         return {name: getattr(self, name) for name in self.saved}
 
+    def _state(self) -> dict[str, torch.Tensor]:
+        """Return the tensors that are saved."""
+        return {
+            f"{name}.{key}": value
+            for name, module in self.networks().items()
+            for key, value in module.state_dict().items()
+        }
+
     def set_random_seed(self, seed: int) -> None:
         """See :meth:`irecgan_gym.agents.base.Agent.set_random_seed`."""
         self._generator.manual_seed(seed)
@@ -202,11 +213,6 @@ class PolicyAgent(Agent, Generic[ConfigT]):
 
     def save(self, path: str | Path) -> None:
         """Write settings and all parameters to one safetensors file, atomically."""
-        tensors = {
-            f"{name}.{key}": value
-            for name, module in self.networks().items()
-            for key, value in module.state_dict().items()
-        }
         arguments = {
             "num_items": self.num_items,
             "slate_size": self.slate_size,
@@ -215,20 +221,31 @@ class PolicyAgent(Agent, Generic[ConfigT]):
             "lessons": self.lessons,
             "treatment": self.treatment,
         }
-        save_weights(path, self.kind, arguments, tensors)
+        save_weights(path, self.kind, arguments, self._state())
 
     @classmethod
     def load(cls: type[PolicyAgentT], path: str | Path, *, device: str = "auto") -> PolicyAgentT:
-        """Read what :meth:`save` wrote; the generator starts from the agent's seed again."""
-        arguments, tensors = load_weights(path, cls.kind)
-        config = from_json(cls.config_type, arguments["config"])
-        agent = cls(arguments["num_items"], arguments["slate_size"], config, seed=arguments["seed"], device=device)
+        """Read what :meth:`save` wrote; the generator starts from the agent's seed again.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            StorageError: a file that holds something else, or was damaged.
+        """
+        expected = {"num_items": int, "slate_size": int, "config": dict, "seed": int}
+        arguments, tensors = load_weights(path, cls.kind, expected)
+        # Files from before training was recorded do not hold these.
+        remembered = {name: arguments.pop(name) for name in ("lessons", "treatment") if name in arguments}
+        with described_by(path):
+            settings = {**arguments, "config": from_json(cls.config_type, arguments["config"])}
+            # First without memory for parameters: settings of another size than the file's are refused by their shapes.
+            check_tensors(path, tensors, cls(**settings, device="meta")._state())
+            agent = cls(**settings, device=device)
         for name, module in agent.networks().items():
             prefix = f"{name}."
             module.load_state_dict(
                 {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
             )
         # Files from before lessons and treatments were recorded hold agents that had learned once.
-        agent.lessons = arguments.get("lessons", 1)
-        agent.treatment = dict(arguments.get("treatment", {}))
+        agent.lessons = remembered.get("lessons", 1)
+        agent.treatment = dict(remembered.get("treatment", {}))
         return agent

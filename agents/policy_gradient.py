@@ -11,13 +11,14 @@ import torch
 
 from irecgan_gym.agents.policy_agent import NetworkConfig
 from irecgan_gym.agents.returns import Objective, Reinforce, ReturnsData, ReturnSettings, offline_returns
-from irecgan_gym.agents.selection import SELECTION_RULES, SelectionRule, criterion
+from irecgan_gym.agents.selection import SelectionRule, criterion
 from irecgan_gym.agents.treatment import Dose, policy_shift
 from irecgan_gym.kernels.low_precision import Precision, matrix_precision
 from irecgan_gym.models.fitting import ClippedAdamW, EarlyStopping, FitConfig
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.settings import Count, CountFrom0, Positive
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,6 @@ class PGConfig(ReturnSettings, NetworkConfig):
     fit: FitConfig = field(default_factory=lambda: FitConfig(max_epochs=20))
     selection: SelectionRule = "last"
 
-    def __post_init__(self) -> None:
-        NetworkConfig.__post_init__(self)
-        ReturnSettings.__post_init__(self)
-        if self.selection not in SELECTION_RULES:
-            raise ValueError(f"selection must be one of {SELECTION_RULES}, got {self.selection!r}")
-
 
 @dataclass(frozen=True)
 class PGCConfig(PGConfig):
@@ -55,21 +50,12 @@ class PGCConfig(PGConfig):
         max_generated: most of them.
     """
 
-    agent_learning_rate: float = 5e-4
-    rounds: int = 12
-    patience: int | None = 5
-    r_steps: int = 1
-    generated_share: float = 1.0
-    max_generated: int = 1000
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.r_steps < 1:
-            raise ValueError(f"r_steps must be at least 1, got {self.r_steps}")
-        if not self.generated_share > 0:
-            raise ValueError(f"generated_share must be positive, got {self.generated_share}")
-        if self.max_generated < 1:
-            raise ValueError(f"max_generated must be at least 1, got {self.max_generated}")
+    agent_learning_rate: Positive = 5e-4
+    rounds: CountFrom0 = 12
+    patience: CountFrom0 | None = 5
+    r_steps: Count = 1
+    generated_share: Positive = 1.0
+    max_generated: Count = 1000
 
     def num_generated(self, offline: Sessions) -> int:
         """Return the number of sessions that join the offline ones in an r-step, m."""

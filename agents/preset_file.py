@@ -39,7 +39,7 @@ def read_preset_file(path: Path, config_types: Mapping[str, type[Any]]) -> dict[
     """
     try:
         agents = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not valid JSON: {error}") from error
     _check_keys(f"{path}", agents, set(config_types))
     return {name: _entry(f"{path}: {name}", agents[name], kind) for name, kind in config_types.items()}
@@ -71,7 +71,7 @@ def changed(settings: Any, values: Any) -> Any:
         ValueError: values for fields that there are not, or that the dataclass refuses.
     """
     if not isinstance(values, dict):
-        raise ValueError(f"{type(settings).__name__} takes an object of settings, got {values!r}")
+        raise ValueError(f"{type(settings).__name__} takes an object of settings, got {repr(values)[:100]}")
     known = {field.name for field in fields(settings)}
     if unknown := sorted(values.keys() - known):
         raise ValueError(f"{type(settings).__name__} has no field {unknown[0]!r}; it has {sorted(known)}")
@@ -95,7 +95,7 @@ def _entry(where: str, values: Any, config_type: type[Any]) -> PresetEntry:
 
 def _check_keys(where: str, values: Any, expected: set[str]) -> None:
     if not isinstance(values, dict):
-        raise ValueError(f"{where} must be an object, got {values!r}")
+        raise ValueError(f"{where} must be an object, got {repr(values)[:100]}")
     for problem, keys in (("has no", expected - values.keys()), ("has an unknown", values.keys() - expected)):
         if keys:
             raise ValueError(f"{where} {problem} {min(keys)!r}; it must have {sorted(expected)}")

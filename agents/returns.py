@@ -14,6 +14,7 @@ from torch import Tensor
 from irecgan_gym.models.batches import SessionTensors, StepBatch
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.settings import NotNegative, Share, check_settings
 
 
 @dataclass(frozen=True)
@@ -27,15 +28,12 @@ class ReturnSettings:
             0 as if such clicks had not been logged, which is so in the authors' code.
     """
 
-    gamma: float = 0.9
-    lambda_r: float = 3.0
-    unrewarded_click: float = 1.0
+    gamma: Share = 0.9
+    lambda_r: NotNegative = 3.0
+    unrewarded_click: NotNegative = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.gamma <= 1:
-            raise ValueError(f"gamma must be from 0 to 1, got {self.gamma}")
-        if not 0 <= self.unrewarded_click < float("inf"):
-            raise ValueError(f"unrewarded_click must be a number from 0, got {self.unrewarded_click}")
+        check_settings(self)
 
 
 def offline_rewards(sessions: Sessions, lambda_r: float, unrewarded_click: float = 1.0) -> NDArray[np.float32]:

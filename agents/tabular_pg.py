@@ -14,6 +14,7 @@ from irecgan_gym.planning.learned_world import LearnedWorld
 from irecgan_gym.planning.logged_steps import LoggedSteps
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions, concatenate
+from irecgan_gym.settings import NotNegative, Share
 
 FloatArray = NDArray[np.float64]
 
@@ -31,10 +32,10 @@ class TabularPGConfig(PlanningConfig):
     """
 
     context: Context = "place"
-    gamma: float = 0.9
-    lambda_r: float = 3.0
-    smoothing: float = 20.0
-    foresight: float = 0.0
+    gamma: Share = 0.9
+    lambda_r: NotNegative = 3.0
+    smoothing: NotNegative = 20.0
+    foresight: NotNegative = 0.0
 
 
 class TabularPG(Planner[TabularPGConfig]):

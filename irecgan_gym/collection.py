@@ -14,6 +14,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.settings import check_count
 
 if TYPE_CHECKING:
     from irecgan_gym.envs.user_model_device import UsersOnDevice
@@ -82,8 +83,7 @@ def collect(
         ValueError: ``num_sessions`` below 1, another autoreset mode, arguments of a made env together with a given env,
             an env whose infos tell neither slate nor click, or a policy that observes states where there are none.
     """
-    if num_sessions < 1:
-        raise ValueError(f"num_sessions must be at least 1, got {num_sessions}")
+    check_count("num_sessions", num_sessions)
     if not isinstance(env, str):
         if env_kwargs is not None or num_envs is not None:
             raise ValueError("env_kwargs and num_envs are for an env made from its id, not for a given one")
@@ -206,8 +206,7 @@ def play(
         ValueError: ``num_sessions`` below 1, another autoreset mode, or a policy that observes states in an env whose
             users have none.
     """
-    if num_sessions < 1:
-        raise ValueError(f"num_sessions must be at least 1, got {num_sessions}")
+    check_count("num_sessions", num_sessions)
     if env.metadata.get("autoreset_mode") != AutoresetMode.NEXT_STEP:
         raise ValueError(f"the vector env must reset on the next step, got {env.metadata.get('autoreset_mode')}")
     users_seed = None

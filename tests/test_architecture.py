@@ -13,7 +13,7 @@ FOLDERS = {"irecgan_gym": "irecgan_gym", "irecgan_gym.agents": "agents", "irecga
 FLOORS = (
     # From the ground up: a floor imports from itself and from those above it in this list. docs/architecture.md tells
     # what is on each.
-    ("_version", "_lazy", "recorder", "logged_metrics"),
+    ("_version", "_lazy", "recorder", "logged_metrics", "settings"),
     ("storage", "kernels"),
     ("sessions", "mdp", "slates"),
     ("planning", "readers", "minari_exchange", "rendering"),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from irecgan_gym.agents.base import Agent
 from irecgan_gym.mdp import RecommendationMDP
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
-from irecgan_gym.storage.weights import load_weights, save_weights
+from irecgan_gym.storage.weights import check_dimensions, described_by, load_weights, save_weights
 
 MDPPolicyT = TypeVar("MDPPolicyT", bound="MDPPolicy")
 
@@ -28,6 +29,8 @@ class MDPPolicy(Agent):
     """
 
     kind: ClassVar[str]
+    options: ClassVar[Mapping[str, type]] = {}
+    """Types of the constructor's arguments beyond those of every policy from the tables."""
 
     def __init__(self, mdp: RecommendationMDP, slate_size: int) -> None:
         super().__init__(mdp.num_items, slate_size)
@@ -41,18 +44,24 @@ class MDPPolicy(Agent):
         tables = {"rewards": self.mdp.rewards, "transitions": self.mdp.transitions}
         # PyTorch does not like arrays that are read-only.
         tensors = {name: torch.from_numpy(table.copy()) for name, table in tables.items()}
-        save_weights(path, self.kind, {"slate_size": self.slate_size, **self._options()}, tensors)
+        save_weights(path, self.kind, {name: getattr(self, name) for name in self._arguments()}, tensors)
 
-    def _options(self) -> dict[str, Any]:
-        """Constructor arguments beyond those of every policy from the tables."""
-        return {}
+    @classmethod
+    def _arguments(cls) -> dict[str, type]:
+        return {"slate_size": int, **cls.options}
 
     @classmethod
     def load(cls: type[MDPPolicyT], path: str | Path, *, device: str = "auto") -> MDPPolicyT:
-        """Read what :meth:`save` wrote and compute the policy again; ``device`` makes no difference here."""
-        arguments, tensors = load_weights(path, cls.kind)
-        mdp = RecommendationMDP(tensors["rewards"].numpy(), tensors["transitions"].numpy())
-        return cls(mdp, **arguments)
+        """Read what :meth:`save` wrote and compute the policy again; ``device`` makes no difference here.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            StorageError: a file that holds something else, or was damaged.
+        """
+        arguments, tensors = load_weights(path, cls.kind, cls._arguments())
+        check_dimensions(path, tensors, {"rewards": 2, "transitions": 3})
+        with described_by(path):
+            return cls(RecommendationMDP(tensors["rewards"].numpy(), tensors["transitions"].numpy()), **arguments)
 
 
 class DeterministicMDPPolicy(MDPPolicy):

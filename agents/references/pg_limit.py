@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,6 +33,7 @@ class PGLimit(MDPPolicy):
     """
 
     kind = "pg-limit"
+    options = {"logging_policy": str, "gamma": float, "lambda_r": float, "seed": int}
 
     def __init__(
         self,
@@ -98,11 +97,3 @@ class PGLimit(MDPPolicy):
             rows, places = rows[going_on], places[going_on]
             now = self._filter.update(now[going_on], sessions.clicks[places])
         return beliefs
-
-    def _options(self) -> dict[str, Any]:
-        return {
-            "logging_policy": self.logging_policy,
-            "gamma": self.gamma,
-            "lambda_r": self.lambda_r,
-            "seed": self.seed,
-        }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from irecgan_gym.agents.base import Agent, Array, State
 from irecgan_gym.logging_policies import random_slates
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
-from irecgan_gym.storage.weights import load_weights, save_weights
+from irecgan_gym.storage.weights import check_tensors, described_by, load_weights, outline, save_weights
 
 ReferencePolicyT = TypeVar("ReferencePolicyT", bound="ReferencePolicy")
 
@@ -28,6 +29,8 @@ class ReferencePolicy(Agent):
     """
 
     kind: ClassVar[str]
+    options: ClassVar[Mapping[str, type]] = {}
+    """Types of the constructor's arguments beyond those of every reference policy."""
 
     def __init__(self, num_items: int, slate_size: int, *, seed: int = 0) -> None:
         super().__init__(num_items, slate_size)
@@ -52,22 +55,29 @@ class ReferencePolicy(Agent):
         self._check_catalogue(sessions)
         return self._scores[sessions.slate_items]
 
-    def _options(self) -> dict[str, Any]:
-        """Constructor arguments beyond those of every reference policy."""
-        return {}
-
     def save(self, path: str | Path) -> None:
         """Write the policy to one safetensors file, atomically."""
-        arguments = {"num_items": self.num_items, "slate_size": self.slate_size, "seed": self.seed, **self._options()}
+        arguments = {name: getattr(self, name) for name in self._arguments()}
         save_weights(path, self.kind, arguments, {"scores": torch.from_numpy(self._scores)})
 
     @classmethod
     def load(cls: type[ReferencePolicyT], path: str | Path, *, device: str = "auto") -> ReferencePolicyT:
-        """Read what :meth:`save` wrote; ``device`` makes no difference here."""
-        arguments, tensors = load_weights(path, cls.kind)
-        policy = cls(**arguments)
+        """Read what :meth:`save` wrote; ``device`` makes no difference here.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            StorageError: a file that holds something else, or was damaged.
+        """
+        arguments, tensors = load_weights(path, cls.kind, cls._arguments())
+        with described_by(path):
+            check_tensors(path, tensors, outline({"scores": (arguments["num_items"],)}, torch.float32))
+            policy = cls(**arguments)
         policy._scores = tensors["scores"].numpy()
         return policy
+
+    @classmethod
+    def _arguments(cls) -> dict[str, type]:
+        return {"num_items": int, "slate_size": int, "seed": int, **cls.options}
 
 
 class RandomPolicy(ReferencePolicy):
@@ -105,6 +115,7 @@ class PopularityPolicy(ReferencePolicy):
     """
 
     kind = "popularity"
+    options = {"per_impression": bool, "smoothing": float}
 
     def __init__(
         self,
@@ -142,6 +153,3 @@ class PopularityPolicy(ReferencePolicy):
         # Gumbel top-k: sampling without replacement in proportion to exp(score).
         keys = self._scores + self._rng.gumbel(size=(num_slates, self.num_items))
         return np.argsort(-keys, axis=1)[:, : self.slate_size]
-
-    def _options(self) -> dict[str, Any]:
-        return {"per_impression": self.per_impression, "smoothing": self.smoothing}

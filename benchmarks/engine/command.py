@@ -14,7 +14,7 @@ from rich.console import Console
 
 from irecgan_gym.benchmarks.engine.job_loop import JobsFailedError
 from irecgan_gym.benchmarks.engine.processors import ProcessorsError
-from irecgan_gym.benchmarks.engine.run_folder import RunFolderError
+from irecgan_gym.benchmarks.engine.run_folder_error import RunFolderError
 from irecgan_gym.kernels.memory import use_huge_pages
 from irecgan_gym.readers import ReaderError
 from irecgan_gym.sessions import SessionsError

@@ -57,7 +57,8 @@ def run_jobs(
         The reason, in one line, of each job that failed; tracebacks are in ``failures/``.
 
     Raises:
-        RunFolderError: another process is at work in the folder.
+        RunFolderError: another process is at work in the folder, a table in it was damaged, or it was moved meanwhile.
+        OSError: a file cannot be written, as where the disk is full; what had finished stays.
     """
     failures: dict[Job, str] = {}
     with folder.claim():
@@ -85,6 +86,7 @@ def run_jobs(
             )
             with closing(outcomes):
                 for job, outcome in outcomes:
+                    folder.check_there()
                     if isinstance(outcome, Failed):
                         failures[job] = outcome.reason
                         write_atomically(folder.failure(job), outcome.details.encode())

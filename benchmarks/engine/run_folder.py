@@ -17,8 +17,9 @@ from typing import Any
 from pandas import DataFrame
 
 from irecgan_gym.benchmarks.engine.job import Job
+from irecgan_gym.benchmarks.engine.run_folder_error import RunFolderError
 from irecgan_gym.benchmarks.engine.tables import RESULTS, read_table
-from irecgan_gym.storage.files import write_atomically
+from irecgan_gym.storage.files import is_unfinished, write_atomically
 
 _PACKAGES = (
     "irecgan-gym",
@@ -31,10 +32,6 @@ _PACKAGES = (
     "stable-baselines3",
     "sb3-contrib",
 )
-
-
-class RunFolderError(ValueError):
-    """A folder that cannot take this run; the message says why and what to do."""
 
 
 class RunFolder:
@@ -51,6 +48,7 @@ class RunFolder:
     | `checkpoints/`    | agents                                                                                 |
     | `plots/`          | figures, drawn from the two tables alone                                               |
     | `tensorboard/`    | the same as `training.csv`, live                                                       |
+    | `digests.json`    | SHA-256 of the tables, which are read only as they were written                        |
 
     A job is finished when its rows are in `results.csv`. Files are replaced whole, so a run that is killed at any
     moment can be started again with the same command and goes on with the jobs that are not finished. A run grows
@@ -75,19 +73,36 @@ class RunFolder:
         self.failures, self.checkpoints, self.plots, self.tensorboard = (
             self.path / name for name in ("failures", "checkpoints", "plots", "tensorboard")
         )
-        whole = merged_settings(self.path, config, axes)
         file = self.path / "config.json"
-        if not file.exists() or read_json(file) != whole:
+        if merged_settings(self.path, config, axes) != (read_json(file) if file.exists() else None):
             self.path.mkdir(parents=True, exist_ok=True)
             with self.claim():
-                write_atomically(file, _to_json(whole))
+                # Once more: another command may have made the folder its own before this one had it for itself.
+                write_atomically(file, _to_json(merged_settings(self.path, config, axes)))
         for folder in (self.checkpoints, self.plots, self.tensorboard):
             folder.mkdir(exist_ok=True)
         self._note_versions()
 
     def checkpoint(self, job: Job) -> Path:
-        """Return the file of a job's agent."""
+        """Return the file of a job's agent.
+
+        Raises:
+            RunFolderError: the folder is gone: writing the file would make another in its place.
+        """
+        self.check_there()
         return self.checkpoints / f"{job.name}.safetensors"
+
+    def check_there(self) -> None:
+        """Refuse to go on where the folder was moved or removed meanwhile.
+
+        Raises:
+            RunFolderError: there is no run folder at the path any more.
+        """
+        if not (self.path / "config.json").exists():
+            raise RunFolderError(
+                f"{self.path} was moved or removed while the run was at work: what had finished is where it went; "
+                "start the command again there"
+            )
 
     def results(self) -> DataFrame:
         """Return the measurements of all finished jobs."""
@@ -106,16 +121,28 @@ class RunFolder:
         """
         folder = os.open(self.path, os.O_RDONLY)
         try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(folder)
-            raise RunFolderError(f"another process is at work in {self.path}: wait for it, or stop it") from None
-        except OSError:
-            pass  # Some network file systems have no locks.
-        try:
+            if self._lock(folder):
+                self._remove_unfinished()
             yield
         finally:
             os.close(folder)
+
+    def _lock(self, folder: int) -> bool:
+        """Lock the open folder, and return whether it is locked: some network file systems have no locks."""
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunFolderError(f"another process is at work in {self.path}: wait for it, or stop it") from None
+        except OSError:
+            return False
+        return True
+
+    def _remove_unfinished(self) -> None:
+        """Remove what killed writers have left over; there are no others while the folder is claimed."""
+        for folder in (self.path, self.failures, self.checkpoints, self.plots):
+            for file in folder.glob(".*"):
+                if is_unfinished(file.name):
+                    file.unlink(missing_ok=True)
 
     def write_text(self, name: str, text: str) -> None:
         """Add a file of text to the folder, e.g. a report of what was read."""
@@ -124,6 +151,8 @@ class RunFolder:
     def _note_versions(self) -> None:
         file = self.path / "versions.json"
         sittings = read_json(file) if file.exists() else []
+        if not isinstance(sittings, list) or not all(isinstance(sitting, dict) for sitting in sittings):
+            raise RunFolderError(f"{file} must be a JSON list of objects")
         now = versions()
         if not sittings or {**sittings[-1], "started": None} != {**now, "started": None}:
             write_atomically(file, _to_json([*sittings, now]))
@@ -144,10 +173,13 @@ def merged_settings(path: Path, config: Mapping[str, Any], axes: Sequence[str] =
     # Through JSON and back, so that tuples and lists compare as equal.
     here: dict[str, Any] = json.loads(json.dumps(config))
     if not file.exists():
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        # A command that was killed while it wrote its settings has left nothing but their beginning.
+        if path.exists() and not (path.is_dir() and all(is_unfinished(entry.name) for entry in path.iterdir())):
             raise RunFolderError(f"{path} is not an empty folder and holds no config.json: choose another folder")
         return here
     there: dict[str, Any] = read_json(file)
+    if not isinstance(there, dict):
+        raise RunFolderError(f"{file} must be a JSON object of settings")
     grown = {name: _grown(there[name], here[name]) for name in axes if name in there and name in here}
     # Lists and numbers grow as they like; the entries of mappings must not change.
     free = {name for name, value in grown.items() if not isinstance(value, Mapping)}
@@ -211,7 +243,7 @@ def read_json(file: Path) -> Any:
     """
     try:
         return json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RunFolderError(f"{file} is not valid JSON: {error}") from error
 
 
@@ -232,7 +264,8 @@ _MISSING = object()
 
 
 def _show(values: Mapping[str, Any], key: str) -> str:
-    return json.dumps(values[key]) if key in values else "missing"
+    text = json.dumps(values[key]) if key in values else "missing"
+    return text if len(text) <= 100 else f"{text[:97]}..."
 
 
 def flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

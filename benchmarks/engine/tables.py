@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from typing import Any
 import pandas as pd
 from pandas import DataFrame
 
+from irecgan_gym.benchmarks.engine.digests import check_digest, note_digest
 from irecgan_gym.benchmarks.engine.job import Job
+from irecgan_gym.benchmarks.engine.run_folder_error import RunFolderError
 from irecgan_gym.storage.files import write_atomically
 
 CELL = ["experiment", "logging_policy", "num_sessions"]
@@ -26,25 +29,54 @@ def read_table(file: Path, columns: Sequence[str]) -> DataFrame:
     """Return the rows of a table of a run folder; none where there is no such file.
 
     Raises:
-        ValueError: other columns, or a value of a wrong type; the message names the file and the line.
+        RunFolderError: a table that is not as it was written, no text, of other columns, or with a value of a wrong
+            type or two of one measurement; the message names the file and the line.
     """
     if not file.exists():
         return frame([], columns)
-    with file.open(newline="", encoding="utf-8") as text:
-        lines = csv.reader(text)
+    data = file.read_bytes()
+    check_digest(file, data)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise RunFolderError(f"{file}, line {line}: not UTF-8, at byte {error.start:,}") from error
+    lines = csv.reader(io.StringIO(text, newline=""))
+    rows: list[list[Any]] = []
+    known: set[tuple[Any, ...]] = set()
+    may_repeat = "step" in columns  # Training may report a number several times.
+    try:
         header = next(lines, [])
         if header != list(columns):
-            raise ValueError(f"{file}, line 1: expected the columns {list(columns)}, got {header}")
-        rows = []
+            raise ValueError(f"expected the columns {list(columns)}, got {str(header)[:200]}")
         for row in lines:
-            try:
-                rows.append([_PARSE.get(name, str)(cell) for name, cell in zip(columns, row, strict=True)])
-            except ValueError as error:
-                raise ValueError(f"{file}, line {lines.line_num}: {error}") from error
+            if len(row) != len(columns):
+                raise ValueError(f"expected {len(columns)} cells, got {len(row)}")
+            rows.append([_parsed(name, cell) for name, cell in zip(columns, row, strict=True)])
+            key = tuple(rows[-1][:-1])
+            if key in known and not may_repeat:
+                raise ValueError(f"there is a row of {', '.join(map(str, key))[:200]} already")
+            known.add(key)
+    except (ValueError, csv.Error) as error:
+        raise RunFolderError(f"{file}, line {max(lines.line_num, 1)}: {error}") from error
     return frame(rows, columns)
 
 
-_PARSE: dict[str, Any] = {name: int if kind == "int64" else float for name, kind in _NUMBERS.items()}
+def _parsed(name: str, cell: str) -> Any:
+    """Return a cell of a column as a number, where it holds numbers: more than these Python takes, nobody writes."""
+    kind = _NUMBERS.get(name)
+    if kind is None:
+        return cell
+    words, pattern, parse = _PARSE[kind]
+    if not pattern.fullmatch(cell):
+        raise ValueError(f"{name} must be {words}, got {cell[:100]!r}")
+    return parse(cell)
+
+
+_PARSE: dict[str, tuple[str, re.Pattern[str], type[Any]]] = {
+    "int64": ("a whole number", re.compile(r"-?[0-9]{1,18}"), int),
+    "float64": ("a number", re.compile(r"-?([0-9]+(\.[0-9]*)?(e[-+]?[0-9]{1,4})?|inf)|nan"), float),
+}
 
 
 def frame(rows: Iterable[Sequence[Any]], columns: Sequence[str] = RESULTS) -> DataFrame:
@@ -58,7 +90,7 @@ def read_results(folder: Path) -> DataFrame:
 
     Raises:
         FileNotFoundError: the folder holds no ``results.csv``.
-        ValueError: a damaged table.
+        RunFolderError: a damaged table.
     """
     file = folder / "results.csv"
     if not file.exists():
@@ -128,7 +160,9 @@ class TableFile:
             self._text.pop(job, None)
         ordered = sorted(self._text, key=lambda one: (self._place.get(one, len(self._place)), one))
         header = ",".join(self._columns) + "\n"
-        write_atomically(self._file, (header + "".join(self._text[one] for one in ordered)).encode())
+        data = (header + "".join(self._text[one] for one in ordered)).encode()
+        note_digest(self._file, data)
+        write_atomically(self._file, data)
 
     @staticmethod
     def _as_text(rows: Iterable[Sequence[Any]]) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 from pandas import DataFrame
 
 from irecgan_gym.benchmarks.engine.durations import as_text
-from irecgan_gym.benchmarks.engine.run_folder import RunFolderError, flatten, read_json
+from irecgan_gym.benchmarks.engine.run_folder import flatten, read_json
+from irecgan_gym.benchmarks.engine.run_folder_error import RunFolderError
 from irecgan_gym.benchmarks.engine.summaries import measurement_tables
 from irecgan_gym.benchmarks.engine.tables import DURATIONS, JOB, RESULTS, agents_of, read_table
 from irecgan_gym.benchmarks.engine.text_table import TextTable, text_table

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 
+from irecgan_gym.settings import Count, Positive, check_settings
+
 FloatArray = NDArray[np.float64]
 Parameters = dict[str, FloatArray]
 Link = Literal["tied", "linked", "untied"]
@@ -34,20 +36,14 @@ class AppealConfig:
     """
 
     link: Link = "tied"
-    item_spread: float = 1.5
-    group_spread: float = 1.0
-    level_spread: float = 1.0
-    own_spread: float = 0.5
-    rank: int | None = None
+    item_spread: Positive = 1.5
+    group_spread: Positive = 1.0
+    level_spread: Positive = 1.0
+    own_spread: Positive = 0.5
+    rank: Count | None = None
 
     def __post_init__(self) -> None:
-        if self.link not in ("tied", "linked", "untied"):
-            raise ValueError(f"link must be 'tied', 'linked' or 'untied', got {self.link!r}")
-        for name in ("item_spread", "group_spread", "level_spread", "own_spread"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        if self.rank is not None and self.rank < 1:
-            raise ValueError(f"rank must be at least 1 or None, got {self.rank}")
+        check_settings(self)
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,10 +38,12 @@ def build(make: Callable[[], ModuleT], generator: torch.Generator, device: torch
     Args:
         make: builds the module; called on the meta device, so it draws nothing.
         generator: a CPU generator, whatever the device: the same seed gives the same parameters everywhere.
-        device: where the module goes.
+        device: where the module goes; on the meta device it has shapes alone.
     """
     with torch.device("meta"):
         module = make().float()
+    if torch.device(device).type == "meta":
+        return module
     module = module.to_empty(device="cpu")
     with torch.no_grad():
         for layer in module.modules():

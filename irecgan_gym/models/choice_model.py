@@ -15,8 +15,9 @@ from irecgan_gym.models.appeal import AppealConfig, AppealPrior, AppealTables, P
 from irecgan_gym.models.ascent import maximise
 from irecgan_gym.planning.logged_steps import LoggedSteps
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.settings import Count, check_settings
 from irecgan_gym.storage.files import from_json
-from irecgan_gym.storage.weights import load_weights, save_weights
+from irecgan_gym.storage.weights import check_tensors, described_by, load_weights, outline, save_weights
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.integer[Any]]
@@ -36,11 +37,10 @@ class ChoiceModelConfig:
 
     context: Context = "place"
     appeal: AppealConfig = field(default_factory=AppealConfig)
-    max_iterations: int = 200
+    max_iterations: Count = 200
 
     def __post_init__(self) -> None:
-        if self.context not in ("none", "place", "last-click"):
-            raise ValueError(f"context must be 'none', 'place' or 'last-click', got {self.context!r}")
+        check_settings(self)
 
 
 class ChoiceModel:
@@ -110,10 +110,20 @@ class ChoiceModel:
 
     @classmethod
     def load(cls, path: str | Path) -> ChoiceModel:
-        """Read what :meth:`save` wrote."""
-        arguments, tensors = load_weights(path, "choice_model")
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            StorageError: a file that holds something else, or was damaged.
+        """
+        arguments, tensors = load_weights(path, "choice_model", {"num_items": int, "config": dict})
+        num_items = arguments["num_items"]
+        with described_by(path):
+            config = from_json(ChoiceModelConfig, arguments["config"])
+            shape = (num_contexts(num_items, config.context), num_items)
+            check_tensors(path, tensors, outline({"log_weights": shape, "success_logits": shape}))
         tables = AppealTables(tensors["log_weights"].numpy(), tensors["success_logits"].numpy())
-        return cls(from_json(ChoiceModelConfig, arguments["config"]), arguments["num_items"], tables)
+        return cls(config, num_items, tables)
 
 
 def num_contexts(num_items: int, context: Context) -> int:

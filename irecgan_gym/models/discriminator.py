@@ -12,6 +12,7 @@ from irecgan_gym.models.batches import StepBatch
 from irecgan_gym.models.building import build, resolve_device
 from irecgan_gym.models.encoder import EncoderConfig, RecurrentEncoder
 from irecgan_gym.models.heads import candidate_products
+from irecgan_gym.settings import Count, Positive, check_settings
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,13 @@ class DiscriminatorConfig:
             simulation; their paper has it.
     """
 
-    num_items: int
+    num_items: Count
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
-    temperature: float = 0.1
+    temperature: Positive = 0.1
     use_reward: bool = True
 
     def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise ValueError(f"temperature must be positive, got {self.temperature}")
+        check_settings(self)
 
 
 class PartialScore(NamedTuple):

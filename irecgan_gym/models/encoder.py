@@ -14,6 +14,7 @@ from irecgan_gym.kernels.low_precision import LoweredLSTM
 from irecgan_gym.kernels.packed_lstm import lstm_step, packed_lstm
 from irecgan_gym.models.batches import StepBatch
 from irecgan_gym.models.recall import RecallMemory
+from irecgan_gym.settings import Layers, Positive, Width, check_settings
 
 
 @dataclass(frozen=True)
@@ -34,21 +35,15 @@ class EncoderConfig:
     """
 
     cell: Literal["lstm", "gru"] = "lstm"
-    num_layers: int = 1
-    hidden_size: int = 64
-    embedding_size: int = 50
-    embedding_std: float = 0.1
+    num_layers: Layers = 1
+    hidden_size: Width = 64
+    embedding_size: Width = 50
+    embedding_std: Positive = 0.1
     events: bool = False
     recall: bool = False
 
     def __post_init__(self) -> None:
-        if self.cell not in ("lstm", "gru"):
-            raise ValueError(f"cell must be 'lstm' or 'gru', got {self.cell!r}")
-        for name in ("num_layers", "hidden_size", "embedding_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not self.embedding_std > 0:
-            raise ValueError(f"embedding_std must be positive, got {self.embedding_std}")
+        check_settings(self)
 
 
 # Weight of an event in the RNN's input against the next one of the same step.

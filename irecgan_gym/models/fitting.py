@@ -11,12 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from irecgan_gym.kernels.low_precision import Precision, check_precision, matrix_precision
+from irecgan_gym.kernels.low_precision import Precision, matrix_precision
 from irecgan_gym.models.batches import SessionTensors, StepBatch
 from irecgan_gym.models.user_model import LogLikelihood, UserModel, UserModelConfig
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.sessions.leaving import with_leaving_step
+from irecgan_gym.settings import Count, CountFrom0, NotNegative, Positive, check_settings
 
 
 @dataclass(frozen=True)
@@ -36,20 +37,17 @@ class FitConfig:
             layers do.
     """
 
-    learning_rate: float = 2e-3
-    batch_size: int = 64
-    max_epochs: int = 100
-    patience: int | None = 5
-    max_grad_norm: float = 5.0
-    weight_decay: float = 1e-2
-    lambda_p: float = 1.0
+    learning_rate: Positive = 2e-3
+    batch_size: Count = 64
+    max_epochs: Count = 100
+    patience: CountFrom0 | None = 5
+    max_grad_norm: Positive = 5.0
+    weight_decay: NotNegative = 1e-2
+    lambda_p: NotNegative = 1.0
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "batch_size", "max_epochs", "max_grad_norm"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        check_precision("precision", self.precision)
+        check_settings(self)
 
 
 class EarlyStopping:

@@ -15,8 +15,9 @@ from irecgan_gym.models.appeal import AppealConfig, AppealPrior, AppealTables, P
 from irecgan_gym.planning.hidden_states import Moves, StatePosterior, filter_states, smooth_states, sums_by
 from irecgan_gym.planning.logged_steps import LoggedSteps
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.settings import CountFrom0, Positive, Width, check_settings
 from irecgan_gym.storage.files import from_json
-from irecgan_gym.storage.weights import load_weights, save_weights
+from irecgan_gym.storage.weights import check_tensors, described_by, load_weights, outline, save_weights
 
 FloatArray = NDArray[np.float64]
 SlateReading = Literal["given", "signs", "scored"]
@@ -40,20 +41,14 @@ class LatentUserConfig:
         show_spread: of the log-odds of an item's chance to be shown in a state around its mean.
     """
 
-    num_states: int = 10
+    num_states: Width = 10
     appeal: AppealConfig = field(default_factory=AppealConfig)
-    move_spread: float = 1.0
-    show_modes: int = 0
-    show_spread: float = 2.0
+    move_spread: Positive = 1.0
+    show_modes: CountFrom0 = 0
+    show_spread: Positive = 2.0
 
     def __post_init__(self) -> None:
-        if self.num_states < 1:
-            raise ValueError(f"num_states must be at least 1, got {self.num_states}")
-        if self.show_modes < 0:
-            raise ValueError(f"show_modes must not be negative, got {self.show_modes}")
-        for name in ("move_spread", "show_spread"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        check_settings(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,10 +128,18 @@ class LatentUserModel:
 
     @classmethod
     def load(cls, path: str | Path) -> LatentUserModel:
-        """Read what :meth:`save` wrote."""
-        arguments, tensors = load_weights(path, "latent_user_model")
-        parameters = {name: tensor.numpy() for name, tensor in tensors.items()}
-        return cls(from_json(LatentUserConfig, arguments["config"]), parameters, arguments["num_items"])
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            StorageError: a file that holds something else, or was damaged.
+        """
+        arguments, tensors = load_weights(path, "latent_user_model", {"num_items": int, "config": dict})
+        with described_by(path):
+            config = from_json(LatentUserConfig, arguments["config"])
+            check_tensors(path, tensors, outline(LatentPrior(config, arguments["num_items"]).shapes))
+            parameters = {name: tensor.numpy() for name, tensor in tensors.items()}
+            return cls(config, parameters, arguments["num_items"])
 
 
 class LatentPrior:

@@ -16,8 +16,9 @@ from irecgan_gym.models.batches import StepBatch
 from irecgan_gym.models.building import build, resolve_device
 from irecgan_gym.models.encoder import EncoderConfig, RecurrentEncoder
 from irecgan_gym.models.heads import PositionTerm, QueryHead, candidate_scores
+from irecgan_gym.settings import Count, check_settings
 from irecgan_gym.storage.files import from_json
-from irecgan_gym.storage.weights import load_weights, save_weights
+from irecgan_gym.storage.weights import described_by, load_state, load_weights, save_weights
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class UserModelConfig:
             is above 1/2, as in the authors' code.
     """
 
-    num_items: int
+    num_items: Count
     slate_size: int
     ending: Literal["reward", "leave"] = "reward"
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
@@ -45,10 +46,7 @@ class UserModelConfig:
     rewards: Literal["drawn", "thresholded"] = "drawn"
 
     def __post_init__(self) -> None:
-        if self.rewards not in ("drawn", "thresholded"):
-            raise ValueError(f"rewards must be 'drawn' or 'thresholded', got {self.rewards!r}")
-        if self.ending not in ("reward", "leave"):
-            raise ValueError(f"ending must be 'reward' or 'leave', got {self.ending!r}")
+        check_settings(self)
         if not 1 <= self.slate_size <= self.num_items:
             raise ValueError(f"slate_size must be from 1 to num_items={self.num_items}, got {self.slate_size}")
 
@@ -215,11 +213,16 @@ class UserModel(nn.Module):
     @classmethod
     @torch.inference_mode(False)
     def load(cls, path: str | Path, *, device: str | torch.device = "auto") -> UserModel:
-        """Read what :meth:`save` wrote."""
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            StorageError: a file that holds something else, or was damaged.
+        """
         config, tensors = load_weights(path, "user_model")
-        with torch.device("meta"):
-            model = cls(from_json(UserModelConfig, config))
-        model.load_state_dict(tensors, assign=True)
+        with described_by(path), torch.device("meta"):
+            model = cls(from_json(UserModelConfig, config)).float()
+        load_state(path, tensors, model)
         return model.to(resolve_device(device))
 
 

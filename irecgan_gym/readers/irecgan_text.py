@@ -11,7 +11,11 @@ from irecgan_gym.readers.assembly import Numbering, StepColumns, assemble, keep_
 from irecgan_gym.readers.lines import TextRow, read_rows, whole_number
 from irecgan_gym.readers.report import OnError, ReadReport, ReadResult
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.settings import check_count
 from irecgan_gym.storage.files import write_atomically
+
+_MOST_ITEMS = 10**7
+"""Each is kept by its name: more would fill all memory, and come from a mistake."""
 
 
 def read_irecgan_text(
@@ -49,8 +53,8 @@ def read_irecgan_text(
     """
     if reward not in ("success", "purchase"):
         raise ValueError(f"reward must be 'success' or 'purchase', got {reward!r}")
-    if num_items is not None and num_items < 1:
-        raise ValueError(f"num_items must be at least 1, got {num_items}")
+    if num_items is not None:
+        check_count("num_items", num_items, most=_MOST_ITEMS)
     path, report = Path(path), ReadReport(on_error)
     steps = StepColumns(path.name)
     items, sessions = Numbering(map(str, range(num_items or 0))), Numbering()

@@ -11,11 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from irecgan_gym.benchmarks.engine.digests import DIGESTS
 from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.engine.job_loop import run_jobs
 from irecgan_gym.benchmarks.engine.recorder import JobRecorder
-from irecgan_gym.benchmarks.engine.run_folder import RunFolder, RunFolderError, versions
+from irecgan_gym.benchmarks.engine.run_folder import RunFolder, versions
+from irecgan_gym.benchmarks.engine.run_folder_error import RunFolderError
 from irecgan_gym.benchmarks.engine.tables import RESULTS, TRAINING, TableFile, jobs_of, read_durations, read_table
+from irecgan_gym.storage.files import is_unfinished
 from tests.benchmarks.run_folders import Duration, Measurement, TrainingRecord, table, write_rows
 
 JOBS = [Job("experiment", agent, "max", 10, seed) for seed in range(2) for agent in ("a", "b")]
@@ -228,14 +231,151 @@ def test_durations_survive_writing_and_reading(tmp_path):
     [
         (["agent,value"], "line 1: expected the columns"),
         (["experiment,agent,logging_policy,num_sessions,seed,metric,value", "e,a,max,10,zero,m,1"], "line 2"),
-        (["experiment,agent,logging_policy,num_sessions,seed,metric,value", "e,a,max,10"], "line 2"),
+        (["experiment,agent,logging_policy,num_sessions,seed,metric,value", "e,a,max,10"], "line 2: expected 7 cells"),
+        ([",".join(RESULTS), "e,a,max,1_0,0,m,1"], "line 2: num_sessions must be a whole number, got '1_0'"),
+        ([",".join(RESULTS), "e,a,max,10,٣,m,1"], "line 2: seed must be a whole number"),
+        ([",".join(RESULTS), f"e,a,max,{10**30},0,m,1"], "line 2: num_sessions must be a whole number"),
+        ([",".join(RESULTS), "e,a,max,10,0,m,1e5", "e,a,max,10,0,m,one"], "line 3: value must be a number, got 'one'"),
+        (
+            [",".join(RESULTS), "e,a,max,10,0,m,1.0", "e,a,max,10,0,m,2.0"],
+            "line 3: there is a row of e, a, max, 10, 0, m",
+        ),
+        ([",".join(RESULTS), "e" * 200_000 + ",a,max,10,0,m,1.0"], "line 2: field larger than field limit"),
+        ([], "line 1: expected the columns"),
     ],
 )
 def test_damaged_rows_are_named(tmp_path, lines, message):
     file = tmp_path / "results.csv"
     file.write_text("\n".join(lines))
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(RunFolderError, match=message) as caught:
         read_table(file, RESULTS)
+    assert str(file) in str(caught.value)
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_table_that_is_no_text_is_named(tmp_path):
+    (tmp_path / "results.csv").write_bytes((",".join(RESULTS) + "\ne,\xff,max,10,0,m,1\n").encode("latin-1"))
+    with pytest.raises(RunFolderError, match=r"results\.csv, line 2: not UTF-8, at byte"):
+        read_table(tmp_path / "results.csv", RESULTS)
+
+
+def test_a_table_that_is_not_as_it_was_written_is_refused(tmp_path):
+    folder = RunFolder(tmp_path, CONFIG)
+    run_jobs(folder, JOBS, Work(), quiet())
+    for file in (folder.results_file, folder.training_file, folder.durations_file):
+        whole = file.read_bytes()
+        rows = whole.splitlines(keepends=True)
+        for damaged in (
+            b"".join(rows[:1] + rows[2:]),
+            whole.replace(b"0", b"1", 1),
+            b"",
+            whole + rows[-1],
+            b"".join(rows[:1]),
+        ):
+            file.write_bytes(damaged)
+            with pytest.raises(RunFolderError, match=f"{file.name} is not as it was written: .* remove .*digests"):
+                run_jobs(RunFolder(tmp_path, CONFIG), JOBS, Work(), quiet())
+        file.write_bytes(whole)
+    again = Work()
+    run_jobs(RunFolder(tmp_path, CONFIG), JOBS, again, quiet())
+    assert again.done == []
+
+
+def test_tables_of_folders_without_digests_are_read(tmp_path):
+    run_jobs(RunFolder(tmp_path, CONFIG), JOBS[:2], Work(), quiet())
+    (tmp_path / DIGESTS).unlink()
+    again = Work()
+    run_jobs(RunFolder(tmp_path, CONFIG), JOBS, again, quiet())
+    assert sorted(again.done) == sorted(JOBS[2:])
+    (tmp_path / "results.csv").write_text("")
+    with pytest.raises(RunFolderError, match="is not as it was written"):
+        RunFolder(tmp_path, CONFIG).results()
+
+
+def test_a_run_killed_between_a_table_and_its_digest_goes_on(tmp_path, monkeypatch):
+    replace = os.replace
+    for stop in range(2, 9):
+        writes = []
+
+        def killed(source, target, stop=stop, writes=writes):
+            writes.append(target)
+            if len(writes) > stop:
+                raise SystemExit
+            replace(source, target)
+
+        folder = tmp_path / str(stop)
+        RunFolder(folder, CONFIG)
+        monkeypatch.setattr(os, "replace", killed)
+        with pytest.raises(SystemExit):
+            run_jobs(RunFolder(folder, CONFIG), JOBS, Work(), quiet())
+        monkeypatch.undo()
+        run_jobs(RunFolder(folder, CONFIG), JOBS, Work(), quiet())
+        assert set(jobs_of(RunFolder(folder, CONFIG).results())) == set(JOBS)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"results.csv": "x"}', "[" * 100_000])
+def test_damaged_digests_are_named(tmp_path, text):
+    run_jobs(RunFolder(tmp_path, CONFIG), JOBS[:1], Work(), quiet())
+    (tmp_path / DIGESTS).write_text(text)
+    with pytest.raises(RunFolderError, match=r"digests\.json"):
+        RunFolder(tmp_path, CONFIG).results()
+
+
+def test_a_folder_whose_first_command_was_killed_takes_another(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "replace", lambda *_: os._exit(9))
+    child = os.fork()
+    if not child:
+        RunFolder(tmp_path, CONFIG)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    monkeypatch.undo()
+    assert [is_unfinished(file.name) for file in tmp_path.iterdir()] == [True]
+    RunFolder(tmp_path, CONFIG)
+    assert not any(is_unfinished(file.name) for file in tmp_path.iterdir())
+
+
+def test_of_two_commands_on_a_new_folder_the_first_has_it(tmp_path, monkeypatch):
+    """The other passes its checks while there is no config.json yet, and must look again when the folder is its own."""
+    claim = RunFolder.claim
+
+    def late(self):
+        monkeypatch.setattr(RunFolder, "claim", claim)
+        RunFolder(tmp_path, CONFIG)
+        return claim(self)
+
+    monkeypatch.setattr(RunFolder, "claim", late)
+    with pytest.raises(RunFolderError, match="seeds is 2 there and 3 now"):
+        RunFolder(tmp_path, {**CONFIG, "seeds": 3})
+    assert json.loads((tmp_path / "config.json").read_text())["seeds"] == 2
+
+
+# TensorBoard's own thread finds its file gone.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_folder_that_is_moved_meanwhile_is_not_made_again(tmp_path):
+    folder = RunFolder(tmp_path / "run", CONFIG)
+
+    class Moving(Work):
+        def __call__(self, job, recorder):
+            measured = super().__call__(job, recorder)
+            if len(self.done) == 2:
+                (tmp_path / "run").rename(tmp_path / "moved")
+                with pytest.raises(RunFolderError, match="was moved or removed"):
+                    folder.checkpoint(job)
+            return measured
+
+    with pytest.raises(RunFolderError, match="run was moved or removed while the run was at work"):
+        run_jobs(folder, JOBS, Moving(), quiet())
+    assert not (tmp_path / "run").exists()
+    assert jobs_of(RunFolder(tmp_path / "moved", CONFIG).results()) == JOBS[:1]
+
+
+@pytest.mark.parametrize("name", ["config.json", "versions.json"])
+@pytest.mark.parametrize("text", ["", "3", "[1]", '"a"', "[" * 100_000])
+def test_damaged_files_of_settings_are_named(tmp_path, name, text):
+    RunFolder(tmp_path, CONFIG)
+    (tmp_path / name).write_text(text)
+    with pytest.raises(RunFolderError, match=name):
+        RunFolder(tmp_path, CONFIG)
 
 
 def test_recorder_keeps_shows_and_writes_events(tmp_path):
