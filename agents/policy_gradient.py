@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from math import isfinite, nan
 
 import numpy as np
 import torch
@@ -157,10 +158,11 @@ class PolicyTraining:
 
     def validate(self) -> dict[str, float]:
         """Compare the policy with the best so far, and return its held-out losses."""
-        chosen_by = self._criterion.loss(self._policy)
+        loss = held_out_loss(self._policy, self._held_out, self._fit.batch_size * 4)
+        # A policy that has diverged is never the best, by no rule.
+        chosen_by = self._criterion.loss(self._policy) if isfinite(loss) else nan
         if self._best.update(chosen_by):
             self.kept_dose = self.dose
-        loss = held_out_loss(self._policy, self._held_out, self._fit.batch_size * 4)
         return {"validation_loss": loss, "selection_loss": chosen_by}
 
     @property

@@ -95,9 +95,9 @@ def test_a_preset_file_names_what_differs_from_the_defaults_alone():
 @pytest.mark.parametrize(
     ("name", "digest"),
     [
-        ("fast", "6bb66a887f7d537b"),
-        ("paper", "b514b602ae12030b"),
-        ("tuned", "2d082bf5d37bb498"),
+        ("fast", "0fe09633681f3a1e"),
+        ("paper", "e56b9ce2fbbcb204"),
+        ("tuned", "6e421e0140efaa84"),
     ],
 )
 def test_defaults_that_change_do_not_change_presets_unnoticed(name, digest):

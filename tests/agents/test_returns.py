@@ -219,6 +219,9 @@ def test_propensities_are_known_where_those_of_all_clicks_are(rng):
     logged = np.where(left, np.nan, rng.uniform(0.1, 1, sessions.num_steps)).astype(np.float32)
     known = known_propensities(replace(sessions, propensities=logged))
     np.testing.assert_array_equal(known, np.where(left, 1, logged))
+    for given in (None, logged):
+        data = offline_returns(replace(sessions, propensities=logged), ReturnSettings(), CPU, given)
+        np.testing.assert_array_equal(data.propensities, known)
     assert known_propensities(sessions) is None
     lacking = np.where(np.arange(len(logged)) == np.flatnonzero(~left)[3], np.nan, logged)
     assert known_propensities(replace(sessions, propensities=lacking)) is None

@@ -128,9 +128,10 @@ def log():
     return gym.make("RecSim-v0", logging_policy="mix", num_items=12, slate_size=3).unwrapped.collect(50, seed=0)
 
 
-@pytest.mark.parametrize("rule", ["last", "objective", "off_policy"])
-def test_an_agent_keeps_the_epoch_with_the_least_of_its_criterion(rule, log, monkeypatch):
-    epochs, validate = [], policy_gradient.PolicyTraining.validate
+@pytest.mark.parametrize(("rule", "kept"), [("last", 3), ("objective", 1), ("off_policy", 1)])
+def test_an_agent_keeps_the_epoch_with_the_least_of_its_criterion(rule, kept, log, monkeypatch):
+    """The dose is that of the epoch that is kept, too: 6 batches of 45 sessions an epoch."""
+    epochs, script, validate = [], iter([5.0, 3.0, 4.0, 6.0]), policy_gradient.PolicyTraining.validate
 
     def spy(self):
         measured = validate(self)
@@ -139,18 +140,35 @@ def test_an_agent_keeps_the_epoch_with_the_least_of_its_criterion(rule, log, mon
         return measured
 
     monkeypatch.setattr(policy_gradient.PolicyTraining, "validate", spy)
-    # Steps so long that later epochs are not better.
-    fit = FitConfig(learning_rate=0.3, max_epochs=6, batch_size=8, patience=None)
+    # The rules give numbers of their own; here they are those of a script, so that the best epoch is known.
+    for kind in (HeldOutObjective, OffPolicyReturn):
+        monkeypatch.setattr(kind, "loss", lambda *_: next(script))
+    fit = FitConfig(max_epochs=4, batch_size=8, patience=None)
     agent = PG(12, 3, PGConfig(TINY, fit, selection=rule), device="cpu").learn(log)
-    losses = [loss for loss, _ in epochs]
-    best = int(np.argmin(losses))
-    assert torch.equal(nn.utils.parameters_to_vector(agent.policy.parameters()).detach(), epochs[best][1])
-    assert (best == 5) == (rule == "last")
-    # The dose is that of the epoch that is kept: 6 batches of 45 sessions an epoch.
+    assert [loss for loss, _ in epochs] == ([0, -1, -2, -3] if rule == "last" else [5, 3, 4, 6])
+    assert torch.equal(nn.utils.parameters_to_vector(agent.policy.parameters()).detach(), epochs[kept][1])
     assert agent.treatment == {
-        "treatment/policy_updates": 6.0 * (best + 1),
-        "treatment/sessions_seen": 45.0 * (best + 1),
+        "treatment/policy_updates": 6.0 * (kept + 1),
+        "treatment/sessions_seen": 45.0 * (kept + 1),
     }
+
+
+@pytest.mark.parametrize("rule", ["last", "objective", "off_policy"])
+def test_a_policy_that_has_diverged_is_not_kept(rule, log, monkeypatch):
+    losses, measure = [], policy_gradient.held_out_loss
+
+    def spoiled(policy, *arguments):
+        losses.append(measure(policy, *arguments))
+        return losses[-1] if len(losses) < 3 else float("nan")
+
+    monkeypatch.setattr(policy_gradient, "held_out_loss", spoiled)
+    fit = FitConfig(max_epochs=4, batch_size=8, patience=None)
+    agent = PG(12, 3, PGConfig(TINY, fit, selection=rule), device="cpu").learn(log)
+    assert len(losses) == 4
+    assert agent.treatment["treatment/policy_updates"] in ([12] if rule == "last" else [6, 12])
+    monkeypatch.setattr(policy_gradient, "held_out_loss", lambda *_: float("nan"))
+    with pytest.raises(RuntimeError, match="training diverged"):
+        PG(12, 3, PGConfig(TINY, fit, selection=rule), device="cpu").learn(log)
 
 
 def test_the_off_policy_rule_asks_for_propensities(log):

@@ -204,7 +204,12 @@ def short_training(name, preset_name, features, learning_rate):
         return config
     assert config.ending == "leave"
     return replace(
-        config, rounds=1, fit=FitConfig(max_epochs=4), user_model_fit=FitConfig(max_epochs=2), num_rollouts=2
+        config,
+        rounds=1,
+        fit=FitConfig(max_epochs=4),
+        user_model_fit=FitConfig(max_epochs=2),
+        pre_training_d_steps=1,
+        num_rollouts=2,
     )
 
 

@@ -60,6 +60,15 @@ def test_long_jobs_start_first_within_a_seed():
     assert longest_first(jobs, Durations({})) == jobs
 
 
+def test_later_stages_of_a_seed_start_after_earlier_ones():
+    jobs = [job(agent, seed=seed) for seed in (0, 1) for agent in "abc"]
+    durations = Durations({job(agent, seed=9): seconds for agent, seconds in {"a": 1.0, "b": 9.0, "c": 3.0}.items()})
+    order = longest_first(jobs, durations, lambda one: int(one.agent == "b"))
+    assert [(one.agent, one.seed) for one in order] == [
+        ("c", 0), ("a", 0), ("b", 0), ("c", 1), ("a", 1), ("b", 1),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [

@@ -20,7 +20,7 @@ from irecgan_gym.agents import (
 )
 from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.engine.run_folder import RunFolder
-from irecgan_gym.benchmarks.shared_training import learn_job
+from irecgan_gym.benchmarks.shared_training import learn_job, stage_of
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig
 from irecgan_gym.recorder import silent
@@ -134,6 +134,17 @@ def test_variants_and_features_start_from_what_has_the_same_features(tmp_path, l
         learn_job(agent, replace(JOB, agent=name), folder, log, recorder=silent)
         assert folder.checkpoint(replace(JOB, agent=name)).exists()
     assert pre_trained == []
+
+
+def test_jobs_that_others_take_over_come_before_them():
+    stages = {
+        0: ["pg", "ac", "lstm", "pg+all", "lstm+ranking=click", "ac+gamma=0.5+all"],
+        1: ["irecgan", "pgc", "pgu", "acu", "pgis", "irecgan+rounds=3", "irecgan+all", "random", "own:Agent"],
+        2: ["lstmd", "lstmd+all", "lstmd+irecgan.rounds=3"],
+    }
+    for stage, names in stages.items():
+        for name in names:
+            assert stage_of(replace(JOB, agent=name)) == stage
 
 
 def test_jobs_tell_the_treatment(tmp_path, log):

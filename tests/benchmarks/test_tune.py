@@ -187,6 +187,7 @@ def short_training(monkeypatch, tmp_path):
                 "rounds": 1,
                 "num_rollouts": 1,
                 "discriminator_fit.max_epochs": 1,
+                "pre_training_d_steps": 1,
             }
         return with_values(preset(agent, name), values) if agent in ("pg", "irecgan") else preset(agent, name)
 

@@ -86,6 +86,7 @@ def config(agent: str, log_name: str) -> Any:
             changes |= {"rounds": 4, "patience": 2, "r_steps": 2, "agent_learning_rate": 2e-3}
         if hasattr(settings, "num_rollouts"):
             changes |= {"num_rollouts": 3, "d_steps": 2, "discriminator_sessions": 60, "user_model_learning_rate": 2e-3}
+            changes["pre_training_d_steps"] = 3
         if log_name == "real" and hasattr(settings, "encoder"):
             changes["encoder"] = replace(encoder, events=True, recall=True)
             if hasattr(settings, "position_term"):
