@@ -244,8 +244,7 @@ def play(
         slates, state = policy.predict(seen, state, episode_start, deterministic)
         before = info
         if own_streams:
-            # Wrappers that build slates item by item tell it with whole slates only.
-            session = before.get("user", session)
+            session = before["user"]
         observation, rewards, terminated, truncated, info = env.step(slates)
         columns = {"session": session, "reward": rewards, "cut": truncated & ~terminated}
         columns |= {name: info[name] for name in ("slate", "click") if name in info}

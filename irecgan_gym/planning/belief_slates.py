@@ -12,8 +12,8 @@ Slates = NDArray[np.int64]
 
 # Relative: smaller improvements are rounding, and would make the search go in circles.
 _TOLERANCE = 1e-12
-# Exchanges looked at together: bounds the memory taken, to a few times 8 MiB.
-_MAX_EXCHANGES = 2**20
+# Exchanges looked at together: few enough to stay in a processor's cache, a few times 512 KiB.
+_MAX_EXCHANGES = 2**16
 
 
 class BeliefSlates:

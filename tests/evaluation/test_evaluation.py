@@ -11,6 +11,7 @@ from gymnasium.vector.utils import batch_space
 
 import irecgan_gym  # noqa: F401 (registers the envs)
 from irecgan_gym.agents.references.simple import PopularityPolicy, RandomPolicy
+from irecgan_gym.collection import play
 from irecgan_gym.evaluation.online import evaluate_online
 from irecgan_gym.evaluation.reranking import evaluate_reranking
 from irecgan_gym.sessions import Sessions
@@ -77,6 +78,16 @@ class CountingPolicy:
         return np.tile([0, 1], (len(observation), 1)), (count + 1,)
 
 
+class FixedSlate:
+    """Shows the same slate always."""
+
+    def __init__(self, slate):
+        self.slate = slate
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        return np.tile(self.slate, (len(observation), 1)), None
+
+
 def test_every_slot_plays_its_share_and_every_session_counts():
     env = ScriptedEnv([[1, 3], [5], [2]])
     policy = CountingPolicy()
@@ -127,6 +138,50 @@ def test_online_evaluation_of_the_real_env_repeats_itself():
     # A random slate of k of n items holds k / n of any r items.
     np.testing.assert_allclose(first.coverage, 0.2, atol=0.06)
     assert (first.lengths == first.rewards + 1).all()
+
+
+def test_all_policies_meet_the_same_users_of_recsim():
+    # Two policies that differ in one item of the ten, and one that shows the same items in another order.
+    first, second = (FixedSlate(np.arange(50)[order]) for order in (slice(0, 10), slice(1, 11)))
+    turned = FixedSlate(np.arange(50)[9::-1])
+
+    def rewards(policy, env="RecSim-v0", num_sessions=2000, seed=3, **options):
+        return evaluate_online(policy, env, num_sessions, deterministic=True, seed=seed, **options).rewards
+
+    alone = rewards(first)
+    np.testing.assert_array_equal(alone, rewards(turned))
+    for num_envs in (1, 7, 600):
+        np.testing.assert_array_equal(alone[:600], rewards(first, num_sessions=600, num_envs=num_envs))
+    np.testing.assert_array_equal(alone[:50], rewards(first, gym.make_vec("RecSim-v0", num_envs=4), 50))
+    assert (alone != rewards(first, seed=4)).mean() > 0.3
+    # The noise of a difference is less than that of two samples of users by far.
+    difference = alone - rewards(second)
+    assert difference.var() < 0.5 * 2 * alone.var()
+    assert (difference == 0).mean() > 0.6
+
+
+def test_sessions_with_users_of_their_own_follow_each_other():
+    env = gym.make_vec("RecSim-v0", num_envs=7, max_episode_steps=6)
+    played = play(FixedSlate(np.arange(10)), env, 100, 5, deterministic=True, user_streams=True)
+    sessions = played.sessions({})
+    assert len(sessions) == 100
+    starts = sessions.offsets[:-1]
+    assert (sessions.states[starts] == 0).all()
+    # Every session ends with its failure, or is cut after six steps.
+    ends = sessions.offsets[1:] - 1
+    np.testing.assert_array_equal(sessions.rewards[ends] == 0, ~sessions.truncated)
+    assert (np.delete(sessions.rewards, ends) == 1).all()
+    assert (sessions.lengths[sessions.truncated] == 6).all()
+    assert 0 < sessions.truncated.sum() < 50
+
+
+def test_envs_that_have_one_generator_are_asked_for_nothing_else():
+    one_by_one = gym.make_vec("RecSim-v0", num_envs=3, vectorization_mode="sync")
+    first, second = (
+        evaluate_online(FixedSlate(np.arange(10)), one_by_one, 20, deterministic=True, seed=1) for _ in range(2)
+    )
+    np.testing.assert_array_equal(first.rewards, second.rewards)
+    assert first.coverage is None
 
 
 def test_sessions_are_cut_where_asked_for():
