@@ -53,7 +53,7 @@ def test_what_is_expected_is_right(expected):
     assert sessions.lengths.tolist() == [2, 1, 2]
     assert sessions.clicks.tolist() == [1, 3, 0, 0, 4]
     assert sessions.rewards.tolist() == [1, 0.5, 0, 2, 0]
-    assert sessions.users.tolist() == [0, 1, 2]
+    assert sessions.users.tolist() == [0, -1, 1]
     np.testing.assert_array_equal(sessions.propensities, [0.5, np.nan, 1, 0.25, np.nan])
 
 
@@ -86,13 +86,13 @@ def test_truncated_and_damaged_files_of_every_compression(tmp_path, suffix):
     path = tmp_path / f"log.csv.{suffix}"
     path.write_bytes(whole[: len(whole) // 2 + 40_000])
     with pytest.raises(ReaderError, match=rf"log\.csv\.{suffix}, line \d+: truncated file"):
-        read(path, "table")
+        read(path, "table", on_error="raise")
     sessions, report = read(path, "table", on_error="skip")
     assert report.malformed_rows == {"truncated file": 1}
     assert 10_000 < sessions.num_steps == report.rows_read - 1 < 30_000
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(ReaderError, match=rf"log\.csv\.{suffix}, line 1: not a sound \w+ file"):
-        read(path, "table")
+        read(path, "table", on_error="raise")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "latin-1", "cp1252", "utf-16", "utf-16-le"])
@@ -110,10 +110,10 @@ def test_text_in_another_encoding_than_was_said(tmp_path):
     path = tmp_path / "log.csv"
     path.write_bytes("session,slate,click\na,x|y,x\nb,café|y,y\n".encode("latin-1"))
     with pytest.raises(ReaderError, match=r"log\.csv, line 3: bad encoding: byte 0xe9 at 5 is not UTF-8"):
-        read(path, "table")
+        read(path, "table", on_error="raise")
     path.write_bytes(b"session,slate,click\na,x|y,x\n" + b"b,\x81|y,y\n")
     with pytest.raises(ReaderError, match=r"log\.csv, line 3: bad encoding: byte 0x81 at 2 is not cp1252"):
-        read(path, "table", encoding="cp1252")
+        read(path, "table", encoding="cp1252", on_error="raise")
     with pytest.raises(ValueError, match="encoding must be one that Python knows, got 'latin-99'"):
         read(path, "table", encoding="latin-99")
 
@@ -130,7 +130,7 @@ def test_feather(tmp_path, expected):
     assert columns_of(read(tmp_path / "log.feather", "table", columns=COLUMNS).sessions) == expected
     (tmp_path / "log.arrow").write_bytes(b"ARROW1 and no more")
     with pytest.raises(ReaderError, match=r"log\.arrow is not a readable Arrow file"):
-        read(tmp_path / "log.arrow", "table", columns=COLUMNS)
+        read(tmp_path / "log.arrow", "table", columns=COLUMNS, on_error="raise")
 
 
 def test_folders_and_patterns_of_parts(tmp_path, expected):
@@ -148,7 +148,7 @@ def test_folders_and_patterns_of_parts(tmp_path, expected):
     rows = {**LISTS, "click": ["y", "w", "x", "q", None]}
     pq.write_table(pa.table(rows).slice(2), folder / "part-00002.snappy.parquet")
     with pytest.raises(ReaderError, match=r"part-00002\.snappy\.parquet, row 2: click not in slate"):
-        read(folder, "table", columns=COLUMNS)
+        read(folder, "table", columns=COLUMNS, on_error="raise")
     with pytest.raises(FileNotFoundError, match="no files to read in"):
         read(str(folder / "*.json"), "table")
     (tmp_path / "empty").mkdir()
@@ -167,7 +167,7 @@ def test_parts_of_csv_each_have_their_own_header_and_lines(tmp_path, expected):
     assert report.first_places["of sessions of fewer than 2 steps"] == ("part-1.csv, line 2",)
     (tmp_path / "part-1.csv").write_text("session\nd\n")
     with pytest.raises(ReaderError, match=r"part-1\.csv, line 1: column 'slate' is missing"):
-        read(tmp_path, "table", columns=COLUMNS)
+        read(tmp_path, "table", columns=COLUMNS, on_error="raise")
 
 
 def test_folders_that_are_columns(tmp_path, expected):
@@ -189,7 +189,7 @@ def test_folders_that_are_columns(tmp_path, expected):
     pq.write_table(bad, tmp_path / "log" / "user=v" / "part-0.parquet")
     for source in (tmp_path / "log", ds.dataset(tmp_path / "log", partitioning="hive")):
         with pytest.raises(ReaderError, match=r"^user=v/part-0\.parquet, row 1: click not in slate"):
-            read(source, "table", columns=COLUMNS)
+            read(source, "table", columns=COLUMNS, on_error="raise")
     only = ds.dataset(tmp_path / "log", partitioning="hive").filter(ds.field("user") == "u")
     assert read(only, "table", columns=COLUMNS).sessions.num_steps == 2
 
@@ -221,7 +221,7 @@ def test_pandas_data_frames(expected, log):
     assert columns_of(read(frame, "table", columns=COLUMNS).sessions) == expected
     assert columns_of(read(frame.set_index(frame.index + 7), "table", columns=COLUMNS).sessions) == expected
     with pytest.raises(ReaderError, match="DataFrame, row 2: click not in slate: item 'q' is not in"):
-        read(frame.assign(click=["y", "q", "x", "x", None]), "table", columns=COLUMNS)
+        read(frame.assign(click=["y", "q", "x", "x", None]), "table", columns=COLUMNS, on_error="raise")
 
 
 def test_numbers_as_pandas_holds_them():
@@ -242,7 +242,7 @@ def test_numbers_as_pandas_holds_them():
     sessions = read(frame, "table", columns=columns).sessions
     assert sessions.item_names == ("11", "12", "13")
     assert sessions.clicks.tolist() == [0, 1, 3]
-    assert sessions.users.tolist() == [0, 1]
+    assert sessions.users.tolist() == [0, -1]
     by_page = read(frame.iloc[[0, 1]], "table", columns=TableColumns(session="page")).sessions
     assert by_page.lengths.tolist() == [1, 1]
 
@@ -280,7 +280,7 @@ def test_what_is_no_container_is_named():
         with pytest.raises(TypeError, match=f"expected a path, .* got {type(source).__name__}"):
             read(source, "table")
     with pytest.raises(ReaderError, match="Table is empty"):
-        read(pa.table(LISTS).slice(0, 0), "table")
+        read(pa.table(LISTS).slice(0, 0), "table", on_error="raise")
     with pytest.raises(ReaderError, match=r"^Table: column 'click' is missing, the file has \['session'\]"):
         read(
             pa.table({"session": ["a"], "slate": [["a"]]}).select(["session"]),
@@ -313,7 +313,7 @@ def test_what_looks_like_a_list_and_is_none_is_refused_by_name(tmp_path, cell):
     path = tmp_path / "log.csv"
     path.write_text(f'session,slate,click\na,"{cell}",1\n')
     with pytest.raises(ReaderError, match=r"log\.csv, line 2: (no slate: slate must be a list of items|click not in)"):
-        read(path, "table")
+        read(path, "table", on_error="raise")
 
 
 @pytest.mark.parametrize("named", [True, False])
