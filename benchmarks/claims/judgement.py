@@ -189,7 +189,7 @@ def _missing(claim: Claim, setting: Setting, runs: Runs, cells: Sequence[Cell]) 
         for comparison in about
     ]
     if all(wanted):
-        fewest: set[tuple[str, str]] = min(wanted, key=len)
+        fewest = sorted(wanted, key=len)[0]
         return f"no results of {', '.join(f'{agent} ({metric})' for agent, metric in sorted(fewest))}"
     if claim.experiment in ONE_TEST_SET and runs.user_hits.empty:
         return "hits of test users were not kept: the run is an older one, whose seeds have overlapping test parts"
