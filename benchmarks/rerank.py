@@ -216,7 +216,7 @@ class Rerank(Experiment):
         Raises:
             SettingsError: a part without sessions.
         """
-        by = "session" if self.sessions.users is None else "user"
+        by: Literal["session", "user"] = "session" if self.sessions.users is None else "user"
         training, validation, test = self.split
         rest, held_out = self.sessions.split((training + validation, test), seed=self.split_seed, by=by)
         shares = (training / (training + validation), validation / (training + validation))

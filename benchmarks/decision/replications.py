@@ -99,7 +99,7 @@ def rows_of(case: Case, judged: Sequence[Judged]) -> list[Sequence[object]]:
         ("worse", [one for one in judged if one.gap < 0]),
     ):
         if members:
-            counts = Counter(one.decision.verdict for one in members)
+            counts: Counter[str] = Counter(one.decision.verdict for one in members)
             wrong = len(members) - counts["not known"] - (counts[truth] if truth in VERDICTS else 0)
             rows.append((case, truth, len(members), *(counts[verdict] for verdict in VERDICTS), wrong))
     return rows

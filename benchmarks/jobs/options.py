@@ -55,7 +55,7 @@ class Learning:
             raise SettingsError(f"--held-out must be between 0 and 1, got {self.held_out}")
         sessions, report = read_log(self.data, self.format, self.on_error)
         console.print(report, markup=False, highlight=False, soft_wrap=True)
-        by = "session" if sessions.users is None else "user"
+        by: Literal["session", "user"] = "session" if sessions.users is None else "user"
         training, validation = sessions.split((1 - self.held_out, self.held_out), seed=self.seed, by=by)
         if not len(training) or not len(validation):
             raise SettingsError(f"--held-out {self.held_out} of {len(sessions)} sessions leaves a part empty")

@@ -20,7 +20,9 @@ _SESSIONS_AT_ONCE = 256
 class ActsByPolicy(Protocol):
     """Any agent with a policy over the catalogue, as the suite's agents have."""
 
-    policy: CataloguePolicy
+    @property
+    def policy(self) -> CataloguePolicy:
+        """The policy by which the agent acts."""
 
 
 class PolicyScores:

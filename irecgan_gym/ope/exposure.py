@@ -92,4 +92,5 @@ def same_first(first: Exposure, second: Exposure) -> float:
 
 def _shares(slates: Slates, num_items: int) -> FloatArray:
     counts = np.bincount(slates.reshape(-1), minlength=num_items)
-    return counts / (slates.shape[0] * slates.shape[1])
+    shares: FloatArray = counts / (slates.shape[0] * slates.shape[1])
+    return shares

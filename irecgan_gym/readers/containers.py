@@ -9,7 +9,7 @@ from __future__ import annotations
 import glob
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
@@ -120,6 +120,7 @@ def check_columns(container: Container, columns: Sequence[str]) -> None:
 
 def _of_path(source: str | Path, text: TextOptions) -> Iterator[Container]:
     path = Path(source)
+    found: Iterable[Path]
     if path.is_file():
         yield _of_file(path, text, path.name)
         return

@@ -186,8 +186,9 @@ class _Rows:
         for rows, malformed in batch.stretches():
             self._report.rows_read += rows.stop - rows.start
             for row in range(rows.start, rows.stop):
-                if wrong[row] is not None:
-                    meaning, reason = wrong[row]
+                fault = wrong[row]
+                if fault is not None:
+                    meaning, reason = fault
                     detail = f"{meaning} is {column[meaning][row].as_py()!r}"
                     self._report.malformed(batch.place(row), reason, detail)
             if malformed is not None:

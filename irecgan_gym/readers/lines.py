@@ -129,8 +129,10 @@ class Lines:
             delimiter: between cells.
             quotes: whether cells may be quoted.
         """
-        quoting = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
-        reader = csv.reader(self, delimiter=delimiter, quoting=quoting, strict=True)
+        if quotes:
+            reader = csv.reader(self, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL, strict=True)
+        else:
+            reader = csv.reader(self, delimiter=delimiter, quoting=csv.QUOTE_NONE, strict=True)
         while True:
             self._row.clear()
             try:

@@ -215,7 +215,8 @@ class TableLog:
         if self.known.closed:
             names = steps.slate.items.names.to_pylist()
             unknown = np.array([name not in self.items for name in names], dtype=bool)
-            entries = np.flatnonzero(unknown[steps.slate.items.codes]) if unknown.any() else []
+            nothing = np.zeros(0, dtype=np.int64)
+            entries = np.flatnonzero(unknown[steps.slate.items.codes]) if unknown.any() else nothing
             steps.plain[np.searchsorted(steps.offsets, entries, side="right") - 1] = False
         for rows, wrong in batch.stretches():
             borders = np.flatnonzero(np.diff(steps.plain[rows])) + 1 + rows.start
@@ -307,7 +308,8 @@ class TableLog:
         self.cut.discard(session)
         slate = [self.items(item) for item in step.slate]
         several = len(step.clicks) > 1
-        for click, reward in zip(step.clicks or [None], step.rewards, strict=True):
+        clicks: Sequence[str | None] = step.clicks or [None]
+        for click, reward in zip(clicks, step.rewards, strict=True):
             self.steps.add(
                 place,
                 session,

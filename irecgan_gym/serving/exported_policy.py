@@ -218,4 +218,5 @@ def _description(path: Path, run: Any) -> dict[str, Any]:
     names = found["item_names"]
     if names is not None and (len(names) != found["num_items"] or len(set(map(str, names))) != len(names)):
         raise ExportError(f"{path}: item_names must be {found['num_items']} different names")
-    return found
+    checked: dict[str, Any] = found
+    return checked

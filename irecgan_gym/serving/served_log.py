@@ -10,11 +10,11 @@ from typing import Literal
 
 import numpy as np
 
-from irecgan_gym.ope.slate_propensities import SlatePropensities
 from irecgan_gym.serving.catalogue_file import read_catalogue
 from irecgan_gym.serving.event_log import read_log_events
 from irecgan_gym.serving.events import Header, LogError, Shown
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions.slate_propensities import SlatePropensities
 from irecgan_gym.storage.files import write_atomically
 
 Unanswered = Literal["drop", "leave"]

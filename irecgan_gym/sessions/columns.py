@@ -259,8 +259,8 @@ class Sessions:
         for start in range(0, self.num_steps, _STEPS_AT_ONCE):
             end = min(start + _STEPS_AT_ONCE, self.num_steps)
             entries = self.slate_items[self.slate_offsets[start] : self.slate_offsets[end]]
-            step = np.repeat(np.arange(start, end), np.diff(self.slate_offsets[start : end + 1]))
-            found[step[entries == self.clicks[step]]] = True
+            steps = np.repeat(np.arange(start, end), np.diff(self.slate_offsets[start : end + 1]))
+            found[steps[entries == self.clicks[steps]]] = True
         missing = np.flatnonzero(~found)
         if len(missing):
             step = int(missing[0])
@@ -403,7 +403,7 @@ class Sessions:
         if by not in ("session", "user", "time", "user-and-time"):
             raise ValueError(f"by must be 'session', 'user', 'time' or 'user-and-time', got {by!r}")
         left_out = np.zeros(len(self), dtype=bool)
-        part = np.zeros(len(self), dtype=np.int64)
+        part: NDArray[np.integer[Any]] = np.zeros(len(self), dtype=np.int64)
         if by != "time":
             if seed is None:
                 raise ValueError(f"a split by {by} is random: give a seed")

@@ -61,8 +61,9 @@ def propensities_in(table: Any, header: Mapping[str, Any], slate_lengths: NDArra
         **{attribute: _numbers(table, name) for name, attribute in _OF_SLATES.items() if name in found},
     }
     try:
+        given: Any = about.get("given")  # Checked with the columns.
         return SlatePropensities.from_columns(
-            slates, columns.pop("prefixes"), **columns, given=about.get("given"), estimated=about["estimated"]
+            slates, columns.pop("prefixes"), **columns, given=given, estimated=about["estimated"]
         )
     except ValueError as error:
         raise SessionsError(f"propensities of slates: {error}") from error
