@@ -53,7 +53,7 @@ hashes: $(UV)
 	$(UV) pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate \
 		--no-emit-index-url --constraint constraints.txt --extra dev setup.cfg --output-file hashes.txt
 
-# An installation that takes no file of another content than those of hashes.txt.
+# An installation that takes no file of another content than those of hashes.txt; torch as PyPI has it, with CUDA.
 hashed:
 	$(PYTHON) -m venv build/hashed
 	build/hashed/bin/python -m pip install --quiet --require-hashes --requirement hashes.txt
