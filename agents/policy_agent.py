@@ -274,9 +274,10 @@ class PolicyAgent(Agent, Generic[ConfigT]):
             StorageError: a file that holds something else, or was damaged.
         """
         expected = {"num_items": int, "slate_size": int, "config": dict, "seed": int}
-        arguments, tensors = load_weights(path, cls.kind, expected)
         # Files from before training was recorded do not hold these.
-        remembered = {name: arguments.pop(name) for name in ("lessons", "treatment") if name in arguments}
+        recorded = {"lessons": int, "treatment": dict}
+        arguments, tensors = load_weights(path, cls.kind, expected, recorded)
+        remembered = {name: arguments.pop(name) for name in recorded if name in arguments}
         with described_by(path):
             settings = {**arguments, "config": from_json(cls.config_type, arguments["config"])}
             # First without memory for parameters: settings of another size than the file's are refused by their shapes.

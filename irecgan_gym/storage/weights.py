@@ -56,7 +56,10 @@ def save_weights(path: str | Path, kind: str, config: Mapping[str, Any], tensors
 
 
 def load_weights(
-    path: str | Path, kind: str, settings: Mapping[str, type] | None = None
+    path: str | Path,
+    kind: str,
+    settings: Mapping[str, type] | None = None,
+    optional: Mapping[str, type] | None = None,
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Read a file written by :func:`save_weights`: its config and its tensors, on the CPU.
 
@@ -66,6 +69,7 @@ def load_weights(
         path: the file.
         kind: what it must hold.
         settings: keys that the config must have, no others, and the types of their values; any when None.
+        optional: keys that it may have besides, which files of earlier versions lack.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -89,7 +93,9 @@ def load_weights(
         raise StorageError(f"{path} holds a {description['kind'][:100]!r}, expected a {kind!r}")
     _refuse_non_finite(f"{path}:", tensors)
     if settings is not None:
-        _check_keys(f"{path}: its settings", description["config"], settings)
+        config = description["config"]
+        present = {name: of for name, of in (optional or {}).items() if isinstance(config, dict) and name in config}
+        _check_keys(f"{path}: its settings", config, {**settings, **present})
     return description["config"], tensors
 
 
