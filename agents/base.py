@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from irecgan_gym.agents.slate_probabilities import SlateProbabilities
+from irecgan_gym.agents.slate_probabilities import DEPLOYMENTS, Deployment, replayed_slates
+from irecgan_gym.ope.policies import EvaluationPolicy, PlaceTable, PointMassPolicy
 from irecgan_gym.recorder import ProgressRecorder, Recorder, Recorders, silent
 from irecgan_gym.sessions import Catalogue, Sessions
 from irecgan_gym.slate_requests import Exclude, SlateChoice, SlateRequest
@@ -20,8 +21,11 @@ Array = NDArray[Any]
 State = tuple[Array, ...]
 
 
-class Agent(SlateProbabilities, ABC):
+class Agent(ABC):
     """A recommendation agent with Stable-Baselines3's methods, so that ``evaluate_policy`` takes it.
+
+    An agent of your own overrides :meth:`_sampled_policy`, which says how probable its slates are, and
+    :meth:`_top_policy` where the slates it shows depend on more than the clicks before.
 
     Args:
         num_items: size of the catalogue, n.
@@ -183,6 +187,68 @@ class Agent(SlateProbabilities, ABC):
     @abstractmethod
     def load(cls: type[AgentT], path: str | Path, *, device: str = "auto") -> AgentT:
         """Read an agent from a file written by :meth:`save`."""
+
+    def evaluation_policy(
+        self, deployment: Deployment = "sampled", *, epsilon: float = 0.0, places: bool = True
+    ) -> EvaluationPolicy:
+        """The agent in one of its deployments, as :mod:`irecgan_gym.ope` takes policies.
+
+        Args:
+            deployment: ``"sampled"``: slates drawn as ``predict`` draws them, with exact probabilities. ``"top-k"``:
+                the slates of ``predict(deterministic=True)``, a point mass.
+            epsilon: with ``"top-k"``, the probability of a uniformly random slate instead, from 0 to 1.
+            places: whether probabilities of single places are worked out with those of whole slates; with ``"sampled"``
+                they take n k^2 times longer than the rest.
+
+        Raises:
+            ValueError: an unknown deployment, or an epsilon that cannot be.
+            NotImplementedError: sampled slates of an agent that does not say how it draws them.
+        """
+        if deployment not in DEPLOYMENTS:
+            raise ValueError(f"deployment must be 'sampled' or 'top-k', got {deployment!r}")
+        if deployment == "top-k":
+            return self._top_policy(epsilon)
+        if epsilon:
+            raise ValueError("epsilon softens the deployment 'top-k'; sampled slates need none")
+        return self._sampled_policy(places)
+
+    def slate_log_probability(
+        self, sessions: Sessions, deployment: Deployment = "sampled", *, epsilon: float = 0.0
+    ) -> NDArray[np.float64]:
+        """Log-probability with which the agent shows each logged slate, in its order, given what came before; [T].
+
+        Args:
+            sessions: over the agent's own catalogue, with slates of its size.
+            deployment: see :meth:`evaluation_policy`.
+            epsilon: see there.
+
+        Returns:
+            float64 [T]; -inf for slates that it never shows.
+        """
+        return self.evaluation_policy(deployment, epsilon=epsilon, places=False).propensities(sessions).slates
+
+    def slot_probabilities(
+        self, sessions: Sessions, deployment: Deployment = "sampled", *, epsilon: float = 0.0
+    ) -> PlaceTable:
+        """Probability with which the agent puts each item at each place, at each logged step.
+
+        Args:
+            sessions: see :meth:`slate_log_probability`.
+            deployment: see :meth:`evaluation_policy`.
+            epsilon: see there.
+        """
+        return self.evaluation_policy(deployment, epsilon=epsilon).place_table(sessions)
+
+    def _sampled_policy(self, places: bool) -> EvaluationPolicy:
+        raise NotImplementedError(
+            f"{type(self).__name__} does not say with which probabilities it draws slates: take deployment='top-k', or "
+            "give it a method _sampled_policy"
+        )
+
+    def _top_policy(self, epsilon: float) -> EvaluationPolicy:
+        return PointMassPolicy(
+            lambda sessions: replayed_slates(self, sessions), self.num_items, self.slate_size, epsilon=epsilon
+        )
 
     def _check_catalogue(self, sessions: Sessions) -> None:
         self.catalogue.check_agrees(sessions.catalogue, "the policy", "the sessions")

@@ -251,6 +251,8 @@ class Planner(Agent, Generic[ConfigT]):
         """
         expected = {"num_items": int, "slate_size": int, "config": dict, "seed": int, "temperature": float}
         arguments, tensors = load_weights(path, cls.kind, expected)
+        with described_by(path):
+            tensors, catalogue = split_catalogue(tensors, arguments["num_items"])
         axes = {"start": 1, "weights": 2, "successes": 2, "source": 2, "target": 2, "points": 2}
         check_dimensions(path, tensors, axes)
         items, states, points = arguments["num_items"], len(tensors["start"]), len(tensors["points"])
@@ -263,7 +265,6 @@ class Planner(Agent, Generic[ConfigT]):
                 "target": (items, states),
                 "points": (points, states),
             }
-            tensors, catalogue = split_catalogue(tensors, items)
             check_tensors(path, tensors, outline(shapes))
             config = from_json(cls.config_type, arguments["config"])
             agent = cls(items, arguments["slate_size"], config, seed=arguments["seed"])

@@ -62,11 +62,13 @@ class MDPPolicy(Agent):
             StorageError: a file that holds something else, or was damaged.
         """
         arguments, tensors = load_weights(path, cls.kind, cls._arguments())
-        check_dimensions(path, tensors, {"rewards": 2, "transitions": 3})
+        tables = {name: tensor for name, tensor in tensors.items() if name in ("rewards", "transitions")}
+        check_dimensions(path, tables, {"rewards": 2, "transitions": 3})
         with described_by(path):
             mdp = RecommendationMDP(tensors["rewards"].numpy(), tensors["transitions"].numpy())
             policy = cls(mdp, **arguments)
-            _, policy.catalogue = split_catalogue(tensors, mdp.num_items)
+            others, policy.catalogue = split_catalogue(tensors, mdp.num_items)
+            check_dimensions(path, others, {"rewards": 2, "transitions": 3})
         return policy
 
 

@@ -50,7 +50,7 @@ def learned_agent(request, log):
 
 def reward(agent, deterministic, env=ENV):
     result = evaluate_online(
-        agent, env, 300, deterministic=deterministic, seed=5, num_envs=150, env_kwargs={"mdp_seed": 1}
+        agent, env, 600, deterministic=deterministic, seed=5, num_envs=150, env_kwargs={"mdp_seed": 1}
     )
     return result.reward.mean
 
