@@ -64,8 +64,8 @@ def online_preset(method: str, name: str) -> OnlineConfig:
     """Settings of a method, from those of its agent (:func:`irecgan_gym.agents.presets.preset`).
 
     The networks go on from round to round, so an offline stage needs only a few passes over the data: two, and three
-    adversarial rounds, before which the discriminator, which goes on from round to round too, has at most ten updates.
-    The policy of ``pg-online&offline`` has as many updates offline as IRecGAN's.
+    adversarial rounds, with one epoch for each update of the discriminator, which goes on from round to round too. The
+    policy of ``pg-online&offline`` has as many updates offline as IRecGAN's.
 
     Raises:
         ValueError: an unknown method or preset.
@@ -77,7 +77,9 @@ def online_preset(method: str, name: str) -> OnlineConfig:
     if isinstance(config, PGUConfig):
         config = replace(config, user_model_fit=replace(config.user_model_fit, max_epochs=5, patience=1))
     if isinstance(config, IRecGANConfig):
-        config = replace(config, pre_training_d_steps=10)
+        config = replace(
+            config, discriminator_fit=replace(config.discriminator_fit, max_epochs=1), pre_training_d_steps=3
+        )
     return OnlineConfig(config)
 
 

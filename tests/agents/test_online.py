@@ -251,7 +251,8 @@ def test_offline_stages_of_the_presets_are_short(method, name):
         assert config.agent.rounds == 3
     if method == "irecgan":
         assert config.agent.user_model_fit.max_epochs == 5
-        assert config.agent.pre_training_d_steps == 10
+        assert config.agent.discriminator_fit.max_epochs == 1
+        assert config.agent.pre_training_d_steps == 3
 
 
 @pytest.mark.parametrize("name", PRESET_NAMES)
