@@ -61,11 +61,11 @@ class Container(Protocol):
 
     @property
     def unit(self) -> str:
-        """What is counted in the places of rows."""
+        """Unit that the places of rows are counted in."""
 
     @property
     def header_place(self) -> str:
-        """Where the names of the columns stand."""
+        """Place of the names of the columns."""
 
     def batches(self, columns: Sequence[str]) -> Iterator[RowBatch]:
         """Yield all rows, cut down to some columns, once."""
