@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
@@ -41,6 +41,9 @@ ConfigT = TypeVar("ConfigT", bound="PlanningConfig")
 PlannerT = TypeVar("PlannerT", bound="Planner[Any]")
 
 _BELIEFS_LOOKED_AT = 500
+_PROBABILITIES = ("start", "successes", "points")
+_ROUNDING = 1e-9
+"""Most by which a stored probability may be above 1."""
 _HELD_OUT = 0.1
 """Share of the sessions that chooses settings where no validation is given."""
 
@@ -269,12 +272,26 @@ class Planner(Agent, Generic[ConfigT]):
             config = from_json(cls.config_type, arguments["config"])
             agent = cls(items, arguments["slate_size"], config, seed=arguments["seed"])
             tables = {name: tensor.numpy() for name, tensor in tensors.items()}
+            _check_ranges(tables)
             moves = Moves.of(tables["source"], tables["target"])
             world = LearnedWorld(tables["start"], tables["weights"], tables["successes"], moves)
             agent._plan(world, tables["points"])
         agent.catalogue = catalogue
         agent.temperature = arguments["temperature"]
         return agent
+
+
+def _check_ranges(tables: Mapping[str, NDArray[np.float64]]) -> None:
+    """Refuse tables that no user can have: planning on them need not end.
+
+    Raises:
+        ValueError: probabilities that are not from 0 to 1, or weights below 0.
+    """
+    for name, table in tables.items():
+        highest = 1 + _ROUNDING if name in _PROBABILITIES else np.inf
+        if table.size and not (table.min() >= 0 and table.max() <= highest):
+            wanted = "from 0 to 1" if name in _PROBABILITIES else "at least 0"
+            raise ValueError(f"{name} must be {wanted}, got numbers from {table.min():g} to {table.max():g}")
 
 
 def _ignorant_world(num_items: int) -> LearnedWorld:

@@ -1,4 +1,4 @@
-"""How fast are tables read into sessions, and in how much memory, beside readers that only parse them?
+"""Measure how fast, and in how much memory, tables are read into sessions, beside readers that only parse them.
 
 ``python -m benchmarks.reading`` writes a log of the size asked for (string ids, lists of ten, users, times, rewards),
 and reads it in a process of its own with each reader: the suite's, which checks every row and makes sessions, and

@@ -40,7 +40,7 @@ _MAX_SIMULATED_STEPS = 40
 
 
 class Side(NamedTuple):
-    """One of the two policies.
+    """Side of the comparison: the current policy or the new one.
 
     Attributes:
         name: ``"current"`` or ``"new"``.
@@ -74,7 +74,7 @@ class ItemChange:
 
 @dataclass(frozen=True, eq=False)
 class Changes:
-    """What is different for users.
+    """Differences that users see.
 
     Attributes:
         current: what the current policy shows.

@@ -1,4 +1,4 @@
-"""How often the verdicts of a decision are right: over many small logs of worlds whose truth is known."""
+"""Share of right verdicts of a decision, over many small logs of worlds whose truth is known."""
 
 from __future__ import annotations
 

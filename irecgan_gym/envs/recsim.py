@@ -271,14 +271,14 @@ class RecSimEnv(RenderedEnv[np.int64, NDArray[np.int64]]):
         Raises:
             ValueError: an argument out of its range, or sessions that need not end.
         """
-        sessions = self.collect_as(self.spec, num_sessions, seed, max_session_steps, policy, deterministic)
-        if not slate_propensities:
-            return sessions
-        if policy is not None:
+        if slate_propensities and policy is not None:
             raise ValueError(
                 "slate_propensities=True is for the env's logging policy: of a policy of your own, take what it says, "
                 "sessions.with_slate_propensities(agent.evaluation_policy().propensities(sessions))"
             )
+        sessions = self.collect_as(self.spec, num_sessions, seed, max_session_steps, policy, deterministic)
+        if not slate_propensities:
+            return sessions
         return sessions.with_slate_propensities(self._policy.slate_propensities(sessions))
 
     def collect_as(

@@ -35,7 +35,7 @@ class LiveTest:
 
 @dataclass(frozen=True, eq=False)
 class Decision:
-    """What a log says of a new policy beside the current one.
+    """Verdict of a log on a new policy beside the current one.
 
     Attributes:
         verdict: ``"better"``: the whole interval of the difference is above the margin. ``"worse"``: it is below the

@@ -1,4 +1,4 @@
-"""What users are shown: how often each item, how much of the catalogue, and how alike two policies' slates are."""
+"""Exposure of users to items: the share of each item and of the catalogue, and how alike two policies' slates are."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def shared_items(first: Exposure, second: Exposure) -> float:
 
 
 def same_first(first: Exposure, second: Exposure) -> float:
-    """How often both policies put the same item first at a step, over the draws of both."""
+    """Return the share of steps and draws at which both policies put the same item first."""
     tops = first.slates[:, :, None, 0] == second.slates[:, None, :, 0]
     return float(tops.mean())
 

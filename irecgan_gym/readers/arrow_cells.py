@@ -40,7 +40,7 @@ class Lists(NamedTuple):
     items: Names
 
 
-class Numbers(NamedTuple):
+class NumberCells(NamedTuple):
     """Numbers, as far as they are plain.
 
     Attributes:
@@ -122,7 +122,7 @@ def lists_of(column: Any, separator: str) -> Lists:
     return Lists(_filled(pc.list_value_length(split), -1), names_of(pc.list_flatten(split)))
 
 
-def numbers_of(column: Any) -> Numbers:
+def numbers_of(column: Any) -> NumberCells:
     """Numbers of a column of numbers or texts."""
     column = _plain(column)
     empty = column.is_null().to_numpy(zero_copy_only=False)
@@ -138,10 +138,10 @@ def numbers_of(column: Any) -> Numbers:
             values, plain = pa.nulls(len(column), pa.float64()), empty
         # Many a tool has no other way to leave a number out.
         empty = empty | np.isnan(np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64))
-    return Numbers(np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64), empty, plain)
+    return NumberCells(np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64), empty, plain)
 
 
-def times_of(column: Any, scale: float = 1.0) -> Numbers:
+def times_of(column: Any, scale: float = 1.0) -> NumberCells:
     """Numbers times a scale, or seconds since 1970 of dates and times (UTC) such as ``2026-01-31 08:00:00``."""
     column = _plain(column)
     numbers = numbers_of(column)
@@ -155,7 +155,7 @@ def times_of(column: Any, scale: float = 1.0) -> Numbers:
     except pa.ArrowException:
         return numbers  # One of them is no date that exists: which, is found row by row.
     seconds = _filled(moments.cast(pa.int64()), 0) / 1e6
-    return Numbers(np.where(dates, seconds, numbers.values), numbers.empty, numbers.plain | dates)
+    return NumberCells(np.where(dates, seconds, numbers.values), numbers.empty, numbers.plain | dates)
 
 
 def _plain(column: Any) -> Any:

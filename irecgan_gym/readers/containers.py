@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from irecgan_gym.readers.report import ReaderError
 from irecgan_gym.readers.row_batch import RowBatch
-from irecgan_gym.readers.text_table import TextTable
+from irecgan_gym.readers.text_table import DelimitedTable
 from irecgan_gym.sessions.parquet import OWN_KEY
 
 _ROWS = 65_536
@@ -61,11 +61,11 @@ class Container(Protocol):
 
     @property
     def unit(self) -> str:
-        """What is counted in the places of rows."""
+        """Unit that the places of rows are counted in."""
 
     @property
     def header_place(self) -> str:
-        """Where the names of the columns stand."""
+        """Place of the names of the columns."""
 
     def batches(self, columns: Sequence[str]) -> Iterator[RowBatch]:
         """Yield all rows, cut down to some columns, once."""
@@ -154,7 +154,7 @@ def _of_file(path: Path, text: TextOptions, name: str) -> Container:
         return _ParquetFile(path, name)
     if path.suffix in _IPC or magic == b"ARROW1":
         return _of_ipc(path, name)
-    return TextTable(path, text.delimiter, text.encoding, text.header, text.quotes, name)
+    return DelimitedTable(path, text.delimiter, text.encoding, text.header, text.quotes, name)
 
 
 class _ParquetFile:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from irecgan_gym.readers.arrow_cells import Names, Numbers, names_of, numbers_of, times_of
+from irecgan_gym.readers.arrow_cells import Names, NumberCells, names_of, numbers_of, times_of
 from irecgan_gym.readers.assembly import KnownItems, keep_lengths
 from irecgan_gym.readers.containers import TextOptions, check_columns, open_containers, source_name
 from irecgan_gym.readers.plain_steps import without_nulls
@@ -255,7 +255,7 @@ class _Rows:
         return cells
 
 
-def _numbers(meaning: str, column: Any) -> Numbers:
+def _numbers(meaning: str, column: Any) -> NumberCells:
     """Numbers of a column; clicks may be true and false."""
     if meaning == "click" and pa.types.is_string(column.type):
         lower = pc.utf8_lower(pc.utf8_trim_whitespace(column))
@@ -264,7 +264,7 @@ def _numbers(meaning: str, column: Any) -> Numbers:
     return numbers_of(column)
 
 
-def _faults(texts: Mapping[str, Names], numbers: Mapping[str, Numbers]) -> list[tuple[str, str] | None]:
+def _faults(texts: Mapping[str, Names], numbers: Mapping[str, NumberCells]) -> list[tuple[str, str] | None]:
     """The column and the reason for which each row is malformed, None for rows that are not."""
     size = len(texts["session"].codes)
     faults: list[tuple[str, str] | None] = [None] * size

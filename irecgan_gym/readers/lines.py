@@ -13,7 +13,7 @@ from irecgan_gym.readers.byte_source import ByteSource, DamagedFileError
 from irecgan_gym.readers.report import Place, ReaderError, ReadReport
 
 
-class Account(Protocol):
+class LineAccount(Protocol):
     """Takes note of rows: a :class:`~irecgan_gym.readers.report.ReadReport`, or something that keeps them for one."""
 
     rows_read: int
@@ -114,7 +114,7 @@ class Lines:
         count: lines read so far.
     """
 
-    def __init__(self, name: str, source: ByteSource, account: Account, header: bool) -> None:
+    def __init__(self, name: str, source: ByteSource, account: LineAccount, header: bool) -> None:
         self._name, self._source, self._account = name, source, account
         self._row: list[tuple[int, str]] = []
         self._again: deque[tuple[int, str]] = deque()

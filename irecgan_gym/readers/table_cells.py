@@ -23,7 +23,7 @@ NULL_VALUES = ("NULL", "Null", "null", "NaN", "nan", "NAN", "None", "none", "NA"
 
 @dataclass(frozen=True)
 class CellRules:
-    """What cells may say.
+    """Rules for the texts of cells.
 
     Attributes:
         null_values: texts of cells without a value. In the column of clicks, one of them that is in the slate is the

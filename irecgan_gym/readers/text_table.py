@@ -23,7 +23,7 @@ _SMALL_BLOCK = 1 << 14
 _NEWLINE, _RETURN, _QUOTE = 10, 13, 34
 
 
-class TextTable:
+class DelimitedTable:
     """CSV and its relatives, of any delimiter, encoding and compression.
 
     Args:

@@ -12,7 +12,7 @@ from irecgan_gym.agents.tabular_pg import TabularPG, TabularPGConfig
 from irecgan_gym.evaluation.online import evaluate_online
 from irecgan_gym.models.choice_model import ChoiceModelConfig
 from irecgan_gym.sessions import Sessions
-from irecgan_gym.storage.weights import StorageError
+from irecgan_gym.storage.weights import StorageError, load_weights, save_weights
 
 ENV = "RecSim-Observable-v0"
 SMALL_AUTO = AutoPlannerConfig(
@@ -82,6 +82,25 @@ def test_saved_and_loaded_it_acts_and_scores_alike(learned, log, tmp_path):
         )
     with pytest.raises(StorageError, match="holds a"):
         next(kind for kind, _ in AGENTS.values() if kind is not type(learned)).load(tmp_path / "agent.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "message"),
+    [
+        ("start", 1.5, "start must be from 0 to 1"),
+        ("successes", 1e9, "successes must be from 0 to 1"),
+        ("weights", -1.0, "weights must be at least 0"),
+    ],
+)
+def test_stored_users_that_cannot_be_are_refused(tmp_path, name, number, message):
+    path = tmp_path / "agent.safetensors"
+    ChoicePlanner(6, 2).save(path)
+    expected = {"num_items": int, "slate_size": int, "config": dict, "seed": int, "temperature": float}
+    arguments, tensors = load_weights(path, ChoicePlanner.kind, expected)
+    tensors[name].view(-1)[0] = number
+    save_weights(path, ChoicePlanner.kind, arguments, tensors)
+    with pytest.raises(StorageError, match=message):
+        ChoicePlanner.load(path)
 
 
 def test_stable_baselines_evaluates_it(learned):

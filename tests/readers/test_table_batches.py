@@ -102,5 +102,5 @@ def test_no_row_of_a_clean_log_is_looked_at_alone(tmp_path, monkeypatch):
     path.write_text("\n".join([HEADER, *lines]) + "\n")
     expected = outcome(lambda: read_plainly(path, COLUMNS))
     monkeypatch.setattr(table, "parse_step", None)
-    monkeypatch.setattr(text_table.TextTable, "_wrong_number", None)
+    monkeypatch.setattr(text_table.DelimitedTable, "_wrong_number", None)
     assert outcome(lambda: read(path, "table", columns=COLUMNS)) == expected

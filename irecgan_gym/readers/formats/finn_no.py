@@ -42,7 +42,7 @@ def _steps(cells: Mapping[str, Any], file: str, rows: NDArray[np.int64]) -> Step
     )
 
 
-class _Slates:
+class _SlateFile:
     """The arrays of ``data.npz``, a row a step: users one behind the other, the steps of each in order."""
 
     unit = "row"
@@ -108,7 +108,7 @@ def _open(source: Any, text: TextOptions) -> Iterator[Container]:
         if isinstance(part, (str, Path)) and Path(part).suffix == ".npz":
             if not Path(part).is_file():
                 raise FileNotFoundError(f"no such file: {part}")
-            yield _Slates(Path(part))
+            yield _SlateFile(Path(part))
         else:
             yield from open_containers(part, text)
 
