@@ -62,6 +62,9 @@ def read_irecgan_text(
         raise ValueError(f"reward must be 'success' or 'purchase', got {reward!r}")
     if num_items is not None:
         check_count("num_items", num_items, most=_MOST_ITEMS)
+    for name, rows in (("min_rows", min_rows), ("max_rows", max_rows)):
+        if isinstance(rows, bool) or not isinstance(rows, (int, np.integer)):
+            raise ValueError(f"{name} must be a whole number, got {rows!r}")
     if num_items is not None and catalogue is not None:
         raise ValueError("num_items and catalogue both say which items there are: give one of them")
     known = KnownItems(catalogue, extend)

@@ -196,6 +196,8 @@ class Sessions:
         if num_items > np.iinfo(np.int32).max:
             # "No click" is item num_items, and must fit in the columns too.
             raise SessionsError(f"num_items must be below 2**31, got {num_items}")
+        if provenance is not None and not isinstance(provenance, Mapping):
+            raise SessionsError(f"provenance must be a mapping, got a {type(provenance).__name__}")
         offsets = check_offsets("lengths", lengths, minimum=1)
         num_sessions, num_steps = len(offsets) - 1, int(offsets[-1])
 

@@ -190,7 +190,7 @@ def actions(rng: np.random.Generator, folder: Path) -> Iterator[Case]:
         "vector env": gym.make_vec("RecSim-v0", num_envs=2, **small),
         "ClickHistory": ClickHistory(gym.make("RecSim-v0", **small), 3),
         "SlateScores": SlateScores(gym.make("RecSim-v0", **small)),
-        "SingleItem": SingleItem(gym.make("RecSim-v0", **small)),
+        "SingleItem": SingleItem(gym.make("RecSim-v0", **small), range(6)),
         "SequentialSlate": SequentialSlate(gym.make("RecSim-v0", **small)),
     }
     while True:

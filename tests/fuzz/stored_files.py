@@ -44,7 +44,7 @@ def _stored(folder: Path) -> list[tuple[Path, Callable[[Path], Any]]]:
         "irecgan": (IRecGAN(ITEMS, SLATE, device="cpu"), IRecGAN),
         "popularity": (PopularityPolicy(ITEMS, SLATE), PopularityPolicy),
         "optimal": (Optimal(draw_mdp(3, ITEMS), SLATE), Optimal),
-        "choice-planner": (ChoicePlanner(ITEMS, SLATE), ChoicePlanner),
+        "choice_planner": (ChoicePlanner(ITEMS, SLATE), ChoicePlanner),
         "choice_model": (
             ChoiceModel(ChoiceModelConfig(), ITEMS, AppealTables(np.zeros((2, ITEMS)), np.ones((2, ITEMS)))),
             ChoiceModel,
