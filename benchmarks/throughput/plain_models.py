@@ -100,15 +100,20 @@ class PlainDiscriminator(nn.Module):
         scores = []
         for hidden, options, click, reward in zip(self.encoder(clicks), candidates, clicks, rewards, strict=True):
             vectors = self.encoder.embedding(options)
-            weights = (vectors @ self.preference(hidden) / self.temperature).softmax(-1)
+            weights = (_plain_products(self.preference(hidden), vectors) / self.temperature).softmax(-1)
             clicked = self.encoder.embedding(click)
-            scores.append(weights @ (vectors @ clicked) * self.reward_factor(reward.unsqueeze(0))[0])
+            scores.append(weights @ _plain_products(clicked, vectors) * self.reward_factor(reward.unsqueeze(0))[0])
         return torch.stack(scores).mean()
 
 
 def _products(query: Tensor, vectors: Tensor) -> Tensor:
     """Dot products over sqrt(E); ``query`` [E], ``vectors`` [K, E] to [K]."""
-    return (query.unsqueeze(0) @ vectors.T).squeeze(0) / math.sqrt(len(query))
+    return _plain_products(query, vectors) / math.sqrt(len(query))
+
+
+def _plain_products(query: Tensor, vectors: Tensor) -> Tensor:
+    """Dot products, as of matrices: PyTorch's counter does not see those of a matrix and a vector."""
+    return (query.unsqueeze(0) @ vectors.T).squeeze(0)
 
 
 def candidates_of(session: Session, num_items: int, leave_option: bool, device: torch.device) -> list[Tensor]:

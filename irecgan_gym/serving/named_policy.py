@@ -47,7 +47,7 @@ class NamedChoice(NamedTuple):
         state: for the next call.
     """
 
-    slates: NDArray[np.object_]
+    slates: NDArray[Any]
     log_probabilities: NDArray[np.float64]
     state: Any
 
@@ -78,7 +78,7 @@ class NamedPolicy:
         *,
         k: int | None = None,
         exclude: Sequence[Collection[str]] | Collection[str] | None = None,
-    ) -> tuple[NDArray[np.object_], Any]:
+    ) -> tuple[NDArray[Any], Any]:
         """Choose slates of names.
 
         Args:
