@@ -14,7 +14,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
 from irecgan_gym.sessions import Catalogue, Sessions
-from irecgan_gym.settings import check_count
+from irecgan_gym.settings import check_count, check_seed
 
 if TYPE_CHECKING:
     from irecgan_gym.envs.user_model_device import UsersOnDevice
@@ -53,7 +53,7 @@ def collect(
     policy: SlatePredictor,
     env: str | VectorEnv[Any, Any, Any],
     num_sessions: int,
-    seed: int,
+    seed: int | None,
     *,
     deterministic: bool = False,
     max_session_steps: int | None = 40,
@@ -67,7 +67,7 @@ def collect(
         env: id of a registered env, or a vector env in the ``NEXT_STEP`` autoreset mode, which is left open; its infos
             must hold ``slate`` and ``click``.
         num_sessions: S.
-        seed: of the users and of the sampled slates.
+        seed: of the users and of the sampled slates; None leaves their generators as they are.
         deterministic: True shows the top k items, False slates sampled from the policy.
         max_session_steps: steps after which a session of an env made from its id is cut; None never cuts. The default
             is that of :meth:`irecgan_gym.envs.recsim.RecSimEnv.collect`, so that logs are of one kind.
@@ -84,6 +84,11 @@ def collect(
             an env whose infos tell neither slate nor click, or a policy that observes states where there are none.
     """
     check_count("num_sessions", num_sessions)
+    seed = check_seed(seed)
+    if max_session_steps is not None:
+        check_count("max_session_steps", max_session_steps)
+    if num_envs is not None:
+        check_count("num_envs", num_envs)
     if not isinstance(env, str):
         if env_kwargs is not None or num_envs is not None:
             raise ValueError("env_kwargs and num_envs are for an env made from its id, not for a given one")
@@ -212,7 +217,7 @@ def play(
     check_count("num_sessions", num_sessions)
     if env.metadata.get("autoreset_mode") != AutoresetMode.NEXT_STEP:
         raise ValueError(f"the vector env must reset on the next step, got {env.metadata.get('autoreset_mode')}")
-    users_seed = None
+    users_seed, seed = None, check_seed(seed)
     if seed is not None:
         users_seed, slates_seed = (int(word) for word in np.random.SeedSequence(seed).generate_state(2))
         if hasattr(policy, "set_random_seed"):

@@ -61,7 +61,19 @@ def check_count(name: str, value: Any, most: int = 2**31 - 1) -> None:
         ValueError: with the argument, what it takes and what was given.
     """
     if _checked(name, value, Count) > most:
-        raise ValueError(f"{name} must be at most {most}, got {_shown(value)}")
+        raise ValueError(f"{name} must be at most {most}, got {shown(value)}")
+
+
+def check_seed(seed: Any) -> int | None:
+    """Return a seed as Python's int, or None.
+
+    Raises:
+        ValueError: no whole number from 0; with what was given.
+    """
+    if seed is None:
+        return None
+    whole: int = _checked("seed", seed, CountFrom0)
+    return whole
 
 
 def check_settings(settings: Any) -> None:
@@ -86,7 +98,16 @@ def check_is(settings: Any, settings_type: type[Any]) -> None:
         ValueError: with what was expected and what was given.
     """
     if not isinstance(settings, settings_type):
-        raise ValueError(f"config must be a {settings_type.__name__}, got {_shown(settings)}")
+        raise ValueError(f"config must be a {settings_type.__name__}, got {shown(settings)}")
+
+
+def checked_value(name: str, value: Any, hint: Any) -> Any:
+    """Return an argument of a function as :func:`check_settings` leaves a field with this annotation.
+
+    Raises:
+        ValueError: see :func:`check_settings`.
+    """
+    return _checked(name, value, hint)
 
 
 def checked_values(settings_type: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,14 +133,14 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
         return _one_of(name, value, parts)
     if origin is Literal:
         if not any(type(value) is type(known) and value == known for known in parts):
-            raise ValueError(f"{name} must be {_choices([repr(known) for known in parts])}, got {_shown(value)}")
+            raise ValueError(f"{name} must be {_choices([repr(known) for known in parts])}, got {shown(value)}")
         return value
     if origin is tuple:
         return _checked_tuple(name, value, parts)
     if hint in (bool, int, float, str, type(None)):
         return _checked_scalar(name, value, hint)
     if isinstance(hint, type) and is_dataclass(hint) and not isinstance(value, hint):
-        raise ValueError(f"{name} must be a {hint.__name__}, got {_shown(value)}")
+        raise ValueError(f"{name} must be a {hint.__name__}, got {shown(value)}")
     return value
 
 
@@ -136,11 +157,11 @@ def _one_of(name: str, value: Any, hints: tuple[Any, ...]) -> Any:
 
 def _checked_tuple(name: str, value: Any, parts: tuple[Any, ...]) -> tuple[Any, ...]:
     if not isinstance(value, (tuple, list)):
-        raise ValueError(f"{name} must be a sequence, got {_shown(value)}")
+        raise ValueError(f"{name} must be a sequence, got {shown(value)}")
     if parts[1:] == (...,):
         return tuple(_checked(f"{name}[{place}]", one, parts[0]) for place, one in enumerate(value))
     if len(value) != len(parts):
-        raise ValueError(f"{name} must hold {len(parts)} values, got {_shown(value)}")
+        raise ValueError(f"{name} must hold {len(parts)} values, got {shown(value)}")
     return tuple(
         _checked(f"{name}[{place}]", one, part) for place, (one, part) in enumerate(zip(value, parts, strict=True))
     )
@@ -157,9 +178,9 @@ def _checked_scalar(name: str, value: Any, kind: type[Any]) -> Any:
         found = value if type(value) is int else float(value)
     else:
         words = {bool: "True or False", int: "a whole number", float: "a number", str: "a text", type(None): "None"}
-        raise ValueError(f"{name} must be {words[kind]}, got {_shown(value)}")
+        raise ValueError(f"{name} must be {words[kind]}, got {shown(value)}")
     if kind is float and not _is_finite(found):
-        raise ValueError(f"{name} must be finite, got {_shown(value)}")
+        raise ValueError(f"{name} must be finite, got {shown(value)}")
     return found
 
 
@@ -178,7 +199,7 @@ def _choices(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value in one short line, whatever it is."""
     try:
         text = repr(value)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irecgan_gym.kernels import loading
+from irecgan_gym.settings import shown
 
 Slates = NDArray[np.int64]
 
@@ -28,9 +29,9 @@ def check_slates(actions: Any, shape: tuple[int, ...], num_items: int) -> Slates
     """
     slates = np.asarray(actions)
     if slates.shape != shape:
-        raise ValueError(f"a slate action must have shape {shape}, got {slates.shape}: {actions!r}")
+        raise ValueError(f"a slate action must have shape {shape}, got {slates.shape}: {shown(actions)}")
     if slates.dtype.kind not in "iu":
-        raise ValueError(f"a slate action must hold integers, got {slates.dtype}: {actions!r}")
+        raise ValueError(f"a slate action must hold integers, got {slates.dtype}: {shown(actions)}")
     if slates.dtype == np.uint64 and slates.size:
         # Numbers that int64 cannot hold are out of range, and must stay so.
         slates = np.minimum(slates, np.uint64(num_items))

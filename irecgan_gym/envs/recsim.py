@@ -20,6 +20,7 @@ from irecgan_gym.logging_policies import make_logging_policy
 from irecgan_gym.mdp import START_STATE, RecommendationMDP, as_mdp, check_count, draw_mdp
 from irecgan_gym.rendering.session_view import SlateView
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.settings import check_seed
 from irecgan_gym.slates import check_slates, fill_repeats, raise_repeated
 
 _INT64 = np.dtype(np.int64)
@@ -203,7 +204,7 @@ class RecSimEnv(RenderedEnv[np.int64, NDArray[np.int64]]):
             seed: of the generator of the users' choices; None goes on with the present one.
             options: none are known.
         """
-        super().reset(seed=seed)
+        super().reset(seed=check_seed(seed))
         self._state = START_STATE
         self._in_session = True
         if self.screen is not None:

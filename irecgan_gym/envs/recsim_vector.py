@@ -17,6 +17,7 @@ from irecgan_gym.envs.user_streams import UserStreams
 from irecgan_gym.kernels import loading
 from irecgan_gym.mdp import START_STATE, RecommendationMDP
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.settings import check_seed
 from irecgan_gym.slates import check_slates, count_repeats, distinct_slates, raise_repeated, replace_repeats
 
 
@@ -89,6 +90,7 @@ class RecSimVectorEnv(SessionVectorEnv):
         Raises:
             ValueError: ``user_streams`` without a seed, or together with ``reset_mask``.
         """
+        seed = check_seed(seed)
         chosen = options or {}
         if "reset_mask" not in chosen:
             self._streams = UserStreams.of(seed) if chosen.get("user_streams") else None

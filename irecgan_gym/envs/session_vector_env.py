@@ -10,8 +10,13 @@ from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
+from irecgan_gym.settings import check_count, check_seed
+
 Rows = NDArray[np.integer[Any]]
 Columns = dict[str, NDArray[Any]]
+
+MOST_ENVS = 2**24
+"""Far beyond what anyone runs side by side: a mistaken number is refused before its arrays fill all memory."""
 
 
 class SessionVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
@@ -35,10 +40,9 @@ class SessionVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
     ) -> None:
-        if num_envs < 1:
-            raise ValueError(f"num_envs must be at least 1, got {num_envs}")
-        if max_episode_steps is not None and max_episode_steps < 1:
-            raise ValueError(f"max_episode_steps must be at least 1 or None, got {max_episode_steps}")
+        check_count("num_envs", num_envs, MOST_ENVS)
+        if max_episode_steps is not None:
+            check_count("max_episode_steps", max_episode_steps)
         if render_mode is not None:
             raise ValueError(
                 f"render_mode must be None, got {render_mode!r}: native vector envs do not render; single envs do, and "
@@ -108,6 +112,7 @@ class SessionVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
 
         A seed owns all randomness of all envs.
         """
+        seed = check_seed(seed)
         super().reset(seed=seed)
         if seed is not None:
             self._reseed()

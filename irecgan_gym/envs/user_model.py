@@ -15,6 +15,7 @@ from irecgan_gym.envs.rendered_env import RenderedEnv
 from irecgan_gym.envs.user_model_vector import UserModelVectorEnv
 from irecgan_gym.models.user_model import UserModel
 from irecgan_gym.rendering.session_view import SlateView
+from irecgan_gym.settings import check_seed
 from irecgan_gym.slates import check_slates
 
 
@@ -120,6 +121,7 @@ class UserModelEnv(RenderedEnv[Any, NDArray[np.int64]]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.int64, dict[str, Any]]:
         """Begin a new session; a seed owns all randomness of this and the following sessions."""
+        seed = check_seed(seed)
         super().reset(seed=seed)
         observations, info = self._users.reset(seed=seed)
         if self.screen is not None:

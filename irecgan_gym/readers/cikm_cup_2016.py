@@ -10,7 +10,7 @@ import numpy as np
 
 from irecgan_gym.readers.assembly import KnownItems, Numbering, StepColumns, assemble, keep_lengths
 from irecgan_gym.readers.lines import read_table, whole_number
-from irecgan_gym.readers.report import MAX_MALFORMED, OnError, Place, ReadReport, ReadResult
+from irecgan_gym.readers.report import MAX_MALFORMED, OnError, Place, ReadReport, ReadResult, check_lengths
 from irecgan_gym.sessions import Catalogue
 
 PAPER_SPLIT = (0.95, 0.025, 0.025)
@@ -77,6 +77,7 @@ def read_cikm_cup_2016(
     """
     if max_items < 1:
         raise ValueError(f"max_items must be at least 1, got {max_items}")
+    check_lengths(min_length, max_length)
     report, known = ReadReport(on_error, max_malformed), KnownItems(catalogue, extend)
     cup = _Cup(Path(folder), report, known)
     cup.read_queries()

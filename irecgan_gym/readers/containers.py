@@ -24,6 +24,7 @@ from irecgan_gym.readers.report import ReaderError
 from irecgan_gym.readers.row_batch import RowBatch
 from irecgan_gym.readers.text_table import DelimitedTable
 from irecgan_gym.sessions.parquet import OWN_KEY
+from irecgan_gym.settings import checked_value
 
 _ROWS = 65_536
 _PARQUET = (".parquet", ".pq", ".parq")
@@ -48,6 +49,7 @@ class TextOptions:
     quotes: bool = True
 
     def __post_init__(self) -> None:
+        checked_value("delimiter", self.delimiter, str)
         if len(self.delimiter) != 1 or self.delimiter in '\r\n"':
             raise ValueError(f"delimiter must be one character between cells, got {self.delimiter!r}")
 

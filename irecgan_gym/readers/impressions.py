@@ -15,11 +15,12 @@ from irecgan_gym.readers.arrow_cells import Names, NumberCells, names_of, number
 from irecgan_gym.readers.assembly import KnownItems, keep_lengths
 from irecgan_gym.readers.containers import TextOptions, check_columns, open_containers, source_name
 from irecgan_gym.readers.plain_steps import without_nulls
-from irecgan_gym.readers.report import MAX_MALFORMED, OnError, Place, ReaderError, ReadReport, ReadResult
+from irecgan_gym.readers.report import MAX_MALFORMED, OnError, Place, ReaderError, ReadReport, ReadResult, check_lengths
 from irecgan_gym.readers.row_batch import RowBatch
 from irecgan_gym.readers.table import SECONDS, TableLog
 from irecgan_gym.readers.table_cells import NULL_VALUES, CellRules
 from irecgan_gym.sessions import Catalogue
+from irecgan_gym.settings import checked_value
 
 
 @dataclass(frozen=True)
@@ -100,13 +101,15 @@ def read_impressions(
         ReaderError: the source cannot be read, too many rows are malformed, or one and ``on_error="raise"``.
         SessionsError: no session is left.
     """
-    columns = columns or ImpressionColumns()
+    columns = ImpressionColumns() if columns is None else columns
+    checked_value("columns", columns, ImpressionColumns)
     if sort and columns.time is None:
         raise ValueError("sort=True needs a time column to sort by")
     if max_gap is not None and (columns.time is None or not max_gap > 0):
         raise ValueError(f"max_gap must be a positive number of seconds, and needs a time column, got {max_gap}")
     if time_unit not in SECONDS:
         raise ValueError(f"time_unit must be one of {', '.join(SECONDS)}, got {time_unit!r}")
+    check_lengths(min_length, max_length)
     names, report = columns.used(), _ListReport(on_error, max_malformed)
     rules = CellRules(tuple(null_values), time_scale=SECONDS[time_unit])
     rows = _Rows(names, rules, report)

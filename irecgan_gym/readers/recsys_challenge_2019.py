@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from irecgan_gym.readers.assembly import KnownItems, Numbering, StepColumns, assemble, keep_lengths
 from irecgan_gym.readers.lines import TextRow, read_table, whole_number
-from irecgan_gym.readers.report import MAX_MALFORMED, OnError, Place, ReadReport, ReadResult
+from irecgan_gym.readers.report import MAX_MALFORMED, OnError, Place, ReadReport, ReadResult, check_lengths
 from irecgan_gym.sessions import Catalogue
 from irecgan_gym.sessions.checks import check_offsets
 from irecgan_gym.sessions.ragged import gather
@@ -80,6 +80,7 @@ def read_recsys_challenge_2019(
     """
     if reward not in ("last", "every"):
         raise ValueError(f"reward must be 'last' or 'every', got {reward!r}")
+    check_lengths(min_length, max_length)
     report = ReadReport(on_error, max_malformed)
     log = _ClickOutLog(Path(path).name, report, KnownItems(catalogue, extend))
     for row in read_table(Path(path), ",", _COLUMNS, report):

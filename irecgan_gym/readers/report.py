@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.settings import checked_value
 
 OnError = Literal["repair", "skip", "raise"]
 MAX_MALFORMED = 0.1
@@ -208,6 +209,16 @@ class ReadResult(NamedTuple):
 
     sessions: Sessions
     report: ReadReport
+
+
+def check_lengths(min_length: Any, max_length: Any) -> None:
+    """Refuse bounds on the steps of a session that are no whole numbers, before anything is read.
+
+    Raises:
+        ValueError: with the argument and what was given.
+    """
+    checked_value("min_length", min_length, int)
+    checked_value("max_length", max_length, int)
 
 
 def length_reason(length: int, minimum: int, maximum: int, unit: str) -> str | None:

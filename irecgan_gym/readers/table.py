@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from irecgan_gym.readers.assembly import BatchNumbers, KnownItems, Numbering, StepColumns, assemble, keep_lengths
 from irecgan_gym.readers.containers import TextOptions, check_columns, open_containers, source_name
 from irecgan_gym.readers.plain_steps import PlainSteps, plain_steps, row_cells, session_keys, user_keys, without_nulls
-from irecgan_gym.readers.report import MAX_MALFORMED, OnError, Place, ReaderError, ReadReport, ReadResult
+from irecgan_gym.readers.report import MAX_MALFORMED, OnError, Place, ReaderError, ReadReport, ReadResult, check_lengths
 from irecgan_gym.readers.row_batch import RowBatch
 from irecgan_gym.readers.table_cells import NULL_VALUES, CellRules, Cells, Step, parse_step
 from irecgan_gym.sessions import Catalogue
+from irecgan_gym.settings import checked_value
 
 _FEW = 16
 """So few rows are looked at one by one."""
@@ -119,7 +120,10 @@ def read_table_log(
         ReaderError: the source cannot be read, too many rows are malformed, or one and ``on_error="raise"``.
         SessionsError: no session is left.
     """
-    columns = columns or TableColumns()
+    columns = TableColumns() if columns is None else columns
+    checked_value("columns", columns, TableColumns)
+    for name, value in (("separator", separator), ("delimiter", delimiter)):
+        checked_value(name, value, str)
     if not separator or len(delimiter) != 1:
         raise ValueError(f"separator must not be empty and delimiter one character, got {separator!r}, {delimiter!r}")
     if sort and columns.time is None:
@@ -128,6 +132,7 @@ def read_table_log(
         raise ValueError(f"max_gap must be a positive number of seconds, and needs a time column, got {max_gap}")
     if time_unit not in SECONDS:
         raise ValueError(f"time_unit must be one of {', '.join(SECONDS)}, got {time_unit!r}")
+    check_lengths(min_length, max_length)
     report = ReadReport(on_error, max_malformed)
     names, text = columns.used(), TextOptions(delimiter, encoding)
     rules = CellRules(tuple(null_values), tuple(padding), separator, SECONDS[time_unit])

@@ -121,6 +121,8 @@ def check_flags(name: str, values: ArrayLike | None, length: int) -> NDArray[np.
 
 def check_names(names: Sequence[str], num_items: int) -> tuple[str, ...]:
     """Different texts, one for each item."""
+    if isinstance(names, (str, bytes)) or not hasattr(names, "__len__") or getattr(names, "shape", None) == ():
+        raise SessionsError(f"item_names must be a sequence of texts, got a {type(names).__name__}")
     if len(names) != num_items:
         raise SessionsError(f"item_names has {len(names)} entries for {num_items} items")
     return _different_texts("item_names", names)

@@ -13,6 +13,7 @@ from gymnasium.vector.utils import batch_space
 from gymnasium.wrappers import FrameStackObservation
 from numpy.typing import NDArray
 
+from irecgan_gym.settings import MOST_WIDTH, check_count
 from irecgan_gym.wrappers.vector_sessions import StepResult, autoreset_mode, rows_to_reset, with_final_observations
 
 
@@ -52,8 +53,7 @@ def history_space(space: gym.Space[Any], length: int) -> Box:
     """
     if not isinstance(space, Discrete) or space.start != 0:
         raise ValueError(f"a history is made of ids, observations of a Discrete space from 0, but the env has {space}")
-    if length < 1:
-        raise ValueError(f"length must be at least 1, got {length}")
+    check_count("length", length, MOST_WIDTH)
     return Box(0, int(space.n) - 1, (length,), np.int64)
 
 

@@ -14,6 +14,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from irecgan_gym.settings import shown
 from irecgan_gym.wrappers.slate_space import check_items, slate_shape
 from irecgan_gym.wrappers.vector_sessions import StepResult, autoreset_mode, rows_to_reset, with_final_observations
 
@@ -41,6 +42,8 @@ class SequentialSlate(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     """
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
+        if not isinstance(env, gym.Env):
+            raise TypeError(f"env must be a gymnasium.Env, got {shown(env)}")
         RecordConstructorArgs.__init__(self)
         super().__init__(env)
         self._num_items, self._slate_size = slate_shape(env.action_space)

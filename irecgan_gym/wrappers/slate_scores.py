@@ -12,6 +12,7 @@ from gymnasium.vector import VectorActionWrapper, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from irecgan_gym.settings import Positive, checked_value
 from irecgan_gym.wrappers.slate_space import slate_shape
 
 
@@ -100,7 +101,8 @@ class Ranking:
         Args:
             bound: of an action's numbers.
         """
-        if not 0 < bound < np.inf:
+        bound = checked_value("bound", bound, Positive)
+        if not 0 < np.float32(bound) < np.inf:  # The numbers of actions have 32 bits.
             raise ValueError(f"bound must be positive and finite, got {bound}")
         size = self._num_items if self._embeddings is None else self._embeddings.shape[1]
         return Box(-bound, bound, (size,), np.float32)
@@ -110,6 +112,10 @@ class Ranking:
         size = self._num_items if self._embeddings is None else self._embeddings.shape[1]
         if actions.ndim != 2 or actions.shape[1] != size:
             raise ValueError(f"an action must hold {size} numbers, got shape {actions.shape[1:]}")
+        if actions.dtype.kind not in "biuf":
+            raise ValueError(f"an action must hold {size} numbers, got {actions.dtype}")
+        if actions.dtype.kind != "f":
+            actions = actions.astype(np.float64)  # Scores are negated to be sorted, which unsigned numbers cannot be.
         scores = actions if self._embeddings is None else actions.astype(np.float32) @ self._embeddings.T
         if np.isnan(scores).any():
             raise ValueError(f"scores must be numbers, got NaN in {np.isnan(scores).sum()} places")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from irecgan_gym.readers.assembly import KnownItems, keep_lengths
 from irecgan_gym.readers.containers import Container, TextOptions, check_columns, open_containers, source_name
-from irecgan_gym.readers.report import MAX_MALFORMED, OnError, ReadReport, ReadResult
+from irecgan_gym.readers.report import MAX_MALFORMED, OnError, ReadReport, ReadResult, check_lengths
 from irecgan_gym.readers.row_batch import RowBatch
 from irecgan_gym.readers.table import TableLog
 from irecgan_gym.readers.table_cells import CellRules
@@ -116,6 +116,7 @@ class LogFormat:
             max_malformed: float = MAX_MALFORMED,
             on_error: OnError = "repair",
         ) -> ReadResult:
+            check_lengths(min_length, max_length)
             report = ReadReport(on_error, max_malformed)
             log = self._steps_of(path, report, KnownItems(catalogue, extend))
             order = keep_lengths(log.steps, log.steps_in_order(None), min_length, max_length, "steps", report)
