@@ -38,8 +38,8 @@ class Args:
     """Policies that are served one after the other."""
     sessions: int = 300
     """Sessions of a round."""
-    epochs: int = 20
-    """Passes over the log in learning."""
+    epochs: int = 40
+    """Passes over the log in learning; logs this small need many, for a pass over them is few updates."""
     seed: int = 0
     """Seed of everything that is random."""
 

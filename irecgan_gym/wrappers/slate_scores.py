@@ -12,8 +12,10 @@ from gymnasium.vector import VectorActionWrapper, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from irecgan_gym.settings import Positive, checked_value
+from irecgan_gym.settings import shown
 from irecgan_gym.wrappers.slate_space import slate_shape
+
+_LEAST, _MOST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 
 
 class SlateScores(gym.ActionWrapper[Any, Any, Any], RecordConstructorArgs):
@@ -101,9 +103,9 @@ class Ranking:
         Args:
             bound: of an action's numbers.
         """
-        bound = checked_value("bound", bound, Positive)
-        if not 0 < np.float32(bound) < np.inf:  # The numbers of actions have 32 bits.
-            raise ValueError(f"bound must be positive and finite, got {bound}")
+        # The numbers of actions have 32 bits.
+        if not isinstance(bound, (int, float, np.integer, np.floating)) or not _LEAST <= bound <= _MOST:
+            raise ValueError(f"bound must be positive and finite, got {shown(bound)}")
         size = self._num_items if self._embeddings is None else self._embeddings.shape[1]
         return Box(-bound, bound, (size,), np.float32)
 
