@@ -1,5 +1,7 @@
 """Sessions of any policy in any env: the one loop that plays them."""
 
+import re
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -167,10 +169,9 @@ def test_what_an_env_does_not_tell_is_named():
     ],
 )
 def test_arguments_of_another_kind_are_named(arguments, message):
-    with pytest.raises(ValueError) as refused:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         collect(None, "RecSim-v0", 2, **{"seed": 0, **arguments})
-    assert str(refused.value) == message
     with pytest.raises(ValueError, match="num_envs must be at most 16777216, got 1000000000"):
         gym.make_vec("RecSim-v0", num_envs=10**9)
-    with pytest.raises(ValueError, match="seed must be a whole number, got 1.5"):
+    with pytest.raises(ValueError, match=r"seed must be a whole number, got 1\.5"):
         gym.make_vec("RecSim-v0", num_envs=2).reset(seed=1.5)
