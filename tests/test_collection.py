@@ -1,5 +1,7 @@
 """Sessions of any policy in any env: the one loop that plays them."""
 
+import re
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -155,3 +157,21 @@ def test_what_an_env_does_not_tell_is_named():
     assert played.lengths.tolist() == played.session_rewards.tolist()
     with pytest.raises(ValueError, match="info has no 'slate'"):
         played.sessions({})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"seed": "x"}, "seed must be a whole number, got 'x'"),
+        ({"seed": -1}, "seed must not be negative, got -1"),
+        ({"max_session_steps": ()}, "max_session_steps must be a whole number, got ()"),
+        ({"num_envs": [1]}, "num_envs must be a whole number, got [1]"),
+    ],
+)
+def test_arguments_of_another_kind_are_named(arguments, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        collect(None, "RecSim-v0", 2, **{"seed": 0, **arguments})
+    with pytest.raises(ValueError, match="num_envs must be at most 16777216, got 1000000000"):
+        gym.make_vec("RecSim-v0", num_envs=10**9)
+    with pytest.raises(ValueError, match=r"seed must be a whole number, got 1\.5"):
+        gym.make_vec("RecSim-v0", num_envs=2).reset(seed=1.5)

@@ -11,7 +11,7 @@ from irecgan_gym.readers.assembly import KnownItems, Numbering, StepColumns, ass
 from irecgan_gym.readers.lines import TextRow, read_rows, whole_number
 from irecgan_gym.readers.report import MAX_MALFORMED, OnError, ReadReport, ReadResult
 from irecgan_gym.sessions import Catalogue, Sessions
-from irecgan_gym.settings import check_count
+from irecgan_gym.settings import check_count, checked_value
 from irecgan_gym.storage.files import write_atomically
 
 _MOST_ITEMS = 10**7
@@ -62,9 +62,8 @@ def read_irecgan_text(
         raise ValueError(f"reward must be 'success' or 'purchase', got {reward!r}")
     if num_items is not None:
         check_count("num_items", num_items, most=_MOST_ITEMS)
-    for name, rows in (("min_rows", min_rows), ("max_rows", max_rows)):
-        if isinstance(rows, bool) or not isinstance(rows, (int, np.integer)):
-            raise ValueError(f"{name} must be a whole number, got {rows!r}")
+    checked_value("min_rows", min_rows, int)
+    checked_value("max_rows", max_rows, int)
     if num_items is not None and catalogue is not None:
         raise ValueError("num_items and catalogue both say which items there are: give one of them")
     known = KnownItems(catalogue, extend)

@@ -75,3 +75,11 @@ def test_refusals():
         wrapped.step(np.zeros(49))
     with pytest.raises(ValueError, match="scores must be numbers, got NaN in 1 places"):
         wrapped.step(np.where(np.arange(50) == 3, np.nan, 0.0))
+    with pytest.raises(ValueError, match="an action must hold 50 numbers, got <U3"):
+        wrapped.step(np.zeros(50).astype(str))
+
+
+def test_scores_without_a_sign_are_put_in_the_same_order():
+    env = SlateScores(gym.make("RecSim-v0", num_items=4, slate_size=3, num_states=2))
+    for kind in (np.uint8, np.int8, np.float32):
+        assert env.action(np.array([0, 2, 1, 3], dtype=kind)).tolist() == [3, 1, 2]
