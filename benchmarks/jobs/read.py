@@ -14,7 +14,20 @@ class ReadWords:
     """Read logs, say what was read, and save them as sessions."""
 
     format: tyro.conf.Positional[
-        Literal["recsys-challenge-2019", "cikm-cup-2016", "irecgan-text", "table", "impressions"]
+        Literal[
+            "recsys-challenge-2019",
+            "cikm-cup-2016",
+            "irecgan-text",
+            "table",
+            "open-bandit",
+            "kuairand",
+            "kuairec",
+            "rl4rs",
+            "finn-no-slates",
+            "mind",
+            "eb-nerd",
+            "impressions",
+        ]
     ]
     """Format of the logs."""
     path: tyro.conf.Positional[Path]

@@ -135,7 +135,7 @@ def test_wrong_values_are_one_line(tmp_path, capsys):
         (["train", "--data", str(tmp_path / "none"), "--out", "x", "--agent", "pq"], "--agents takes one or more of"),
         (["fit", "--data", str(tmp_path / "none.parquet"), "--out", "x"], "none.parquet"),
         (["simulate", "--out", str(tmp_path / "x"), "--sessions", "0"], "--sessions must be at least 1"),
-        (["simulate", "--out", str(tmp_path / "no-agent.safetensors" / "x"), "--sessions", "2"], "File exists"),
+        (["simulate", "--out", str(tmp_path / "no-agent.safetensors" / "x"), "--sessions", "2"], "Not a directory"),
         (["report"], "give one or more run folders"),
     ):
         assert main(arguments) == 2, arguments
