@@ -28,7 +28,7 @@ class Learning:
     """File for what was learned (safetensors)."""
     format: str = "sessions"
     """Format of the logs: sessions (saved by `irecgan-gym read`), recsys-challenge-2019, cikm-cup-2016, irecgan-text,
-    table."""
+    table, impressions, open-bandit, kuairand, kuairec, rl4rs, finn-no-slates, mind, or eb-nerd."""
     on_error: Literal["repair", "skip", "raise"] = "repair"
     """Effect of a quirk: it is put right, left out, or ends the job; malformed rows are left out, or end it."""
     preset: Literal["fast", "tuned", "paper"] = "fast"
