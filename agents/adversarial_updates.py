@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.models.user_model import UserModel
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.storage.schedule import Schedule
+from irecgan_gym.storage.states import Things, put_back, state_of
 
 if TYPE_CHECKING:
     from irecgan_gym.agents.irecgan import IRecGANConfig
@@ -90,6 +93,22 @@ class UserModelUpdates:
         size = self._config.user_model_fit.batch_size * 4
         return {"treatment/user_model_moved": user_model_shift(self._start, self._model, self._held_out, size)}
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of all that rounds change."""
+        return state_of(self._things())
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        """Take what :meth:`state_dict` has returned."""
+        put_back(self._things(), state)
+
+    def _things(self) -> Things:
+        return {
+            "model": self._model,
+            "optimizer": self._optimizer,
+            "best": self._best,
+            "generator": self._generator,
+        }
+
 
 class DiscriminatorUpdates:
     """Updates of the discriminator, the d-steps of Algorithm 1.
@@ -119,14 +138,18 @@ class DiscriminatorUpdates:
         self._optimizer = ClippedAdamW(discriminator, config.discriminator_fit)
         self._accuracies: list[float] = []
 
-    def pre_train(self, recorder: Recorder) -> None:
+    def pre_train(self, schedule: Schedule, recorder: Recorder) -> None:
         """Update until held-out sessions are told from generated ones as well as the settings ask, or updates end."""
-        config = self._config
-        for _ in range(config.pre_training_d_steps):
+        things: Things = {"updates": self}
+        for _ in schedule.steps(
+            "discriminator", self._config.pre_training_d_steps, things, until=lambda: self._tells_enough
+        ):
             self.update(recorder)
-            latest = self._accuracies[-_AVERAGED:]
-            if len(latest) == _AVERAGED and np.mean(latest) >= config.discriminator_accuracy:
-                break
+
+    @property
+    def _tells_enough(self) -> bool:
+        latest = self._accuracies[-_AVERAGED:]
+        return len(latest) == _AVERAGED and bool(np.mean(latest) >= self._config.discriminator_accuracy)
 
     def update(self, recorder: Recorder) -> None:
         """Make one d-step: some epochs of Eq 5 on freshly generated sessions and as many real ones."""
@@ -151,6 +174,22 @@ class DiscriminatorUpdates:
         return {
             "treatment/discriminator_accuracy": float(np.mean(self._accuracies[-_AVERAGED:])),
             "treatment/discriminator_updates": float(len(self._accuracies)),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of all that updates change."""
+        return {"things": state_of(self._things()), "accuracies": list(self._accuracies)}
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        """Take what :meth:`state_dict` has returned."""
+        put_back(self._things(), state["things"])
+        self._accuracies = list(state["accuracies"])
+
+    def _things(self) -> Things:
+        return {
+            "discriminator": self._discriminator,
+            "optimizer": self._optimizer,
+            "generator": self._generator,
         }
 
     def _held_out_accuracy(self) -> float:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from irecgan_gym.models.sequence_score import SequenceScore
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.models.user_model import UserModel
 from irecgan_gym.sessions import Sessions, concatenate
+from irecgan_gym.sessions.state import sessions_of_state, state_of_sessions
 from irecgan_gym.settings import check_settings
 from irecgan_gym.wrappers.adversarial_reward_sessions import SessionAdversarialReward
 
@@ -141,6 +143,19 @@ class GeneratedPool:
                 joined.sessions.select(slice(0, kept)), joined.rewards[:steps], joined.scores[:steps]
             )
         return joined
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the sessions that are kept, with their scores and rewards."""
+        kept = self._kept
+        if kept is None:
+            return {}
+        return {"sessions": state_of_sessions(kept.sessions), "rewards": kept.rewards, "scores": kept.scores}
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        """Take what :meth:`state_dict` has returned."""
+        self._kept = None
+        if state:
+            self._kept = Generated(sessions_of_state(state["sessions"]), state["rewards"], state["scores"])
 
 
 def returns_of_both(

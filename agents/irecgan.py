@@ -25,6 +25,7 @@ from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.settings import Count, CountFrom0, Numbers, Positive
+from irecgan_gym.storage.states import Things
 
 Accuracy = Annotated[float, Numbers("must be from 0.5 to 1", lambda value: 0.5 <= value <= 1)]
 
@@ -104,7 +105,7 @@ class IRecGAN(PolicyAgent[IRecGANConfig]):
         updates_of_d = DiscriminatorUpdates(
             self.discriminator, policy, user_model, real, real_held_out, config, self._rng("discriminator_training")
         )
-        updates_of_d.pre_train(recorder)
+        updates_of_d.pre_train(self._schedule, recorder)
 
         updates_of_u = UserModelUpdates(user_model, real, real_held_out, config, self._rng("user_model_updates"))
         updates_of_a = PolicyUpdates(policy, validating, config, self._rng("policy_updates"), dose)
@@ -116,8 +117,18 @@ class IRecGAN(PolicyAgent[IRecGANConfig]):
             num_rollouts=config.num_rollouts,
             max_session_steps=config.max_generated_steps(real),
         )
+        things: Things = {
+            "discriminator": updates_of_d,
+            "user_model": updates_of_u,
+            "policy": updates_of_a,
+            "generation": rng,
+            "pool": pool,
+            "scores": scores,
+        }
         # 7: for e = 1 to epoch do
-        for epoch in range(1, config.rounds + 1):
+        for epoch in self._schedule.steps(
+            "rounds", config.rounds + 1, things, until=lambda: updates_of_a.should_stop, first=1
+        ):
             # 8: for r-steps do
             for _ in range(config.r_steps):
                 # 9, 10: Empty B^s, generate m simulated sequences, compute q_D(tau_0:t) at each step t by Eq 6.
@@ -147,8 +158,6 @@ class IRecGAN(PolicyAgent[IRecGANConfig]):
             }
             measured |= fresh.metrics() | user_model_metrics | policy_metrics
             recorder.record(measured | updates_of_u.validate() | updates_of_a.validate(), epoch)
-            if updates_of_a.should_stop:
-                break
         treatment = updates_of_a.finish() | updates_of_u.finish() | updates_of_d.finish() | scores.as_metrics()
         self._treated(treatment, recorder)
         recorder.record(fidelity(user_model, held_out, seed=self._seed("fidelity")).as_metrics(), 0)

@@ -23,6 +23,7 @@ from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.settings import CountFrom0, Positive
+from irecgan_gym.storage.states import Things
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,8 @@ def _learn_without_discriminator(
     updates = PolicyUpdates(policy, validating, config, agent._rng("policy_updates"), dose, objective)
     rng, pool, unscaled = agent._rng("generation"), GeneratedPool(config.generated_pool), RescalingSettings()
     max_steps = config.max_generated_steps(user_sessions(offline, user_model.config))
-    for epoch in range(1, config.rounds + 1):
+    things: Things = {"policy": updates, "generation": rng, "pool": pool}
+    for epoch in agent._schedule.steps("rounds", config.rounds + 1, things, until=lambda: updates.should_stop, first=1):
         for _ in range(config.r_steps):
             # Line 9: generate m sessions, B^s; the agent's rewards are those of q_D = 1.
             played = generate_sessions(
@@ -124,7 +126,5 @@ def _learn_without_discriminator(
             both = returns_of_both(offline, generated, config, unscaled, agent.device)
             measured = generated.metrics() | updates.update(both)
         recorder.record(measured | updates.validate(), epoch)
-        if updates.should_stop:
-            break
     agent._treated(updates.finish(), recorder)
     recorder.record(fidelity(user_model, held_out, seed=agent._seed("fidelity")).as_metrics(), 0)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from math import isfinite, nan
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +21,8 @@ from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.settings import Count, CountFrom0, Positive
+from irecgan_gym.storage.schedule import Schedule
+from irecgan_gym.storage.states import Stateful, Things, put_back, state_of
 
 
 @dataclass(frozen=True)
@@ -174,6 +178,24 @@ class PolicyTraining:
         """Put the parameters of the pass that is kept back."""
         self._best.restore()
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of all that passes change."""
+        return {"things": state_of(self._things()), "dose": list(self.dose), "kept_dose": list(self.kept_dose)}
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        """Take what :meth:`state_dict` has returned."""
+        put_back(self._things(), state["things"])
+        self.dose, self.kept_dose = Dose(*state["dose"]), Dose(*state["kept_dose"])
+
+    def _things(self) -> Things:
+        things: dict[str, Stateful | np.random.Generator] = {
+            "policy": self._policy,
+            "optimizer": self._optimizer,
+            "best": self._best,
+            "generator": self._generator,
+        }
+        return things | ({"criterion": self._criterion} if isinstance(self._criterion, Stateful) else {})
+
 
 @torch.inference_mode(False)
 @torch.enable_grad()
@@ -186,6 +208,7 @@ def fit_policy(
     generator: np.random.Generator,
     objective: Objective | None = None,
     recorder: Recorder = silent,
+    schedule: Schedule = Schedule(),  # noqa: B008 (has no state)
 ) -> Dose:
     """Train a policy from logged sessions alone, and leave it at the epoch that the config's rule selects.
 
@@ -197,17 +220,16 @@ def fit_policy(
         generator: of the order of batches.
         objective: the loss; :class:`~irecgan_gym.agents.returns.Reinforce` when None.
         recorder: receives ``train/*`` once an epoch.
+        schedule: gives the epochs, phase ``policy``.
 
     Returns:
         What the policy has learned from at the epoch that is kept.
     """
     fit, objective = config.fit, Reinforce() if objective is None else objective
     trained = PolicyTraining(policy, held_out, config, fit, fit.patience, generator, objective)
-    for epoch in range(fit.max_epochs):
+    for epoch in schedule.steps("policy", fit.max_epochs, {"policy": trained}, until=lambda: trained.should_stop):
         measured = trained.epoch(training) | trained.validate()
         recorder.record({name if "/" in name else f"train/{name}": value for name, value in measured.items()}, epoch)
-        if trained.should_stop:
-            break
     trained.restore()
     return trained.kept_dose
 
@@ -275,3 +297,12 @@ class PolicyUpdates:
         shift = policy_shift(self._start, self._policy, self._held_out.sessions)
         rounds = {"kept_round": float(self._kept_round), "rounds": float(self._round - 1), "policy_moved": shift}
         return dose.as_metrics() | {f"treatment/{name}": value for name, value in rounds.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of all that rounds change."""
+        return {"training": self._training.state_dict(), "rounds": [self._round, self._kept_round]}
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        """Take what :meth:`state_dict` has returned."""
+        self._training.load_state_dict(state["training"])
+        self._round, self._kept_round = state["rounds"]

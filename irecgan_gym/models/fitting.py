@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.sessions.leaving import with_leaving_step
 from irecgan_gym.settings import Count, CountFrom0, NotNegative, Positive, check_settings
+from irecgan_gym.storage.schedule import Schedule
+from irecgan_gym.storage.states import Things
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,16 @@ class EarlyStopping:
         """True once as many losses as the patience allows have not been better."""
         return self._patience is not None and 0 < self.epochs_since >= self._patience
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best parameters, their loss and the losses since; those of the module are not among them."""
+        return {"best": self._state, "loss": self.loss, "epochs_since": self.epochs_since}
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        """Take what :meth:`state_dict` has returned."""
+        own = self._module.state_dict()
+        self._state = {name: value.to(own[name].device) for name, value in state["best"].items()}
+        self.loss, self.epochs_since = state["loss"], state["epochs_since"]
+
     def restore(self) -> None:
         """Put the best parameters back.
 
@@ -112,6 +124,15 @@ class ClippedAdamW:
         loss.backward()  # type: ignore[no-untyped-call]
         self._clip()
         self._adam.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the moments of every parameter, by its number."""
+        return {str(number): moments for number, moments in self._adam.state_dict()["state"].items()}
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        """Take what :meth:`state_dict` has returned; step sizes are those of the settings."""
+        moments = {int(number): dict(moments) for number, moments in state.items()}
+        self._adam.load_state_dict({**self._adam.state_dict(), "state": moments})
 
     def _clip(self) -> None:
         gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
@@ -253,6 +274,7 @@ def fit_user_model(
     device: str = "auto",
     validation_fraction: float = 0.1,
     recorder: Recorder = silent,
+    schedule: Schedule = Schedule(),  # noqa: B008 (has no state)
 ) -> UserModel:
     """Fit a user model to logged sessions by Eq 3 and leave it at its best validation likelihood.
 
@@ -266,6 +288,8 @@ def fit_user_model(
         device: where a new model goes, ``"auto"``, ``"cpu"``, ``"cuda"``...
         validation_fraction: share of ``training`` that is held out when no validation is given.
         recorder: receives ``user_model/*`` once an epoch.
+        schedule: gives the epochs, phase ``user_model``, and may keep checkpoints of them
+            (:func:`irecgan_gym.storage.checkpoints.stored_schedule`).
 
     Returns:
         The fitted model, the same object where one was given.
@@ -290,7 +314,8 @@ def fit_user_model(
     )
     generator = np.random.default_rng(seed)
     optimizer, best = ClippedAdamW(model, fit), EarlyStopping(model, fit.patience)
-    for epoch in range(fit.max_epochs):
+    things: Things = {"model": model, "optimizer": optimizer, "best": best, "generator": generator}
+    for epoch in schedule.steps("user_model", fit.max_epochs, things, until=lambda: best.should_stop):
         train_loss = user_model_epoch(model, data, optimizer, fit, generator)
         click, reward = mean_log_likelihood(model, held_out.all(fit.batch_size * 4))
         best.update(-(click + fit.lambda_p * reward))
@@ -302,8 +327,6 @@ def fit_user_model(
             },
             epoch,
         )
-        if best.should_stop:
-            break
     best.restore()
     model.catalogue = catalogue
     return model
