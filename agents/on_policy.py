@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -30,6 +33,14 @@ class OnPolicyUpdates:
         self._fit = fit
         self._gamma = gamma
         self._lambda_r = lambda_r
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of the optimizer."""
+        return self._optimizer.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        """Take what :meth:`state_dict` has returned."""
+        self._optimizer.load_state_dict(state)
 
     @torch.inference_mode(False)
     @torch.enable_grad()

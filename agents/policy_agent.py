@@ -150,6 +150,20 @@ class PolicyAgent(Agent, Generic[ConfigT]):
         self._tell_user_models()
         return self
 
+    def learned(self) -> dict[str, Any]:
+        """Return all that learning has changed, as checkpoints keep it: :meth:`take_over` puts it back."""
+        return {
+            "networks": {name: module.state_dict() for name, module in self.networks().items()},
+            "lessons": self.lessons,
+            "treatment": dict(self.treatment),
+        }
+
+    def take_over(self, learned: Mapping[str, Any]) -> None:
+        """Become what an agent of the same settings was when :meth:`learned` was called on it."""
+        for name, module in self.networks().items():
+            module.load_state_dict(learned["networks"][name])
+        self.lessons, self.treatment = learned["lessons"], dict(learned["treatment"])
+
     def _training(self, sessions: Sessions, validation: Sessions | None) -> dict[str, Any]:
         return super()._training(sessions, validation) | {
             "config": asdict(self.config),  # type: ignore[call-overload]

@@ -118,6 +118,7 @@ class StoredSchedule(Schedule):
         self._checkpoints, self._folder, self._training = checkpoints, checkpoints.folder, training
         self._interruption = interruption
         self._begun: set[str] = set()
+        self._inner: list[Path] = []
         self._waiting: list[_Kept] = []
         self._last = time.monotonic()
         self._written = False
@@ -159,6 +160,7 @@ class StoredSchedule(Schedule):
 
     def inner(self, name: str) -> Checkpoints:
         """See :meth:`Schedule.inner`: a folder in this one."""
+        self._inner.append(self._folder / name)
         return Checkpoints(self._folder / name, self._checkpoints.seconds, self._checkpoints.keep)
 
     def flush(self) -> None:
@@ -217,9 +219,15 @@ class StoredSchedule(Schedule):
             "records": kept.records,
             "state": kept.state,
         }
+        if not (self._folder / _IDENTITY).exists():
+            # Writing the file would make another folder in its place.
+            raise FileNotFoundError(errno.ENOENT, "was moved or removed meanwhile", str(self._folder))
         name = kept.phase if kept.over else f"{kept.phase}.{kept.position:09}"
         save_weights(self._folder / f"{name}.safetensors", _KIND, settings, kept.tensors)
         self._written = True
+        # Trainings inside of steps that are over now.
+        while self._inner:
+            shutil.rmtree(self._inner.pop(), ignore_errors=True)
         stopped = self._stopped(kept.phase)
         for file in stopped if kept.over else stopped[self._checkpoints.keep :]:
             file.unlink(missing_ok=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -25,6 +27,34 @@ class TrainingStopped(KeyboardInterrupt):
     def __init__(self, number: int, message: str) -> None:
         super().__init__(message)
         self.signal = number
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, raised like Ctrl-C so that what is open is closed on the way out.
+
+    Attributes:
+        signal: its number.
+    """
+
+    signal = int(signal.SIGTERM)
+
+
+@contextmanager
+def terminations_raised() -> Iterator[None]:
+    """Raise :class:`Terminated` on SIGTERM, where a program would have ended on the spot; in the main thread alone."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated("stopped by SIGTERM")
 
 
 class Interruption:

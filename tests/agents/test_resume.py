@@ -11,10 +11,19 @@ import pytest
 import torch
 
 from irecgan_gym.agents import AGENT_NAMES
+from irecgan_gym.agents.online import OnlineLearner, learn_in_rounds
+from irecgan_gym.agents.references.simple import RandomPolicy
 from irecgan_gym.models.fitting import FitConfig
 from irecgan_gym.storage import checkpoints
-from irecgan_gym.storage.checkpoints import CheckpointError, Checkpoints, CheckpointWarning, StoredSchedule
+from irecgan_gym.storage.checkpoints import (
+    CheckpointError,
+    Checkpoints,
+    CheckpointWarning,
+    StoredSchedule,
+    stored_schedule,
+)
 from irecgan_gym.storage.interruption import TrainingStopped
+from tests.agents.test_online import learner_of
 from tests.agents.test_training_loops import agent_of
 from tests.golden.runs import Tape
 
@@ -358,3 +367,45 @@ def test_killed_at_random_moments_a_process_comes_to_the_same_end(log, tmp_path,
     assert set(endings) <= {0, -signal.SIGKILL}
     assert endings.count(-signal.SIGKILL) >= 1
     assert out.read_text() == repr(learned("irecgan", log))
+
+
+def learned_in_rounds(method, schedule=None, recorder=None):
+    learner, tape = learner_of(method), Tape() if recorder is None else recorder
+    options = {} if schedule is None else {"schedule": schedule}
+    rounds = [
+        (one.number, one.sessions.slate_items.tolist(), one.sessions.clicks.tolist(), one.sessions.states.tolist())
+        for one in learn_in_rounds(
+            learner, "RecSim-v0", rounds=3, sessions_per_round=10, seed=1, recorder=tape, **options
+        )
+    ]
+    return rounds, everything(learner.agent, Tape())
+
+
+@pytest.mark.parametrize("method", ["pg-online&offline", "lstm-offline", "pg-online"])
+def test_rounds_go_on_in_their_midst(method, writes, tmp_path):
+    tape = Tape()
+    unbroken = learned_in_rounds(method, recorder=tape)
+
+    def in_folder(name):
+        again = Tape()
+        with stored_schedule(Checkpoints(tmp_path / name, seconds=0), {"method": method}, again) as schedule:
+            return learned_in_rounds(method, schedule, schedule.recorder), again.rows
+
+    assert in_folder("whole") == (unbroken, tape.rows)
+    number = len(writes)
+    for allowed in range(1, number):
+        writes.clear()
+        writes.allowed = allowed
+        with pytest.raises(Stopped):
+            in_folder(str(allowed))
+        writes.allowed = None
+        assert in_folder(str(allowed)) == (unbroken, tape.rows)
+        assert len(writes) == number
+    # What was kept inside of rounds that are over is gone.
+    assert sorted(entry.name for entry in (tmp_path / "whole").iterdir()) == ["rounds.safetensors", "training.json"]
+
+
+def test_rounds_of_an_agent_without_networks_keep_no_checkpoints():
+    learner = OnlineLearner(RandomPolicy(50, 10), 5)
+    with pytest.raises(TypeError, match="rounds of a RandomPolicy keep no checkpoints"):
+        learner.state_dict()
