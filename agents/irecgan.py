@@ -11,6 +11,7 @@ from irecgan_gym.agents.generation import (
     RescalingSettings,
     generate_adversarial_sessions,
     returns_of_both,
+    warn_of_collapse,
 )
 from irecgan_gym.agents.pgu import PGUConfig
 from irecgan_gym.agents.policy_agent import PolicyAgent
@@ -125,39 +126,43 @@ class IRecGAN(PolicyAgent[IRecGANConfig]):
             "pool": pool,
             "scores": scores,
         }
-        # 7: for e = 1 to epoch do
-        for epoch in self._schedule.steps(
+        rounds = self._schedule.steps(
             "rounds", config.rounds + 1, things, until=lambda: updates_of_a.should_stop, first=1
-        ):
-            # 8: for r-steps do
-            for _ in range(config.r_steps):
-                # 9, 10: Empty B^s, generate m simulated sequences, compute q_D(tau_0:t) at each step t by Eq 6.
-                fresh = generate_adversarial_sessions(
-                    policy,
-                    score,
-                    config.num_generated(offline),
-                    rewards=config,
-                    seed=int(rng.integers(2**31)),
-                    precision=config.generation_precision,
-                )
-                scores.add(fresh.scores)
-                generated = pool.with_earlier(fresh).scaled(config)
-                # 11, 12: Update U via the policy gradient of Eq 7 with B = [B^s, B^r], where q_D = 1 on B^r.
-                user_model_metrics = updates_of_u.update(generated)
-                # 13: Update A via the policy gradient of Eq 10 with B = [B^s, B^r].
-                policy_metrics = updates_of_a.update(returns_of_both(offline, generated, config, config, self.device))
-            updates_of_u.learn_from_offline()
-            # 15: for d-steps do
-            for _ in range(config.d_steps):
-                # 16, 17, 18: Draw B^s and B^r again, m sequences each, and update D according to Eq 5 for i epochs.
-                updates_of_d.update(recorder)
+        )
+        with updates_of_a.diverging_kept(recorder):
+            # 7: for e = 1 to epoch do
+            for epoch in rounds:
+                # 8: for r-steps do
+                for _ in range(config.r_steps):
+                    # 9, 10: Empty B^s, generate m simulated sequences, compute q_D(tau_0:t) at each step t by Eq 6.
+                    fresh = generate_adversarial_sessions(
+                        policy,
+                        score,
+                        config.num_generated(offline),
+                        rewards=config,
+                        seed=int(rng.integers(2**31)),
+                        precision=config.generation_precision,
+                    )
+                    scores.add(fresh.scores)
+                    generated = pool.with_earlier(fresh).scaled(config)
+                    # 11, 12: Update U via the policy gradient of Eq 7 with B = [B^s, B^r], where q_D = 1 on B^r.
+                    user_model_metrics = updates_of_u.update(generated)
+                    # 13: Update A via the policy gradient of Eq 10 with B = [B^s, B^r].
+                    both = returns_of_both(offline, generated, config, config, self.device)
+                    policy_metrics = updates_of_a.update(both)
+                updates_of_u.learn_from_offline()
+                # 15: for d-steps do
+                for _ in range(config.d_steps):
+                    # 16, 17, 18: Draw B^s and B^r again, m sequences each, and update D according to Eq 5 for i epochs.
+                    updates_of_d.update(recorder)
 
-            measured = {
-                "adversarial/mean_q": float(fresh.scores.mean()),
-                "adversarial/std_q": float(fresh.scores.std()),
-            }
-            measured |= fresh.metrics() | user_model_metrics | policy_metrics
-            recorder.record(measured | updates_of_u.validate() | updates_of_a.validate(), epoch)
+                measured = {
+                    "adversarial/mean_q": float(fresh.scores.mean()),
+                    "adversarial/std_q": float(fresh.scores.std()),
+                }
+                warn_of_collapse(fresh.sessions, offline)
+                measured |= fresh.metrics() | user_model_metrics | policy_metrics
+                recorder.record(measured | updates_of_u.validate() | updates_of_a.validate(), epoch)
         treatment = updates_of_a.finish() | updates_of_u.finish() | updates_of_d.finish() | scores.as_metrics()
         self._treated(treatment, recorder)
         recorder.record(fidelity(user_model, held_out, seed=self._seed("fidelity")).as_metrics(), 0)

@@ -51,20 +51,25 @@ def fit_logging_policy(
         schedule: gives the epochs, phase ``logging_policy``.
     """
     data, held_out = (SessionTensors(part, leave_option=False, device=model.device) for part in (training, validation))
-    optimizer, best = ClippedAdamW(model, config), EarlyStopping(model, config.patience)
+    optimizer = ClippedAdamW(model, config, "logging_policy/loss")
+    best = EarlyStopping(model, config.patience)
     mean_steps = data.mean_steps(config.batch_size)
     things: Things = {"model": model, "optimizer": optimizer, "best": best, "generator": generator}
-    for epoch in schedule.steps("logging_policy", config.max_epochs, things, until=lambda: best.should_stop):
-        for batch in data.shuffled(config.batch_size, generator):
-            optimizer.step(-shown_log_likelihood(model, batch).sum() / mean_steps)
-        with torch.no_grad():
-            likelihood = sum(
-                float(shown_log_likelihood(model, batch).sum()) for batch in held_out.all(config.batch_size)
+    with best.diverging_kept(recorder):
+        for epoch in schedule.steps("logging_policy", config.max_epochs, things, until=lambda: best.should_stop):
+            for batch in data.shuffled(config.batch_size, generator):
+                optimizer.step(-shown_log_likelihood(model, batch).sum() / mean_steps)
+            norm = optimizer.mean_norm()
+            with torch.no_grad():
+                likelihood = sum(
+                    float(shown_log_likelihood(model, batch).sum()) for batch in held_out.all(config.batch_size)
+                )
+            likelihood /= validation.num_steps
+            best.update(-likelihood)
+            recorder.record(
+                {"logging_policy/grad_norm": norm, "logging_policy/validation_log_likelihood": likelihood}, epoch
             )
-        likelihood /= validation.num_steps
-        best.update(-likelihood)
-        recorder.record({"logging_policy/validation_log_likelihood": likelihood}, epoch)
-    best.restore()
+    best.restore("logging_policy/loss")
 
 
 @torch.no_grad()

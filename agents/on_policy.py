@@ -29,7 +29,7 @@ class OnPolicyUpdates:
 
     def __init__(self, policy: SlatePolicy, fit: FitConfig, *, gamma: float, lambda_r: float) -> None:
         self._policy = policy
-        self._optimizer = ClippedAdamW(policy, fit)
+        self._optimizer = ClippedAdamW(policy, fit, "online/policy_loss")
         self._fit = fit
         self._gamma = gamma
         self._lambda_r = lambda_r
@@ -52,7 +52,7 @@ class OnPolicyUpdates:
         rewards = offline_rewards(sessions, self._lambda_r)
         data = ReturnsData(sessions, rewards, self._gamma, self._policy.device)
         # All in one batch, so that their order and the generator make no difference.
-        return policy_gradient_epoch(
+        loss = policy_gradient_epoch(
             self._policy,
             data,
             self._optimizer,
@@ -60,3 +60,5 @@ class OnPolicyUpdates:
             np.random.default_rng(0),
             precision=self._fit.precision,
         )
+        self._optimizer.mean_norm()  # On a GPU, this is where a loss that is no number is an error.
+        return loss

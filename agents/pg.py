@@ -52,11 +52,11 @@ class PGC(PolicyAgent[PGCConfig]):
         updates = PolicyUpdates(self.policy, held_out, config, self._rng("policy_updates"), dose)
         rng = self._rng("generation")
         things: Things = {"policy": updates, "generation": rng}
-        for epoch in self._schedule.steps(
-            "rounds", config.rounds + 1, things, until=lambda: updates.should_stop, first=1
-        ):
-            for _ in range(config.r_steps):
-                drawn = rng.integers(len(offline), size=config.num_generated(offline))
-                measured = updates.update(replayed_returns(offline, offline.select(drawn), config, self.device))
-            recorder.record(measured | updates.validate(), epoch)
+        rounds = self._schedule.steps("rounds", config.rounds + 1, things, until=lambda: updates.should_stop, first=1)
+        with updates.diverging_kept(recorder):
+            for epoch in rounds:
+                for _ in range(config.r_steps):
+                    drawn = rng.integers(len(offline), size=config.num_generated(offline))
+                    measured = updates.update(replayed_returns(offline, offline.select(drawn), config, self.device))
+                recorder.record(measured | updates.validate(), epoch)
         self._treated(updates.finish(), recorder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from math import isfinite, nan
@@ -122,6 +123,7 @@ class PolicyTraining:
         patience: passes without a better one after which training should stop.
         generator: of the order of batches.
         objective: the loss.
+        phase: component of training under which recorders receive the loss.
 
     Attributes:
         dose: updates and sessions so far.
@@ -137,11 +139,13 @@ class PolicyTraining:
         patience: int | None,
         generator: np.random.Generator,
         objective: Objective,
+        phase: str = "train",
     ) -> None:
+        self._phase = phase
         self._policy, self._fit, self._generator, self._objective = policy, fit, generator, objective
         self._held_out = held_out
         self._criterion = criterion(config.selection, objective, held_out, fit.batch_size * 4)
-        self._optimizer = ClippedAdamW(policy, fit)
+        self._optimizer = ClippedAdamW(policy, fit, f"{phase}/policy_loss")
         self._best = EarlyStopping(policy, patience)
         self.dose = self.kept_dose = Dose(0, 0)
 
@@ -158,7 +162,7 @@ class PolicyTraining:
             precision=fit.precision,
         )
         self.dose = self.dose.after_pass(data.num_sessions, fit.batch_size)
-        return {"policy_loss": loss, **self._objective.metrics()}
+        return {"policy_loss": loss, "policy_grad_norm": self._optimizer.mean_norm(), **self._objective.metrics()}
 
     def validate(self) -> dict[str, float]:
         """Compare the policy with the best so far, and return its held-out losses."""
@@ -176,7 +180,11 @@ class PolicyTraining:
 
     def restore(self) -> None:
         """Put the parameters of the pass that is kept back."""
-        self._best.restore()
+        self._best.restore(f"{self._phase}/policy_loss")
+
+    def diverging_kept(self, recorder: Recorder) -> AbstractContextManager[None]:
+        """Return the context of passes that end where training diverges; see :class:`EarlyStopping`."""
+        return self._best.diverging_kept(recorder)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of all that passes change."""
@@ -227,9 +235,11 @@ def fit_policy(
     """
     fit, objective = config.fit, Reinforce() if objective is None else objective
     trained = PolicyTraining(policy, held_out, config, fit, fit.patience, generator, objective)
-    for epoch in schedule.steps("policy", fit.max_epochs, {"policy": trained}, until=lambda: trained.should_stop):
-        measured = trained.epoch(training) | trained.validate()
-        recorder.record({name if "/" in name else f"train/{name}": value for name, value in measured.items()}, epoch)
+    with trained.diverging_kept(recorder):
+        for epoch in schedule.steps("policy", fit.max_epochs, {"policy": trained}, until=lambda: trained.should_stop):
+            measured = trained.epoch(training) | trained.validate()
+            named = {name if "/" in name else f"train/{name}": value for name, value in measured.items()}
+            recorder.record(named, epoch)
     trained.restore()
     return trained.kept_dose
 
@@ -267,7 +277,9 @@ class PolicyUpdates:
         self._policy, self._start, self._held_out = policy, deepcopy(policy), held_out
         objective = Reinforce() if objective is None else objective
         fit = replace(config.fit, learning_rate=config.agent_learning_rate)
-        self._training = PolicyTraining(policy, held_out, config, fit, config.patience, generator, objective)
+        self._training = PolicyTraining(
+            policy, held_out, config, fit, config.patience, generator, objective, "adversarial"
+        )
         self._pre_training = pre_training
         self._round = self._kept_round = 0
         self.validate()
@@ -289,6 +301,10 @@ class PolicyUpdates:
     def should_stop(self) -> bool:
         """True once the patience is used up."""
         return self._training.should_stop
+
+    def diverging_kept(self, recorder: Recorder) -> AbstractContextManager[None]:
+        """Return the context of rounds that end where training diverges; the best policy before that is kept."""
+        return self._training.diverging_kept(recorder)
 
     def finish(self) -> dict[str, float]:
         """Put the policy of the round that is kept back, and return the treatment that it has had."""
