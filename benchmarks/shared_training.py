@@ -72,7 +72,7 @@ def learn_job(
     return dict(agent.treatment) if isinstance(agent, PolicyAgent) else {}
 
 
-def checkpointed(agent: Agent, checkpoints: Checkpoints) -> dict[str, Checkpoints]:
+def checkpointed(agent: Agent, checkpoints: Checkpoints) -> dict[str, Any]:
     """Return the argument by which an agent's training keeps checkpoints; none for a class with a ``learn`` of its own.
 
     Args:
