@@ -51,7 +51,7 @@ class CheckpointWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """Where a training keeps its checkpoints, and how often.
+    """Place of a training's checkpoints, and how often they are taken.
 
     Attributes:
         folder: of this training alone; made where it is missing.
