@@ -13,7 +13,7 @@ from scipy.special import expit, log_expit, log_softmax, logsumexp, softmax
 
 from irecgan_gym.models.appeal import AppealConfig, AppealPrior, AppealTables, Parameters, gaussian_log_density
 from irecgan_gym.models.stored_catalogue import catalogue_tensors, split_catalogue
-from irecgan_gym.planning.hidden_states import Moves, StatePosterior, filter_states, smooth_states, sums_by
+from irecgan_gym.planning.hidden_states import Moves, StatePosterior, filter_states, smooth_states
 from irecgan_gym.planning.logged_steps import LoggedSteps
 from irecgan_gym.sessions import Catalogue, Sessions
 from irecgan_gym.settings import CountFrom0, Positive, Width, check_settings
@@ -71,6 +71,11 @@ class ShowTables:
         scores = steps.shown @ flat.T + log_expit(-flat).sum(axis=1)
         return np.asarray(scores).reshape(-1, number, modes) + self.log_modes
 
+    def joined(self, by_mode: FloatArray) -> FloatArray:
+        """Log-probability of each step's slate by state, whatever the mode, [T, K], from :meth:`log_likelihoods`."""
+        joined: FloatArray = by_mode[:, :, 0] if by_mode.shape[2] == 1 else np.logaddexp.reduce(by_mode, axis=2)
+        return joined
+
 
 @dataclass(frozen=True, eq=False)
 class LatentTables:
@@ -123,7 +128,7 @@ class LatentUserModel:
         evidence = step_evidence(steps, tables, shows=slates != "given")
         predicted, log_likelihood = filter_states(steps, tables.start, tables.moves, evidence)
         if slates == "signs" and tables.shows is not None:
-            shown = logsumexp(tables.shows.log_likelihoods(steps), axis=2)
+            shown = tables.shows.joined(tables.shows.log_likelihoods(steps))
             log_likelihood = log_likelihood - logsumexp(shown, axis=1, b=predicted)
         return log_likelihood
 
@@ -201,10 +206,18 @@ class LatentPrior:
             session_weights: how much each session counts, [S]; 1 when left out.
         """
         tables = self.tables(parameters)
-        evidence = step_evidence(steps, tables, shows=True)
+        totals = np.asarray(steps.shown @ tables.appeal.weights.T)
+        evidence = _click_evidence(steps, tables, totals)
+        if tables.shows is not None:
+            by_mode = tables.shows.log_likelihoods(steps)
+            shown = tables.shows.joined(by_mode)
+            evidence += shown
         found = smooth_states(steps, tables.start, tables.moves, evidence, session_weights)
         weights = np.ones(steps.num_sessions) if session_weights is None else session_weights
-        gradient = self._gradient(steps, parameters, tables, found, weights)
+        states = found.states if session_weights is None else found.states * weights[steps.session][:, None]
+        gradient = self._gradient(steps, parameters, tables, found, states, totals)
+        if tables.shows is not None:
+            gradient |= _show_gradient(steps, tables.shows, np.exp(by_mode - shown[:, :, None]), states)
         density, pull = self.log_density(parameters)
         return float(weights @ found.log_likelihood) + density, {name: gradient[name] + pull[name] for name in gradient}
 
@@ -220,14 +233,13 @@ class LatentPrior:
         parameters: Parameters,
         tables: LatentTables,
         found: StatePosterior,
-        session_weights: FloatArray,
+        states: FloatArray,
+        totals: FloatArray,
     ) -> Parameters:
-        weights, size = tables.appeal.weights, steps.num_items
-        states = found.states * session_weights[steps.session][:, None]
-        totals = steps.shown @ weights.T
-        clicks = sums_by(steps.clicks, states, size).T
-        successes = sums_by(steps.clicks, states * steps.successes[:, None], size).T
-        expected = weights * (steps.shown.T @ (states / totals)).T
+        """Gradient of the likelihood but for slates; states are their posterior times the weight of the session."""
+        clicks = np.asarray(steps.clicked @ states).T
+        successes = np.asarray(steps.clicked @ (states * steps.successes[:, None])).T
+        expected = tables.appeal.weights * (steps.shown.T @ (states / totals)).T
         by_success = successes - clicks * tables.appeal.successes
         gradient = self.appeal.gradient(parameters, tables.appeal, clicks - expected, by_success)
         first = states[steps.rounds[0]].sum(axis=0)
@@ -236,26 +248,38 @@ class LatentPrior:
         leaving = found.moved_from / moves.totals
         gradient["source"] = found.moved - moves.source * (leaving.T @ moves.target)
         gradient["target"] = found.moved_to - (leaving @ moves.source) * moves.target
-        if tables.shows is not None:
-            gradient |= _show_gradient(steps, tables.shows, states)
         return gradient
 
 
 def step_evidence(steps: LoggedSteps, tables: LatentTables, *, shows: bool) -> FloatArray:
     """Log-likelihood of what was seen at each step, given the state, [T, K]."""
-    log_weights, logits = tables.appeal.log_weights, tables.appeal.success_logits
-    evidence: FloatArray = log_weights.T[steps.clicks] - np.log(steps.shown @ tables.appeal.weights.T)
-    succeeded = steps.successes[:, None] > 0
-    evidence += np.where(succeeded, log_expit(logits).T[steps.clicks], log_expit(-logits).T[steps.clicks])
+    evidence = _click_evidence(steps, tables, np.asarray(steps.shown @ tables.appeal.weights.T))
     if shows and tables.shows is not None:
-        evidence += logsumexp(tables.shows.log_likelihoods(steps), axis=2)
+        evidence += tables.shows.joined(tables.shows.log_likelihoods(steps))
     return evidence
 
 
-def _show_gradient(steps: LoggedSteps, shows: ShowTables, states: FloatArray) -> Parameters:
-    """Gradient of what slates tell, where states are their posterior times the weight of the session, [T, K]."""
+def _click_evidence(steps: LoggedSteps, tables: LatentTables, totals: FloatArray) -> FloatArray:
+    """Log-likelihood of clicks and successes by state, [T, K], where totals are the slates' sums of weights, [T, K]."""
+    log_weights, logits = tables.appeal.log_weights, tables.appeal.success_logits
+    # Of each click that failed, then of each that succeeded.
+    table = np.concatenate([(log_weights + log_expit(-logits)).T, (log_weights + log_expit(logits)).T])
+    evidence: FloatArray = table[steps.clicks + steps.num_items * (steps.successes > 0)]
+    evidence -= np.log(totals)
+    return evidence
+
+
+def _show_gradient(steps: LoggedSteps, shows: ShowTables, by_mode: FloatArray, states: FloatArray) -> Parameters:
+    """Gradient of what slates tell.
+
+    Args:
+        steps: the log.
+        shows: the tables.
+        by_mode: probability of each mode given the state and the slate, [T, K, M].
+        states: posterior of the states times the weight of the session, [T, K].
+    """
     number, modes, items = shows.logits.shape
-    joint = (softmax(shows.log_likelihoods(steps), axis=2) * states[:, :, None]).reshape(-1, number * modes)
+    joint = (by_mode * states[:, :, None]).reshape(-1, number * modes)
     counts = joint.sum(axis=0).reshape(number, modes)
     shown = np.asarray(steps.shown.T @ joint).T.reshape(number, modes, items)
     by_logit = shown - counts[:, :, None] * expit(shows.logits)

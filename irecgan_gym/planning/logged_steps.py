@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -87,3 +88,41 @@ class LoggedSteps:
     def num_steps(self) -> int:
         """Number of steps, T."""
         return len(self.clicks)
+
+    @cached_property
+    def clicked(self) -> sparse.csr_matrix:
+        """1 where an item was clicked at a step, sparse [n, T]: its products are sums over the clicks of each item."""
+        return _clicked_by(self.clicks, self.num_items)
+
+    @cached_property
+    def by_round(self) -> StepsByRound:
+        """The steps round by round, so that those of a round lie side by side."""
+        order = np.concatenate([np.zeros(0, dtype=np.int64), *self.rounds])
+        sizes = [len(rows) for rows in self.rounds]
+        bounds = np.cumsum([0, *sizes])
+        starts = np.repeat(bounds[:-2], sizes[1:])
+        before = starts + np.arange(len(starts)) + self.num_sessions - np.repeat(bounds[1:-1], sizes[1:])
+        moved_by = _clicked_by(self.clicks[order[before]], self.num_items)
+        return StepsByRound(order, bounds.tolist(), before, moved_by)
+
+
+@dataclass(frozen=True, eq=False)
+class StepsByRound:
+    """An order of steps: the first ones of all sessions, the second ones, and so on, longest sessions first.
+
+    Attributes:
+        order: the steps in it, [T].
+        bounds: where rounds begin in it, and its end.
+        before: places in it of the steps before those from the second round on, [T - S].
+        moved_by: 1 where an item was clicked at these, sparse [n, T - S].
+    """
+
+    order: IntArray
+    bounds: list[int]
+    before: IntArray
+    moved_by: sparse.csr_matrix
+
+
+def _clicked_by(clicks: IntArray, num_items: int) -> sparse.csr_matrix:
+    ones, steps = np.ones(len(clicks)), np.arange(len(clicks))
+    return sparse.csr_matrix((ones, (clicks, steps)), shape=(num_items, len(clicks)))
