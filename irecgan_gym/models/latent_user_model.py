@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from scipy.special import expit, log_expit, log_softmax, logsumexp, softmax
 
 from irecgan_gym.models.appeal import AppealConfig, AppealPrior, AppealTables, Parameters, gaussian_log_density
+from irecgan_gym.models.belief_user_model import BeliefUserModel
 from irecgan_gym.models.stored_catalogue import catalogue_tensors, split_catalogue
 from irecgan_gym.planning.hidden_states import Moves, StatePosterior, filter_states, smooth_states
+from irecgan_gym.planning.learned_world import LearnedWorld
 from irecgan_gym.planning.logged_steps import LoggedSteps
 from irecgan_gym.sessions import Catalogue, Sessions
 from irecgan_gym.settings import CountFrom0, Positive, Width, check_settings
@@ -131,6 +133,15 @@ class LatentUserModel:
             shown = tables.shows.joined(tables.shows.log_likelihoods(steps))
             log_likelihood = log_likelihood - logsumexp(shown, axis=1, b=predicted)
         return log_likelihood
+
+    def world(self) -> LearnedWorld:
+        """The users of the model."""
+        tables = self.tables
+        return LearnedWorld(tables.start, tables.appeal.weights, tables.appeal.successes, tables.moves)
+
+    def as_user_model(self, slate_size: int) -> BeliefUserModel:
+        """The model as a user model of the suite, which ``UserModel-v0`` plays."""
+        return BeliefUserModel(self.world(), slate_size, self.catalogue)
 
     def save(self, path: str | Path) -> None:
         """Write to one safetensors file, atomically."""
