@@ -14,6 +14,7 @@ from irecgan_gym.agents.on_policy import OnPolicyUpdates
 from irecgan_gym.agents.pg import PG, PGC
 from irecgan_gym.agents.pgu import PGUConfig
 from irecgan_gym.agents.policy_gradient import PGCConfig
+from irecgan_gym.agents.posterior_planner import ONLINE_PLANNERS
 from irecgan_gym.agents.presets import make_agent, preset
 from irecgan_gym.collection import collect
 from irecgan_gym.recorder import Recorder, silent
@@ -37,6 +38,8 @@ _METHODS = {
 }
 ONLINE_METHODS = tuple(_METHODS)
 """Methods that Figure 3 compares."""
+PLANNING_METHODS = tuple(ONLINE_PLANNERS)
+"""Further methods: planners on learned users, with and without posterior sampling."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,8 @@ def online_preset(method: str, name: str) -> OnlineConfig:
     Raises:
         ValueError: an unknown method or preset.
     """
+    if method in ONLINE_PLANNERS:
+        return OnlineConfig(ONLINE_PLANNERS[method][1])
     config = preset(_method(method).agent, name)
     config = replace(config, fit=replace(config.fit, max_epochs=2, patience=1))
     if isinstance(config, PGCConfig):
@@ -252,10 +257,10 @@ class _LastValues:
 def make_learner(
     method: str, *, num_items: int, slate_size: int, config: OnlineConfig, seed: int, device: str = "auto"
 ) -> OnlineLearner:
-    """A method of Figure 3, from scratch.
+    """A method of Figure 3, or a planner, from scratch.
 
     Args:
-        method: one of :data:`ONLINE_METHODS`.
+        method: one of :data:`ONLINE_METHODS` or :data:`PLANNING_METHODS`.
         num_items: size of the catalogue, n.
         slate_size: items to show at a time, k.
         config: e.g. from :func:`online_preset`.
@@ -265,6 +270,9 @@ def make_learner(
     Raises:
         ValueError: an unknown method.
     """
+    if method in ONLINE_PLANNERS:
+        planner = ONLINE_PLANNERS[method][0](num_items, slate_size, config.agent, seed=seed)
+        return OnlineLearner(planner, config.sessions_per_update, pool=SessionPool(config.validation_fraction))
     kind, learns_online, learns_offline = _method(method)
     agent = make_agent(kind, num_items=num_items, slate_size=slate_size, config=config.agent, seed=seed, device=device)
     online = None
@@ -278,5 +286,5 @@ def make_learner(
 
 def _method(name: str) -> _Method:
     if name not in _METHODS:
-        raise ValueError(f"method must be one of {ONLINE_METHODS}, got {name!r}")
+        raise ValueError(f"method must be one of {(*ONLINE_METHODS, *PLANNING_METHODS)}, got {name!r}")
     return _METHODS[name]

@@ -37,10 +37,10 @@ class TwoSampleTest:
 def two_sample_test(model: UserModel, sessions: Sessions, *, seed: int) -> TwoSampleTest:
     """Test whether the answers of a model's users can be told from those of real users to the same slates.
 
-    Sessions are cut at steps that are drawn whatever comes after them (:func:`answered_twice`). The twin of each has the
-    same history and the same last slate, but the last click and reward are drawn by the model. A discriminator learns
-    on one half of the sessions which is which; on the other half it is asked which of a pair is real. If the model is
-    right, pairs are exchangeable: an exact sign test.
+    Sessions are cut at steps that are drawn whatever comes after them (:func:`answered_twice`). The twin of each has
+    the same history and the same last slate, but the last click and reward are drawn by the model. A discriminator
+    learns on one half of the sessions which is which; on the other half it is asked which of a pair is real. If the
+    model is right, pairs are exchangeable: an exact sign test.
 
     Args:
         model: whose sessions end by a reward of 0.

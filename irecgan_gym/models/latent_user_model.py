@@ -26,6 +26,16 @@ FloatArray = NDArray[np.float64]
 SlateReading = Literal["given", "signs", "scored"]
 
 _START_SPREAD = 3.0
+_DIFFER = (
+    "success_item",
+    "success_deviation",
+    "weight_item",
+    "weight_deviation",
+    "own_item",
+    "own",
+    "source",
+    "target",
+)
 _SHOWN_SPREAD = 3.0
 
 
@@ -172,11 +182,13 @@ class LatentPrior:
     Args:
         config: the model.
         num_items: n.
+        anchor: by how much the means of the Gaussian priors are shifted; 0 where a name is left out.
     """
 
-    def __init__(self, config: LatentUserConfig, num_items: int) -> None:
+    def __init__(self, config: LatentUserConfig, num_items: int, anchor: Parameters | None = None) -> None:
         self.config = config
         self.num_items = num_items
+        self._anchor = anchor or {}
         self.appeal = AppealPrior(config.appeal, config.num_states, num_items)
         states = config.num_states
         self.shapes: dict[str, tuple[int, ...]] = {
@@ -206,6 +218,11 @@ class LatentPrior:
             shows = ShowTables(log_softmax(parameters["show_mode"], axis=1), logits)
         return LatentTables(softmax(parameters["start"]), self.appeal.tables(parameters), moves, shows)
 
+    def drawn_anchor(self, rng: np.random.Generator) -> Parameters:
+        """Draw shifts of the means from the prior, of what differs between items and states."""
+        spreads = {name: spread for name, spread in (self.appeal.spreads | self._spreads).items() if name in _DIFFER}
+        return {name: rng.normal(0, spread, self.shapes[name]) for name, spread in spreads.items()}
+
     def posterior(
         self, steps: LoggedSteps, parameters: Parameters, session_weights: FloatArray | None = None
     ) -> tuple[float, Parameters]:
@@ -234,6 +251,7 @@ class LatentPrior:
 
     def log_density(self, parameters: Parameters) -> tuple[float, Parameters]:
         """Log-density of the prior but for a constant, and its gradient."""
+        parameters = {name: value - self._anchor.get(name, 0.0) for name, value in parameters.items()}
         appeal, by_appeal = self.appeal.log_density(parameters)
         other, by_other = gaussian_log_density(parameters, self._spreads, {})
         return appeal + other, {**by_appeal, **by_other}
