@@ -6,6 +6,7 @@ python -m benchmarks.value_bias --sessions 1000 --seeds 5 --out runs/value-bias
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
@@ -158,20 +159,22 @@ class Snapshots:
 
     def __init__(self, agent: IRecGAN) -> None:
         self._agent = agent
-        self._rounds: dict[int, IRecGAN] = {}
+        # Pre-training of the discriminator may end at any update; the first round's updates come before the round is
+        # known to have begun.
+        self._before: deque[IRecGAN] = deque(maxlen=agent.config.d_steps + 1)
+        self._rounds: list[IRecGAN] = []
 
     def record(self, values: Mapping[str, float], step: int) -> None:
-        """Copy the agent where a round ends, and wherever pre-training of the discriminator may end."""
+        """Copy the agent where a round ends, and wherever pre-training may end."""
         if "adversarial/mean_q" in values:
-            self._rounds[step] = deepcopy(self._agent)
-        elif "disc/held_out_accuracy" in values and not any(self._rounds):
-            self._rounds[0] = deepcopy(self._agent)
+            self._rounds.append(deepcopy(self._agent))
+        elif "disc/held_out_accuracy" in values and not self._rounds:
+            self._before.append(deepcopy(self._agent))
 
     @property
     def by_round(self) -> list[IRecGAN]:
         """The copies, from round 0 on."""
-        # The first round's update of the discriminator comes before the round is known to have begun.
-        return [self._rounds[number] for number in sorted(self._rounds)]
+        return [self._before[0], *self._rounds]
 
 
 def biases(

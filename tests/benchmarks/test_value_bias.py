@@ -61,4 +61,7 @@ def test_biases_are_measured_after_each_round(tmp_path, capsys):
         assert value["value/rescaled"] <= value["value/model"]
         assert 0 <= results[f"delta-1/round-{number}"] <= 2
         assert 0 <= results[f"delta-2/first-step/round-{number}"] <= results[f"delta-2/round-{number}"] + 1e-9
+    # The first round has moved both user model and discriminator.
+    for name in ("delta/mean", "score/mean"):
+        assert results[f"{name}/round-00"] != results[f"{name}/round-01"]
     assert "RecSim-v0/random (40)" in capsys.readouterr().out
