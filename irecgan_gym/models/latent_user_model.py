@@ -37,6 +37,7 @@ _DIFFER = (
     "target",
 )
 _SHOWN_SPREAD = 3.0
+_LEAVE_SPREAD = 3.0
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class LatentUserConfig:
             it shows. 0 takes slates as given. With M of 1 or more, a logger draws one of M modes in each state, in each
             of which every item has a chance of its own to be in the slate.
         show_spread: of the log-odds of an item's chance to be shown in a state around its mean.
+        leaving: whether users may leave in place of a click, by a weight of the state beside the slate's items.
     """
 
     num_states: Width = 10
@@ -59,6 +61,7 @@ class LatentUserConfig:
     move_spread: Positive = 1.0
     show_modes: CountFrom0 = 0
     show_spread: Positive = 2.0
+    leaving: bool = False
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -98,12 +101,19 @@ class LatentTables:
         appeal: weights and successes, [K, n].
         moves: transitions by state and clicked item.
         shows: how slates are shown by state; None where slates are no sign of the state.
+        leaving: weight of leaving beside those of the items shown, [K]; None for users who click at every step.
     """
 
     start: FloatArray
     appeal: AppealTables
     moves: Moves
     shows: ShowTables | None
+    leaving: FloatArray | None = None
+
+    def totals(self, steps: LoggedSteps) -> FloatArray:
+        """Sums of the weights of what users could do at each step, by state, [T, K]."""
+        totals = np.asarray(steps.shown @ self.appeal.weights.T)
+        return totals if self.leaving is None else totals + self.leaving
 
 
 class LatentUserModel:
@@ -135,7 +145,9 @@ class LatentUserModel:
                 slates are scored as well.
         """
         self.catalogue.check_agrees(sessions.catalogue, "the user model", "the sessions")
-        steps = sessions if isinstance(sessions, LoggedSteps) else LoggedSteps.of(sessions)
+        steps = sessions
+        if not isinstance(steps, LoggedSteps):
+            steps = LoggedSteps.of(steps, leaving=self.config.leaving)
         tables = self.tables
         evidence = step_evidence(steps, tables, shows=slates != "given")
         predicted, log_likelihood = filter_states(steps, tables.start, tables.moves, evidence)
@@ -145,7 +157,13 @@ class LatentUserModel:
         return log_likelihood
 
     def world(self) -> LearnedWorld:
-        """The users of the model."""
+        """The users of the model.
+
+        Raises:
+            ValueError: users who may leave in place of a click: planners know users whose sessions end by a failure.
+        """
+        if self.config.leaving:
+            raise ValueError("users who leave without a click cannot be planned for: the model must have leaving=False")
         tables = self.tables
         return LearnedWorld(tables.start, tables.appeal.weights, tables.appeal.successes, tables.moves)
 
@@ -197,7 +215,11 @@ class LatentPrior:
             "source": (states, states),
             "target": (num_items, states),
         }
+        if config.leaving:
+            self.shapes["leave"] = (states,)
         spreads = {"start": _START_SPREAD, "source": config.move_spread, "target": config.move_spread}
+        if config.leaving:
+            spreads["leave"] = _LEAVE_SPREAD
         if config.show_modes:
             self.shapes |= {
                 "show_mode": (states, config.show_modes),
@@ -216,7 +238,8 @@ class LatentPrior:
         if self.config.show_modes:
             logits = parameters["show_mean"] + parameters["show_item"] + parameters["show_deviation"]
             shows = ShowTables(log_softmax(parameters["show_mode"], axis=1), logits)
-        return LatentTables(softmax(parameters["start"]), self.appeal.tables(parameters), moves, shows)
+        leaving = np.exp(parameters["leave"]) if self.config.leaving else None
+        return LatentTables(softmax(parameters["start"]), self.appeal.tables(parameters), moves, shows, leaving)
 
     def drawn_anchor(self, rng: np.random.Generator) -> Parameters:
         """Draw shifts of the means from the prior, of what differs between items and states."""
@@ -234,7 +257,7 @@ class LatentPrior:
             session_weights: how much each session counts, [S]; 1 when left out.
         """
         tables = self.tables(parameters)
-        totals = np.asarray(steps.shown @ tables.appeal.weights.T)
+        totals = tables.totals(steps)
         evidence = _click_evidence(steps, tables, totals)
         if tables.shows is not None:
             by_mode = tables.shows.log_likelihoods(steps)
@@ -271,6 +294,8 @@ class LatentPrior:
         expected = tables.appeal.weights * (steps.shown.T @ (states / totals)).T
         by_success = successes - clicks * tables.appeal.successes
         gradient = self.appeal.gradient(parameters, tables.appeal, clicks - expected, by_success)
+        if tables.leaving is not None:
+            gradient["leave"] = states[steps.left].sum(axis=0) - tables.leaving * (states / totals).sum(axis=0)
         first = states[steps.rounds[0]].sum(axis=0)
         gradient["start"] = first - first.sum() * tables.start
         moves = tables.moves
@@ -282,7 +307,7 @@ class LatentPrior:
 
 def step_evidence(steps: LoggedSteps, tables: LatentTables, *, shows: bool) -> FloatArray:
     """Log-likelihood of what was seen at each step, given the state, [T, K]."""
-    evidence = _click_evidence(steps, tables, np.asarray(steps.shown @ tables.appeal.weights.T))
+    evidence = _click_evidence(steps, tables, tables.totals(steps))
     if shows and tables.shows is not None:
         evidence += tables.shows.joined(tables.shows.log_likelihoods(steps))
     return evidence
@@ -291,9 +316,13 @@ def step_evidence(steps: LoggedSteps, tables: LatentTables, *, shows: bool) -> F
 def _click_evidence(steps: LoggedSteps, tables: LatentTables, totals: FloatArray) -> FloatArray:
     """Log-likelihood of clicks and successes by state, [T, K], where totals are the slates' sums of weights, [T, K]."""
     log_weights, logits = tables.appeal.log_weights, tables.appeal.success_logits
-    # Of each click that failed, then of each that succeeded.
-    table = np.concatenate([(log_weights + log_expit(-logits)).T, (log_weights + log_expit(logits)).T])
-    evidence: FloatArray = table[steps.clicks + steps.num_items * (steps.successes > 0)]
+    # Of each click that failed, then of each that succeeded, then of leaving.
+    parts = [(log_weights + log_expit(-logits)).T, (log_weights + log_expit(logits)).T]
+    places = steps.clicks + steps.num_items * (steps.successes > 0)
+    if tables.leaving is not None:
+        parts.append(np.log(tables.leaving)[None])
+        places = np.where(steps.left, 2 * steps.num_items, places)
+    evidence: FloatArray = np.concatenate(parts)[places]
     evidence -= np.log(totals)
     return evidence
 

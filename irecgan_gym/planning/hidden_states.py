@@ -110,7 +110,8 @@ class _Forward:
 
 def _forward(steps: LoggedSteps, start: FloatArray, moves: Moves, evidence: FloatArray) -> _Forward:
     order, bounds = steps.by_round.order, steps.by_round.bounds
-    clicks = steps.clicks[order]
+    # Nobody moves on from a step at which the user left.
+    clicks = np.minimum(steps.clicks[order], steps.num_items - 1)
     target, totals = moves.target[clicks], moves.totals[clicks]
     filtered = evidence[order]
     highest = filtered.max(axis=1)
