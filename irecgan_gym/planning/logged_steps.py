@@ -103,7 +103,7 @@ class LoggedSteps:
 
     @cached_property
     def left(self) -> NDArray[np.bool_]:
-        """Whether the user left at a step, [T]."""
+        """True where the user left at a step, [T]."""
         return np.asarray(self.clicks == self.num_items)
 
     @cached_property
