@@ -15,6 +15,7 @@ from irecgan_gym.agents.pg import PG, PGC
 from irecgan_gym.agents.pgu import PGUConfig
 from irecgan_gym.agents.policy_agent import PolicyAgent
 from irecgan_gym.agents.policy_gradient import PGCConfig
+from irecgan_gym.agents.posterior_planner import ONLINE_PLANNERS
 from irecgan_gym.agents.presets import make_agent, preset
 from irecgan_gym.collection import collect
 from irecgan_gym.recorder import Recorder, silent
@@ -42,6 +43,8 @@ _METHODS = {
 }
 ONLINE_METHODS = tuple(_METHODS)
 """Methods that Figure 3 compares."""
+PLANNING_METHODS = tuple(ONLINE_PLANNERS)
+"""Further methods: planners on learned users, with and without posterior sampling."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,8 @@ def online_preset(method: str, name: str) -> OnlineConfig:
     Raises:
         ValueError: an unknown method or preset.
     """
+    if method in ONLINE_PLANNERS:
+        return OnlineConfig(ONLINE_PLANNERS[method][1])
     config = preset(_method(method).agent, name)
     config = replace(config, fit=replace(config.fit, max_epochs=2, patience=1))
     if isinstance(config, PGCConfig):
@@ -323,10 +328,10 @@ class _LastValues:
 def make_learner(
     method: str, *, num_items: int, slate_size: int, config: OnlineConfig, seed: int, device: str = "auto"
 ) -> OnlineLearner:
-    """A method of Figure 3, from scratch.
+    """A method of Figure 3, or a planner, from scratch.
 
     Args:
-        method: one of :data:`ONLINE_METHODS`.
+        method: one of :data:`ONLINE_METHODS` or :data:`PLANNING_METHODS`.
         num_items: size of the catalogue, n.
         slate_size: items to show at a time, k.
         config: e.g. from :func:`online_preset`.
@@ -336,6 +341,9 @@ def make_learner(
     Raises:
         ValueError: an unknown method.
     """
+    if method in ONLINE_PLANNERS:
+        planner = ONLINE_PLANNERS[method][0](num_items, slate_size, config.agent, seed=seed)
+        return OnlineLearner(planner, config.sessions_per_update, pool=SessionPool(config.validation_fraction))
     kind, learns_online, learns_offline = _method(method)
     agent = make_agent(kind, num_items=num_items, slate_size=slate_size, config=config.agent, seed=seed, device=device)
     online = None
@@ -349,5 +357,5 @@ def make_learner(
 
 def _method(name: str) -> _Method:
     if name not in _METHODS:
-        raise ValueError(f"method must be one of {ONLINE_METHODS}, got {name!r}")
+        raise ValueError(f"method must be one of {(*ONLINE_METHODS, *PLANNING_METHODS)}, got {name!r}")
     return _METHODS[name]

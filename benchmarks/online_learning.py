@@ -20,6 +20,7 @@ from rich.console import Console
 
 from irecgan_gym.agents.online import (
     ONLINE_METHODS,
+    PLANNING_METHODS,
     OnlineConfig,
     OnlineLearner,
     learn_in_rounds,
@@ -79,7 +80,7 @@ class OnlineLearning(OnlineTest):
     )
 
     methods: tuple[str, ...] = ONLINE_METHODS
-    """Methods to train; the random policy comes besides."""
+    """Methods to train, posterior-sampling and latent-planner among those known; the random policy comes besides."""
     rounds: int = 20
     """Rounds of an online and an offline stage."""
     sessions: int = 200
@@ -93,7 +94,7 @@ class OnlineLearning(OnlineTest):
         Raises:
             SettingsError: with the option and what it takes.
         """
-        check_known(ONLINE_METHODS, methods=self.methods)
+        check_known((*ONLINE_METHODS, *PLANNING_METHODS), methods=self.methods)
         check_positive(rounds=self.rounds, seeds=self.seeds)
         check_at_least(2, "some are held out", sessions=self.sessions)
         super().check()
