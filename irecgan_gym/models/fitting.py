@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -253,6 +253,7 @@ def fit_user_model(
     device: str = "auto",
     validation_fraction: float = 0.1,
     recorder: Recorder = silent,
+    criterion: Callable[[], float] | None = None,
 ) -> UserModel:
     """Fit a user model to logged sessions by Eq 3 and leave it at its best validation likelihood.
 
@@ -266,6 +267,7 @@ def fit_user_model(
         device: where a new model goes, ``"auto"``, ``"cpu"``, ``"cuda"``...
         validation_fraction: share of ``training`` that is held out when no validation is given.
         recorder: receives ``user_model/*`` once an epoch.
+        criterion: number by which epochs are compared in place of the likelihood, asked for after each; the least wins.
 
     Returns:
         The fitted model, the same object where one was given.
@@ -293,7 +295,7 @@ def fit_user_model(
     for epoch in range(fit.max_epochs):
         train_loss = user_model_epoch(model, data, optimizer, fit, generator)
         click, reward = mean_log_likelihood(model, held_out.all(fit.batch_size * 4))
-        best.update(-(click + fit.lambda_p * reward))
+        best.update(-(click + fit.lambda_p * reward) if criterion is None else criterion())
         recorder.record(
             {
                 "user_model/train_loss": train_loss,
