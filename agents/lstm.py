@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from irecgan_gym.agents.irecgan import IRecGAN, IRecGANConfig
 from irecgan_gym.agents.policy_agent import PolicyAgent, UserModelSettings
+from irecgan_gym.agents.selection import EstimatedReward
 from irecgan_gym.evaluation.user_model_fidelity import fidelity
 from irecgan_gym.models.fitting import fit_user_model
 from irecgan_gym.models.slate_policy import Ranking, UserModelPolicy
+from irecgan_gym.ope.off_policy_selection import CriterionName
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.settings import check_settings
@@ -20,9 +23,12 @@ class LSTMConfig(UserModelSettings):
 
     Attributes:
         ranking: items are ranked by p(click) p(reward), or as in the authors' code by ``"click"`` alone.
+        selection: rule by which an epoch is kept: the held-out ``"likelihood"`` of the user model, or an off-policy
+            estimate of what the ranking would earn (see :class:`~irecgan_gym.agents.selection.EstimatedReward`).
     """
 
     ranking: Ranking = "click_and_reward"
+    selection: Literal["likelihood", CriterionName] = "likelihood"
 
 
 class LSTM(PolicyAgent[LSTMConfig]):
@@ -41,6 +47,7 @@ class LSTM(PolicyAgent[LSTMConfig]):
     def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
         config = self.config
         offline, held_out = self._hold_out(sessions, validation, config.validation_fraction)
+        chosen_by = None if config.selection == "likelihood" else EstimatedReward(config.selection, held_out)
         fit_user_model(
             offline,
             held_out,
@@ -49,6 +56,7 @@ class LSTM(PolicyAgent[LSTMConfig]):
             seed=self._seed("user_model_training"),
             recorder=recorder,
             schedule=self._schedule,
+            criterion=None if chosen_by is None else lambda: chosen_by.loss(self.policy),
         )
         recorder.record(fidelity(self.user_model, held_out, seed=self._seed("fidelity")).as_metrics(), 0)
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from irecgan_gym.agents.base import Agent, Array, State
+from irecgan_gym.agents.selection import judged
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.building import ModuleT, build, resolve_device
 from irecgan_gym.models.encoder import EncoderConfig
@@ -204,7 +205,8 @@ class PolicyAgent(Agent, Generic[ConfigT]):
         recorder.record(dict(metrics), 0)
 
     def _hold_out(self, sessions: Sessions, validation: Sessions | None, fraction: float) -> tuple[Sessions, Sessions]:
-        return split_validation(sessions, validation, fraction, self.seed)
+        offline, held_out = split_validation(sessions, validation, fraction, self.seed)
+        return offline, judged(getattr(self.config, "selection", "last"), offline, held_out)
 
     def networks(self) -> dict[str, nn.Module]:
         """Return the networks that are saved, by name."""

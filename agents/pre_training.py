@@ -40,6 +40,8 @@ def start_from(
     if user_model is not None:
         names = {field.name: field.name for field in fields(UserModelSettings)} | {"fit": "user_model_fit"}
         _check_source(agent, user_model, "user_model", names)
+        if user_model.config.selection != "likelihood":
+            raise ValueError(f"{agent.kind} cannot start from {user_model.kind}: an estimate has chosen its epoch")
         agent.sources["user_model"] = user_model
 
 

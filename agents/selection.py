@@ -8,9 +8,11 @@ from typing import Literal, Protocol, get_args
 import torch
 
 from irecgan_gym.agents.returns import Objective, ReturnsData
-from irecgan_gym.models.slate_policy import SlatePolicy
+from irecgan_gym.models.slate_policy import CataloguePolicy, SlatePolicy
+from irecgan_gym.ope.off_policy_selection import CRITERIA, LOWER, CriterionName, judged_sessions, selection_criterion
+from irecgan_gym.sessions import Sessions
 
-SelectionRule = Literal["last", "objective", "off_policy"]
+SelectionRule = Literal["last", "objective", "off_policy", CriterionName]
 SELECTION_RULES: tuple[SelectionRule, ...] = get_args(SelectionRule)
 WEIGHT_CLIP = 10.0
 """Largest importance weight of the off-policy estimate."""
@@ -28,13 +30,15 @@ def criterion(rule: SelectionRule, objective: Objective, held_out: ReturnsData, 
 
     Args:
         rule: ``"last"`` keeps the last epoch, ``"objective"`` that with the least held-out loss of the method itself,
-            ``"off_policy"`` that with the greatest estimate of what the policy would earn.
+            ``"off_policy"`` that with the greatest estimate of returns after clicks (:class:`OffPolicyReturn`), the
+            others that with the greatest estimate of a session's reward (:class:`EstimatedReward`).
         objective: the method's own.
         held_out: sessions that the policy does not learn from, with their returns.
         batch_size: sessions a batch.
 
     Raises:
-        ValueError: an unknown rule, or ``"off_policy"`` with sessions whose propensities are not known.
+        ValueError: an unknown rule, ``"off_policy"`` with sessions whose propensities are not known, or too few
+            sessions to estimate from.
     """
     if rule == "last":
         return LastEpoch()
@@ -42,6 +46,8 @@ def criterion(rule: SelectionRule, objective: Objective, held_out: ReturnsData, 
         return HeldOutObjective(objective, held_out, batch_size)
     if rule == "off_policy":
         return OffPolicyReturn(held_out, batch_size)
+    if rule in CRITERIA:
+        return EstimatedReward(rule, held_out.sessions.sessions)
     raise ValueError(f"selection must be one of {SELECTION_RULES}, got {rule!r}")
 
 
@@ -125,3 +131,40 @@ class OffPolicyReturn:
             earned += float((weights * self._held_out.returns(batch)).sum())
             weight += float(weights.sum())
         return -earned / max(weight, 1e-12)
+
+
+class EstimatedReward:
+    """Criterion by an off-policy estimate of what a session earns: :func:`~irecgan_gym.ope.selection_criterion`.
+
+    The policy is judged as it draws slates, by whole slates and undiscounted rewards.
+
+    Args:
+        name: of the estimate; with ``-lower`` behind it the lower end of its interval is compared.
+        held_out: sessions that the policy does not learn from, with the probabilities of their slates (see
+            :func:`judged`).
+
+    Raises:
+        ValueError: a single session, which has neither folds nor a spread.
+    """
+
+    def __init__(self, name: CriterionName, held_out: Sessions) -> None:
+        if len(held_out) < 2 and (name.startswith("sndr") or name.endswith(LOWER)):
+            raise ValueError(f"selection={name!r} needs two held-out sessions at least: hold out a larger share")
+        self._criterion = selection_criterion(name)
+        self._held_out = held_out
+
+    @torch.no_grad()
+    def loss(self, policy: CataloguePolicy) -> float:
+        """Return minus the estimate, in the unit of the log's rewards."""
+        return -self._criterion(policy, self._held_out)
+
+
+def judged(rule: str, training: Sessions, held_out: Sessions) -> Sessions:
+    """Return held-out sessions with what a rule needs of them: the probabilities of their slates, or nothing more.
+
+    Args:
+        rule: of selection.
+        training: the rest of the log, by which probabilities are estimated where the log does not hold them.
+        held_out: sessions that choose.
+    """
+    return judged_sessions(training, held_out) if rule in CRITERIA else held_out

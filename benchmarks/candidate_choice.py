@@ -22,13 +22,17 @@ METRIC = "normalized/top-k"
 SeedScores = Mapping[int, float]
 
 
-def scores_by_seed(results: DataFrame) -> dict[str, dict[int, float]]:
+def scores_by_seed(results: DataFrame, metric: str = METRIC) -> dict[str, dict[int, float]]:
     """Return the scores of all candidates by name and seed: reward with random as 0 and belief as 1, mean over cells.
 
     Seeds for which a candidate lacks a cell that others have are left out.
+
+    Args:
+        results: measurements.
+        metric: another one that was measured, the greater the better.
     """
-    rows = normalized_rows(results)
-    rows = rows[rows["metric"] == METRIC]
+    rows = normalized_rows(results) if metric == METRIC else results
+    rows = rows[rows["metric"] == metric]
     cells = len(rows[["logging_policy", "num_sessions"]].drop_duplicates())
     scores: dict[str, dict[int, float]] = {name: {} for name in rows["agent"].unique()}
     for (name, seed), values in rows.groupby(["agent", "seed"], sort=False)["value"]:
@@ -42,17 +46,47 @@ def number_of_finalists(number: int) -> int:
     return max(2, math.ceil(number / 3))
 
 
-def finalists(candidates: Sequence[Candidate], scores: Mapping[str, SeedScores], seed: int) -> list[Candidate]:
+def finalists(
+    candidates: Sequence[Candidate], scores: Mapping[str, SeedScores], seed: int, number: int | None = None
+) -> list[Candidate]:
     """Return the default and the best of the other candidates on one seed, the better ones first.
 
     Args:
         candidates: of one agent, the default first.
         scores: of all of them on the seed, see :func:`scores_by_seed`.
         seed: which.
+        number: how many go on; :func:`number_of_finalists` when None.
     """
     default, *others = candidates
     others.sort(key=lambda candidate: scores[candidate.name][seed], reverse=True)
-    return [default, *others[: number_of_finalists(len(candidates)) - 1]]
+    return [default, *others[: (number_of_finalists(len(candidates)) if number is None else number) - 1]]
+
+
+def losses_of_choosing(results: DataFrame, metric: str | None) -> dict[tuple[str, str, int], dict[int, float]]:
+    """Return what is lost by choosing the candidate of the greatest metric: :data:`METRIC` of the best less its own.
+
+    Every cell and seed is a choice of its own, among the candidates that were tried there.
+
+    Args:
+        results: measurements.
+        metric: by which it is chosen; None takes the default.
+
+    Returns:
+        Losses by agent, logging policy and number of sessions, and then by seed.
+    """
+    keys = ["agent", "logging_policy", "num_sessions", "seed"]
+    truths = normalized_rows(results)
+    truth = truths[truths["metric"] == METRIC].set_index(keys)["value"]
+    rule = truth if metric is None else results[results["metric"] == metric].set_index(keys)["value"]
+    both = DataFrame({"truth": truth, "rule": rule}).dropna().reset_index()
+    parts = both["agent"].str.partition("/")
+    both = both.assign(agent=parts[0], rule=parts[2].eq("0").astype(float) if metric is None else both["rule"])
+    both = both[parts[1] == "/"]
+    losses: dict[tuple[str, str, int], dict[int, float]] = {}
+    for (agent, policy, size, seed), rows in both.groupby(keys, sort=False):
+        lost = rows["truth"].max() - rows["truth"].loc[rows["rule"].idxmax()]
+        losses.setdefault((str(agent), str(policy), int(size)), {})[int(seed)] = float(lost)
+    return losses
 
 
 @dataclass(frozen=True)

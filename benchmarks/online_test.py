@@ -106,6 +106,8 @@ class OnlineTest(Experiment):
     """Sessions that each policy is deployed for."""
     metrics: tuple[str, ...] = ()
     """Further metrics of the slates shown: ndcg@10, recall@5, catalogue_coverage@10, or module:function."""
+    slate_propensities: bool = False
+    """Logs hold the exact probabilities of their slates, by which policies can be judged; estimated otherwise."""
     device: str = "auto"
     """Device on which agents are trained: auto, cpu, cuda."""
 
@@ -129,6 +131,7 @@ class OnlineTest(Experiment):
             "eval_sessions": self.eval_sessions,
             **({"env_kwargs": given} if given else {}),
             **({"metrics": list(self.metrics)} if self.metrics else {}),
+            **({"slate_propensities": True} if self.slate_propensities else {}),
         }
 
     @cached_property
@@ -200,7 +203,8 @@ class OnlineTest(Experiment):
         mdp = env.get_wrapper_attr("mdp") if env.has_wrapper_attr("mdp") else None
         if env.has_wrapper_attr("collect"):
             logging = gym.make(self.env, **{**kwargs, "logging_policy": job.logging_policy})
-            return logging.get_wrapper_attr("collect")(job.num_sessions, seed=seed), mdp
+            options = {"slate_propensities": True} if self.slate_propensities else {}
+            return logging.get_wrapper_attr("collect")(job.num_sessions, seed=seed, **options), mdp
         if job.logging_policy != "random":
             raise ValueError(f"{self.env} collects no logs itself: only random slates can be logged")
         slates = env.action_space.nvec  # type: ignore[attr-defined]

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from irecgan_gym.benchmarks.ope_worlds import Target, World, collect
 from irecgan_gym.ope import (
+    MAGIC,
+    AdaptiveIPS,
     CrossFitted,
     DirectMethod,
     DoublyRobust,
@@ -59,10 +61,12 @@ def make_estimators() -> list[OffPolicyEstimator]:
         SlateIndependentIPS(),
         InclusionIPS(),
         SlatePseudoInverse(),
+        AdaptiveIPS(),
         StateMarginalIS(),
         DoublyRobust(model),
         SelfNormalizedDR(model),
         SwitchDoublyRobust(model, tau=5.0),
+        MAGIC(model),
     ]
 
 

@@ -11,22 +11,26 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import tyro
 from pandas import DataFrame
 from rich.console import Console
 
 from irecgan_gym.agents import Agent, PresetName
 from irecgan_gym.benchmarks.candidate_choice import (
+    METRIC,
     Trial,
     choose,
     finalists,
+    losses_of_choosing,
     number_of_finalists,
     scores_by_seed,
     try_finalists,
 )
 from irecgan_gym.benchmarks.engine.command import (
+    SettingsError,
     check_at_least,
     check_distinct,
     check_known,
@@ -39,15 +43,21 @@ from irecgan_gym.benchmarks.engine.summaries import ONES, ZERO, Measure
 from irecgan_gym.benchmarks.engine.tables import jobs_of
 from irecgan_gym.benchmarks.engine.text_table import text_table
 from irecgan_gym.benchmarks.joining import agent_type, as_json
-from irecgan_gym.benchmarks.online_test import LoggingPolicy, OnlineTest
+from irecgan_gym.benchmarks.online_test import LoggingPolicy, OnlineTest, Streams
 from irecgan_gym.benchmarks.search_space import DEFAULT_PRESET, SEARCH_SPACES, TIED, Candidate, draw_candidates
+from irecgan_gym.benchmarks.shared_training import learn_job
 from irecgan_gym.benchmarks.tuned_preset import write_tuned_preset
+from irecgan_gym.evaluation.metrics import mean_interval
+from irecgan_gym.ope.off_policy_selection import CRITERIA, CriterionName, judged_sessions, selection_criterion
+from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
 
 FIRST_SEED = 1000
 """Seeds of the search begin here; those of the experiments begin at 0."""
 Pool = Mapping[str, Sequence[Candidate]]
 """Candidates by agent."""
+Rule = Literal["reward", "likelihood", CriterionName]
+_LIKELIHOOD = "held_out/click_log_likelihood"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +70,9 @@ class Tune(OnlineTest):
     seeds. The best replaces the default where it is better by more than the standard error of the difference. Seeds
     are 1000, 1001, ..., other environments than those of the experiments. LSTMD, PGU and PGC take IRecGAN's settings.
     The same command on the same folder goes on where it stopped.
+
+    With --choose-by, nobody has to be shown a slate: candidates learn from a part of the log, and their score is
+    what the rest of it says of them. They are deployed all the same, and it is told what such choices lose.
     """
 
     name = "tune"
@@ -76,6 +89,12 @@ class Tune(OnlineTest):
     """Candidates of each agent, the default settings among them."""
     seeds: int = 5
     """Number of seeds; 1000, 1001, ... are used."""
+    finalists_number: int | None = None
+    """Candidates that go on to all seeds, the default among them; a third if left out."""
+    choose_by: Rule = "reward"
+    """Score: the reward in the true environment; the likelihood of held-out clicks; or an off-policy estimate."""
+    judging_share: float = 0.3
+    """Share of each log that candidates are judged by and do not learn from, where that is not the true reward."""
     search_seed: int = 0
     """Seed of the random candidates."""
     write: bool = False
@@ -93,6 +112,10 @@ class Tune(OnlineTest):
         check_positive(sessions=min(self.sessions))
         check_at_least(2, "for there to be a difference", candidates=self.candidates, seeds=self.seeds)
         check_at_least(0, search_seed=self.search_seed)
+        if self.finalists_number is not None and not 2 <= self.finalists_number <= self.candidates:
+            raise SettingsError(f"--finalists-number must be from 2 to --candidates, got {self.finalists_number}")
+        if not 0 < self.judging_share < 1:
+            raise SettingsError(f"--judging-share must be between 0 and 1, got {self.judging_share}")
         super().check()
 
     @property
@@ -114,6 +137,9 @@ class Tune(OnlineTest):
             "candidates": {
                 candidate.name: as_json(candidate.settings) for of_agent in self.pool.values() for candidate in of_agent
             },
+            **(
+                {} if self.choose_by == "reward" else {"choose_by": self.choose_by, "judging_share": self.judging_share}
+            ),
         }
 
     def grid(self, results: DataFrame) -> list[Job]:
@@ -128,7 +154,8 @@ class Tune(OnlineTest):
         jobs = self.grid(results)
         if {job.seed for job in jobs} == set(self.mdp_seeds):
             return jobs
-        some = {agent: of_agent[: number_of_finalists(len(of_agent))] for agent, of_agent in self.pool.items()}
+        number = self.finalists_number or number_of_finalists(self.candidates)
+        some = {agent: of_agent[:number] for agent, of_agent in self.pool.items()}
         return jobs + self._jobs(some, self.mdp_seeds[1:])
 
     def _jobs(self, pool: Pool, seeds: Sequence[int]) -> list[Job]:
@@ -143,8 +170,29 @@ class Tune(OnlineTest):
 
     def finalists(self, results: DataFrame) -> Pool:
         """Return who goes on to all seeds, by the results on the first one."""
-        scores = scores_by_seed(results[results["seed"] == FIRST_SEED])
-        return {agent: finalists(of_agent, scores, FIRST_SEED) for agent, of_agent in self.pool.items()}
+        scores = scores_by_seed(results[results["seed"] == FIRST_SEED], self.metric)
+        number = self.finalists_number
+        return {agent: finalists(of_agent, scores, FIRST_SEED, number) for agent, of_agent in self.pool.items()}
+
+    @property
+    def metric(self) -> str:
+        """The measurement that is the score."""
+        return {"reward": METRIC, "likelihood": _LIKELIHOOD}.get(self.choose_by, f"estimate/{self.choose_by}")
+
+    def measure(self, job: Job, recorder: Recorder, folder: RunFolder) -> dict[str, float]:
+        """Learn and deploy, and unless candidates are chosen by their reward, judge them by a part of the log."""
+        if self.choose_by == "reward" or "/" not in job.agent:
+            return super().measure(job, recorder, folder)
+        log, _ = self.log(job)
+        seed = Streams.of(job.seed).agent
+        training, judging = log.split((1 - self.judging_share, self.judging_share), seed=seed)
+        judging = judged_sessions(training, judging)
+        agent = self.new_agent(job.agent, training, seed)
+        treatment = learn_job(agent, job, folder, training, recorder=recorder)
+        estimates = {f"estimate/{name}": selection_criterion(name)(agent, judging) for name in CRITERIA}
+        clicked = judging.slate_items == judging.clicks[judging.step_of_entry]
+        likelihood = float(agent.slate_scores(judging)[clicked].mean(dtype=np.float64))
+        return self.deploy(agent, job) | treatment | estimates | {_LIKELIHOOD: likelihood}
 
     def new_agent(self, name: str, log: Sessions, seed: int) -> Agent:
         """Return the agent of a candidate, which has learned nothing yet."""
@@ -160,20 +208,48 @@ class Tune(OnlineTest):
         """
         if not set(self.grid(results)) <= set(jobs_of(results)):
             return
-        scores = scores_by_seed(results[results["seed"].isin(self.mdp_seeds)])
+        scores = scores_by_seed(results[results["seed"].isin(self.mdp_seeds)], self.metric)
         trials = {agent: try_finalists(of_agent, scores) for agent, of_agent in self.finalists(results).items()}
         for agent, of_agent in trials.items():
             screened = [(candidate, scores[candidate.name][FIRST_SEED]) for candidate in self.pool[agent]]
             _print_agent(agent, screened, of_agent, self.seeds, console)
         console.print(
-            f"\nScores: reward of top-k slates in {self.env}, random slates 0, the belief policy 1, mean over cells. "
+            f"\nScores: {self._score}. "
             f"Gains: paired, 95% t intervals over {self.seeds} seeds. The best of several looks better than it is: "
             "the experiments, which have other seeds, tell what it is worth.",
             highlight=False,
         )
+        if self.choose_by != "reward":
+            self._print_losses(results, console)
         if self.write:
             file = write_tuned_preset(trials, self.provenance())
             console.print("\nwritten:", file, soft_wrap=True)
+
+    @property
+    def _score(self) -> str:
+        if self.choose_by == "reward":
+            return f"reward of top-k slates in {self.env}, random slates 0, the belief policy 1, mean over cells"
+        judged = f"of {self.judging_share:.0%} of each log, from which candidates do not learn, mean over cells"
+        return f"{'log-likelihood' if self.choose_by == 'likelihood' else f'estimate {self.choose_by}'} {judged}"
+
+    def _print_losses(self, results: DataFrame, console: Console) -> None:
+        """Print what is lost by each rule of choosing, and by taking the default."""
+        lost = {rule: losses_of_choosing(results, metric) for rule, metric in self._metrics().items()}
+        rows = []
+        for cell in losses_of_choosing(results, None):
+            agent, policy, size = cell
+            for rule, losses in lost.items():
+                mean, low, high = mean_interval(np.array(list(losses[cell].values())))
+                rows.append((agent, f"{policy}({size})", rule, f"{mean:.3f} ({low:.3f} to {high:.3f})"))
+        headings = ("agent", "log", "chosen by", "reward lost, random 0, belief 1")
+        text_table("What is lost by choosing by a log, beside the best candidate", headings, rows).print(console)
+
+    def _metrics(self) -> dict[str, str | None]:
+        return {
+            "nothing: the default": None,
+            "likelihood": _LIKELIHOOD,
+            **{name: f"estimate/{name}" for name in CRITERIA},
+        }
 
     def provenance(self) -> dict[str, Any]:
         """Return what those who use the choice should know of the search; JSON-compatible."""
@@ -183,7 +259,9 @@ class Tune(OnlineTest):
             "cells": [f"{policy}({number})" for policy in self.logging_policy for number in self.sessions],
             "mdp_seeds": list(self.mdp_seeds),
             "candidates": self.candidates,
-            "metric": "reward of top-k slates, random 0, belief 1; mean over cells and seeds",
+            "metric": "reward of top-k slates, random 0, belief 1; mean over cells and seeds"
+            if self.choose_by == "reward"
+            else self._score,
         }
 
     def _command(self) -> str:
@@ -196,6 +274,7 @@ class Tune(OnlineTest):
             "candidates": [self.candidates],
             "seeds": [self.seeds],
             "search-seed": [self.search_seed],
+            **({} if self.choose_by == "reward" else {"choose-by": [self.choose_by]}),
             "eval-sessions": [self.eval_sessions],
         }
         words = [word for name, values in options.items() for word in (f"--{name}", *map(str, values))]

@@ -2,6 +2,7 @@
 
 import itertools
 import sys
+from dataclasses import replace
 
 import gymnasium as gym
 import minari
@@ -15,7 +16,7 @@ import irecgan_gym  # noqa: F401 (registers the envs)
 from irecgan_gym.minari_exchange import read_minari, write_minari
 from irecgan_gym.minari_exchange.__main__ import main
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
-from irecgan_gym.sessions import Sessions, SessionsError
+from irecgan_gym.sessions import Sessions, SessionsError, SlatePropensities
 from irecgan_gym.sessions.leaving import with_leaving_step
 from tests.sessions.test_columns import COLUMNS, assert_same, sessions_of, with_everything
 
@@ -90,6 +91,43 @@ def test_empty_slots_of_ragged_slates_hold_an_id_of_their_own():
     assert_same(
         read_minari(both).select([1]), Sessions(**{**vars(sessions), "provenance": read_minari(both).provenance})
     )
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_probabilities_of_slates_are_kept(number):
+    env = gym.make("RecSim-v0", num_items=8, slate_size=3, logging_policy="mix").unwrapped
+    sessions = env.collect(6, seed=number, slate_propensities=True)
+    known = sessions.slate_propensities
+    if number == 1:
+        # Estimated ones, of which less is known, of slates of different sizes.
+        sessions = with_everything(0).select(slice(0, 3))
+        chances = np.random.default_rng(0).uniform(0.1, 1, sessions.num_steps)
+        known = SlatePropensities.from_probabilities(sessions, chances, given="history", estimated=True)
+    if number == 2:
+        known = replace(known, sets=None, places=None, prefixes=np.where(known.prefixes < -3, -np.inf, known.prefixes))
+    found = read_minari(write_minari(sessions.with_slate_propensities(known), f"tests/known-v{number}"))
+    assert_same(found.with_slate_propensities(None), sessions.with_slate_propensities(None))
+    for column in ("slate_offsets", "prefixes", "places", "inclusions", "sets"):
+        np.testing.assert_array_equal(getattr(found.slate_propensities, column), getattr(known, column))
+    assert (found.slate_propensities.given, found.slate_propensities.estimated) == (known.given, known.estimated)
+
+
+def test_probabilities_that_cannot_be_are_refused():
+    env = gym.make("RecSim-v0", num_items=8, slate_size=3, logging_policy="mix").unwrapped
+    dataset = write_minari(env.collect(3, seed=0, slate_propensities=True), "tests/wrong-v0")
+    header = dict(dataset.storage.metadata["irecgan_gym"])
+    for about, message in (
+        ({"given": "nothing", "estimated": False}, "propensities of slates: given must be one of"),
+        ({"guessed": True}, "propensities of slates: .*guessed"),
+    ):
+        dataset.storage.update_metadata({"irecgan_gym": {**header, "slate_propensities": about}})
+        with pytest.raises(SessionsError, match=message):
+            read_minari("tests/wrong-v0")
+    bare = write_minari(env.collect(3, seed=0), "tests/bare-v0")
+    header = dict(bare.storage.metadata["irecgan_gym"])
+    bare.storage.update_metadata({"irecgan_gym": {**header, "slate_propensities": {"given": "state"}}})
+    with pytest.raises(SessionsError, match="the infos hold none"):
+        read_minari("tests/bare-v0")
 
 
 def test_a_part_of_a_dataset():

@@ -36,7 +36,7 @@ from irecgan_gym.storage.files import write_atomically
 Case = Literal["equal", "equal, own log", "different", "different, own log"]
 CASES: tuple[Case, ...] = ("equal", "equal, own log", "different", "different, own log")
 VERDICTS = ("better", "worse", "not known")
-COLUMNS = ("case", "truth", "replications", *VERDICTS, "wrong")
+COLUMNS = ("case", "truth", "sessions", "replications", *VERDICTS, "wrong", "believed", "covered")
 _WORLDS = 20
 """Worlds that replications take in turn: the truth of each is worked out once."""
 
@@ -68,7 +68,7 @@ class DecisionReplications:
         check_at_least(0, seed=self.seed)
         rows: list[Sequence[object]] = []
         for case in self.cases:
-            rows += rows_of(case, list(replicate(case, self)))
+            rows += rows_of(case, self.sessions, list(replicate(case, self)))
             text = io.StringIO()
             writer = csv.writer(text, lineterminator="\n")
             writer.writerow(COLUMNS)
@@ -89,9 +89,18 @@ class Judged(NamedTuple):
     decision: Decision
     gap: float
 
+    @property
+    def covered(self) -> bool:
+        """Whether there is an interval that holds the gap."""
+        interval = self.decision.interval
+        return interval is not None and interval.low <= self.gap <= interval.high
 
-def rows_of(case: Case, judged: Sequence[Judged]) -> list[Sequence[object]]:
-    """Return a row for each kind of truth: how often each verdict was given, and how often it was wrong."""
+
+def rows_of(case: Case, sessions: int, judged: Sequence[Judged]) -> list[Sequence[object]]:
+    """Return a row for each kind of truth: how often each verdict was given, and how often it was wrong.
+
+    The last two columns are of intervals: those that could be believed, and those of them that hold the true gap.
+    """
     rows: list[Sequence[object]] = []
     for truth, members in (
         ("equal", [one for one in judged if one.gap == 0]),
@@ -101,7 +110,10 @@ def rows_of(case: Case, judged: Sequence[Judged]) -> list[Sequence[object]]:
         if members:
             counts: Counter[str] = Counter(one.decision.verdict for one in members)
             wrong = len(members) - counts["not known"] - (counts[truth] if truth in VERDICTS else 0)
-            rows.append((case, truth, len(members), *(counts[verdict] for verdict in VERDICTS), wrong))
+            believed = [one for one in members if one.decision.is_believed]
+            covered = sum(one.covered for one in believed)
+            verdicts = (counts[verdict] for verdict in VERDICTS)
+            rows.append((case, truth, sessions, len(members), *verdicts, wrong, len(believed), covered))
     return rows
 
 

@@ -10,7 +10,8 @@ An episode is a session of T steps, in Minari's form, so that any of its users c
 | `terminations`     | True at the last step, if the user ended the session                                          |
 | `truncations`      | True at the last step, if the session was cut                                                 |
 | `infos`            | what is known of `propensity`, `shown_in_state`, `events` and `logged_time`, [T + 1] (entry 0 |
-|                    | is of the reset and holds nothing); events are a row a step, filled up with n                 |
+|                    | is of the reset and holds nothing); events are a row a step, filled up with n; of the         |
+|                    | probabilities of slates too, under the names that they have in Parquet files                  |
 | episode's metadata | `user`, where users are known                                                                 |
 | dataset's metadata | `irecgan_gym`: size and names of the catalogue, names of users, provenance, number of         |
 |                    | sessions                                                                                      |

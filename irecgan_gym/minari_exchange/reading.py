@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium.spaces import Discrete, MultiDiscrete
 from numpy.typing import NDArray
 
+from irecgan_gym.minari_exchange.slate_infos import propensities_in
 from irecgan_gym.sessions import Sessions, SessionsError
 
 FORMAT_VERSION = 1
@@ -74,7 +75,7 @@ def read_minari(dataset: Any) -> Sessions:
     clicks = log.clicks(num_items)
     event_lengths, event_items = log.events(num_items)
     try:
-        return Sessions.from_columns(
+        sessions = Sessions.from_columns(
             num_items=num_items,
             lengths=log.lengths,
             slates=slates,
@@ -92,6 +93,7 @@ def read_minari(dataset: Any) -> Sessions:
             user_names=header.get("user_names"),
             times=log.info(TIME),
         )
+        return sessions.with_slate_propensities(propensities_in(log.info, header, sessions))
     except SessionsError as error:
         hint = "" if header or log.info("slate") is not None else f" ({_RECORD_INFOS})"
         raise SessionsError(f"{dataset.id}: {error}{hint}") from error

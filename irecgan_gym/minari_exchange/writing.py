@@ -26,6 +26,7 @@ from irecgan_gym.minari_exchange.reading import (
     USER,
     load_minari,
 )
+from irecgan_gym.minari_exchange.slate_infos import KEY, header_of, slate_infos
 from irecgan_gym.sessions import Sessions, SessionsError
 from irecgan_gym.sessions.parquet import checked_provenance
 from irecgan_gym.sessions.ragged import padded
@@ -74,6 +75,7 @@ def write_minari(
         "provenance": checked_provenance(sessions.provenance),
         "has_users": sessions.users is not None,
         "user_names": sessions.user_names,
+        **({} if sessions.slate_propensities is None else {KEY: header_of(sessions.slate_propensities)}),
     }
     policy = sessions.provenance.get("logging_policy")
     folder = _new_folder(dataset_id)
@@ -163,6 +165,8 @@ def _episodes(sessions: Sessions) -> Iterator[Any]:
             infos[SLATE_LENGTH] = np.insert(slate_lengths[steps], 0, 0)
         if sessions.propensities is not None:
             infos[PROPENSITY] = np.insert(sessions.propensities[steps], 0, np.nan)
+        if sessions.slate_propensities is not None:
+            infos |= slate_infos(sessions.slate_propensities, steps, sessions.slate_size)
         if sessions.states is not None:
             infos[STATE] = np.insert(sessions.states[steps].astype(np.int64), 0, -1)
         if sessions.times is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -327,6 +327,7 @@ def fit_user_model(
     validation_fraction: float = 0.1,
     recorder: Recorder = silent,
     schedule: Schedule = Schedule(),  # noqa: B008 (has no state)
+    criterion: Callable[[], float] | None = None,
 ) -> UserModel:
     """Fit a user model to logged sessions by Eq 3 and leave it at its best validation likelihood.
 
@@ -342,6 +343,7 @@ def fit_user_model(
         recorder: receives ``user_model/*`` once an epoch.
         schedule: gives the epochs, phase ``user_model``, and may keep checkpoints of them
             (:func:`irecgan_gym.storage.checkpoints.stored_schedule`).
+        criterion: number by which epochs are compared in place of the likelihood, asked for after each; the least wins.
 
     Returns:
         The fitted model, the same object where one was given.
@@ -373,7 +375,7 @@ def fit_user_model(
             train_loss = user_model_epoch(model, data, optimizer, fit, generator)
             norm = optimizer.mean_norm()
             click, reward = mean_log_likelihood(model, held_out.all(fit.batch_size * 4))
-            best.update(-(click + fit.lambda_p * reward))
+            best.update(-(click + fit.lambda_p * reward) if criterion is None else criterion())
             recorder.record(
                 {
                     "user_model/train_loss": train_loss,

@@ -33,7 +33,7 @@ from irecgan_gym.ope.luce_fidelity import LuceFidelity, luce_fidelity
 from irecgan_gym.ope.luce_user_model import LuceUserModel
 from irecgan_gym.ope.magic import MAGIC
 from irecgan_gym.ope.off_policy_data import OffPolicyData
-from irecgan_gym.ope.off_policy_selection import OffPolicySelection, selection_criterion
+from irecgan_gym.ope.off_policy_selection import OffPolicySelection, judged_sessions, selection_criterion
 from irecgan_gym.ope.policies import (
     EvaluationPolicy,
     PlackettLucePolicy,
@@ -110,6 +110,7 @@ __all__ = [
     "effective_sample_size",
     "fit_logging_policy",
     "fixed_scores",
+    "judged_sessions",
     "last_click_scores",
     "live_test_sessions",
     "logged_value",

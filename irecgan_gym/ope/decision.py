@@ -66,6 +66,14 @@ class Decision:
     values: dict[str, tuple[OffPolicyEstimate, OffPolicyEstimate]]
     deviation: float
 
+    @property
+    def is_believed(self) -> bool:
+        """Whether the interval can be believed, under no condition but that estimated propensities are right."""
+        if self.interval is None:
+            return False
+        advices = (self.advice,) if self.current_advice is None else (self.advice, self.current_advice)
+        return not {condition for advice in advices for condition in advice.conditions} - {"estimated"}
+
     def live_test(self, gap: float | None = None) -> LiveTest | None:
         """Sessions of a live test that would see a gap, the estimated one when None; None where that is 0."""
         if gap is None:
@@ -136,10 +144,7 @@ def decide(
     gain = gains[advice.estimator.estimator_name]
     interval = agreed_interval(gain)
     verdict, reason = _judge(interval, margin)
-    conditions = {*advice.conditions, *(() if current_advice is None else current_advice.conditions)}
-    if verdict != "not known" and conditions - {"estimated"}:
-        verdict, reason = "not known", f"{reason}, if that could be believed"
-    return Decision(
+    found = Decision(
         verdict,
         (reason, *advice.reasons),
         margin,
@@ -153,6 +158,9 @@ def decide(
         values,
         deviation,
     )
+    if verdict == "not known" or found.is_believed:
+        return found
+    return replace(found, verdict="not known", reasons=(f"{reason}, if that could be believed", *advice.reasons))
 
 
 def agreed_interval(gain: OffPolicyEstimate) -> Interval:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from irecgan_gym.ope.doubly_robust import SelfNormalizedDR
 from irecgan_gym.ope.estimate import OffPolicyEstimate
@@ -17,9 +17,14 @@ from irecgan_gym.ope.luce_user_model import LuceUserModel
 from irecgan_gym.ope.off_policy_data import OffPolicyData
 from irecgan_gym.ope.policies import EvaluationPolicy
 from irecgan_gym.ope.value_model import CrossFitted
-from irecgan_gym.sessions import Sessions, SlatePropensities
+from irecgan_gym.sessions import Sessions, SlatePropensities, concatenate
 
 Deployment = Literal["sampled", "top-k"]
+CriterionName = Literal[
+    "snsips", "snlips", "snrips", "sndr", "snsips-lower", "snlips-lower", "snrips-lower", "sndr-lower"
+]
+CRITERIA: tuple[CriterionName, ...] = get_args(CriterionName)
+"""Names that :func:`selection_criterion` knows."""
 LOWER = "-lower"
 """Behind an estimator's name: the lower end of the estimate is what is compared."""
 ONE_SIDED = 1.645
@@ -29,8 +34,6 @@ _ESTIMATORS: dict[str, type[OffPolicyEstimator]] = {
     "snlips": SelfNormalizedLatentIPS,
     "snrips": SelfNormalizedSlateRewardInteractionIPS,
 }
-CRITERIA = (*_ESTIMATORS, "sndr", *(f"{name}{LOWER}" for name in (*_ESTIMATORS, "sndr")))
-"""Names that :func:`selection_criterion` knows."""
 
 
 class OffPolicySelection:
@@ -105,6 +108,21 @@ class OffPolicySelection:
             assert recorded is not None
             self._last = (sessions, recorded)
         return self._last[1]
+
+
+def judged_sessions(training: Sessions, held_out: Sessions) -> Sessions:
+    """Return held-out sessions with the probabilities of their slates, by which policies can be judged.
+
+    Those that the log holds, or else those of a model of its logging policy, which both parts teach.
+
+    Args:
+        training: the rest of the log.
+        held_out: sessions that judge.
+    """
+    if held_out.slate_propensities is not None:
+        return held_out
+    logger = fit_logging_policy(concatenate([training, held_out]))
+    return held_out.with_slate_propensities(logger.propensities(held_out))
 
 
 def selection_criterion(

@@ -223,7 +223,7 @@ class StepColumns:
         """
         zeros = np.zeros(len(lines), dtype=np.int32)
         for column, values in (
-            (self.line, self._file_number(file, unit) << _LINE_BITS | lines),
+            (self.line, self.keys(file, unit, lines)),
             (self.session, session),
             (self.slate, slate),
             (self.slate_length, slate_length),
@@ -235,6 +235,10 @@ class StepColumns:
             (self.time, time),
         ):
             column.frombytes(np.ascontiguousarray(values, dtype=column.typecode).data.cast("B"))
+
+    def keys(self, file: str, unit: str, lines: NDArray[np.int64]) -> NDArray[np.int64]:
+        """One number for each place in a file, as the column ``line`` has them."""
+        return self._file_number(file, unit) << _LINE_BITS | lines
 
     def _file_number(self, file: str, unit: str) -> int:
         return self._files.setdefault((file, unit), len(self._files))

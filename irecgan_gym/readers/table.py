@@ -19,6 +19,7 @@ from irecgan_gym.readers.containers import TextOptions, check_columns, open_cont
 from irecgan_gym.readers.plain_steps import PlainSteps, plain_steps, row_cells, session_keys, user_keys, without_nulls
 from irecgan_gym.readers.report import MAX_MALFORMED, OnError, Place, ReaderError, ReadReport, ReadResult, check_lengths
 from irecgan_gym.readers.row_batch import RowBatch
+from irecgan_gym.readers.slate_chances import SlateChances
 from irecgan_gym.readers.table_cells import NULL_VALUES, CellRules, Cells, Step, parse_step
 from irecgan_gym.sessions import Catalogue
 from irecgan_gym.settings import checked_value
@@ -41,6 +42,10 @@ class TableColumns:
         reward: a number, empty only where nothing was clicked (0); 0 for all steps when None. Of a row with several
             clicks, the last one earns it.
         propensity: probability in (0, 1] that the clicked item was shown; empty or NaN where unknown.
+        slate_propensity: probability in (0, 1] that the slate was shown as it is, in its order; of every row. Of a row
+            with several clicks, it stands for all of its steps, and counts as estimated.
+        place_propensities: of each item of the slate, the probability in (0, 1] that it was shown at its place: texts
+            joined by the separator, or lists; with ``slate_propensity``.
         user: who; a session whose cell is empty is of somebody unknown, who is nobody else. When None, nothing is known
             of users.
         time: when: a number, or a date and time as in ISO 8601 (UTC unless it says otherwise) or in Parquet's own type,
@@ -52,6 +57,8 @@ class TableColumns:
     click: str = "click"
     reward: str | None = None
     propensity: str | None = None
+    slate_propensity: str | None = None
+    place_propensities: str | None = None
     user: str | None = None
     time: str | None = None
 
@@ -126,6 +133,8 @@ def read_table_log(
         checked_value(name, value, str)
     if not separator or len(delimiter) != 1:
         raise ValueError(f"separator must not be empty and delimiter one character, got {separator!r}, {delimiter!r}")
+    if columns.place_propensities is not None and columns.slate_propensity is None:
+        raise ValueError("a column of place_propensities needs one of slate_propensity: of whole slates")
     if sort and columns.time is None:
         raise ValueError("sort=True needs a time column to sort by")
     if max_gap is not None and (columns.time is None or not max_gap > 0):
@@ -191,6 +200,7 @@ class TableLog:
         self._has_users = "user" in names
         self._by_user = self._has_users and report.repairs
         self._any_order = sort or report.repairs
+        self._chances = SlateChances(names, rules.separator) if "slate_propensity" in names else None
         self.steps = StepColumns()
         self.known = known
         self.items, self.sessions = known.numbering(), Numbering()
@@ -206,6 +216,9 @@ class TableLog:
             rules = replace(rules, time_scale=1.0)  # Dates become seconds by themselves.
         cells = without_nulls(batch.cells, self._names, rules, ("slate", "click"))
         steps = plain_steps(cells, self._names, rules)
+        if self._chances is not None:
+            keys = self.steps.keys(batch.file, batch.unit, batch.numbers)
+            steps.plain[~self._chances.add(keys, cells, steps.slate.lengths)] = False
         sessions = session_keys(steps) if self._by_user else steps.session
         users = user_keys(steps)
         numbers = _Numbers(
@@ -306,6 +319,11 @@ class TableLog:
         if step is not None and self.known.closed and any(item not in self.items for item in step.slate):
             self._report.left_out("items that the catalogue does not have", 1, [place])
             step = None
+        if step is not None and self._chances is not None:
+            key = int(self.steps.keys(place.file, place.unit, np.array([place.number]))[0])
+            if (problem := self._chances.problem(key, len(step.slate))) is not None:
+                self._report.malformed(place, "wrong slate propensity", problem)
+                step = None
         session = None if step is None else self._session(place, step)
         if step is None or session is None:
             self.lose(cells["session"], cells.get("user"))
@@ -388,6 +406,9 @@ class TableLog:
             truncated=self.cut,
             provenance=provenance,
         )
+        if self._chances is not None:
+            chances = self._chances.of(np.asarray(self.steps.line)[order], sessions)
+            sessions = sessions.with_slate_propensities(chances)
         return ReadResult(sessions, report)
 
     def named_users(self) -> tuple[NDArray[np.int64], list[str]]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from irecgan_gym.sessions.columns import Sessions
 from irecgan_gym.sessions.ragged import gather
+from irecgan_gym.sessions.slate_propensities import SlatePropensities
 
 
 def with_leaving_step(sessions: Sessions) -> Sessions:
@@ -18,7 +19,8 @@ def with_leaving_step(sessions: Sessions) -> Sessions:
     Logs of clicks do not hold the slate on which the user left. The last slate shown stands in for it: the
     user looks at the same list again and clicks nothing more. Sessions that already end so are kept as they
     are; truncated sessions get no such step. Propensity of the new step is NaN, its reward 0, its
-    time that of the step before.
+    time that of the step before. The slate that stands in has the probabilities of the one that it is (what the log
+    says of slates then counts as estimated).
     """
     leaves = ~sessions.truncated & (sessions.clicks[sessions.offsets[1:] - 1] != sessions.num_items)
     lengths = sessions.lengths + leaves
@@ -41,8 +43,7 @@ def with_leaving_step(sessions: Sessions) -> Sessions:
         clicks=extended(sessions.clicks, sessions.num_items),
         rewards=extended(sessions.rewards, 0.0),
         propensities=None if sessions.propensities is None else extended(sessions.propensities, np.nan),
-        # The probability with which the last slate is shown once more is not known, and so is none of any slate then.
-        slate_propensities=None,
+        slate_propensities=_with_stand_ins(sessions.slate_propensities, steps, bool(leaves.any())),
         states=None if sessions.states is None else sessions.states[steps],
         times=None if sessions.times is None else sessions.times[steps],
     )
@@ -50,3 +51,12 @@ def with_leaving_step(sessions: Sessions) -> Sessions:
         event_lengths = extended(np.diff(sessions.event_offsets), 0)
         longer = replace(longer, event_offsets=np.concatenate([[0], np.cumsum(event_lengths)]))
     return longer
+
+
+def _with_stand_ins(
+    propensities: SlatePropensities | None, steps: NDArray[np.int64], some: bool
+) -> SlatePropensities | None:
+    """Propensities of steps, some of which may be others' stand-ins: nobody has logged how probable those are."""
+    if propensities is None:
+        return None
+    return replace(propensities.of_steps(steps), estimated=propensities.estimated or some)

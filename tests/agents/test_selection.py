@@ -11,14 +11,38 @@ import torch
 from torch import nn
 
 import irecgan_gym  # noqa: F401 (registers the envs)
-from irecgan_gym.agents import PG, PGConfig, policy_gradient
+from irecgan_gym.agents import (
+    AC,
+    LSTM,
+    PG,
+    PGC,
+    PGIS,
+    ACConfig,
+    IRecGAN,
+    IRecGANConfig,
+    LSTMConfig,
+    PGCConfig,
+    PGConfig,
+    PGISConfig,
+    policy_gradient,
+)
 from irecgan_gym.agents.policy_gradient import held_out_loss
+from irecgan_gym.agents.pre_training import start_from
 from irecgan_gym.agents.returns import Reinforce, ReturnsData, ReturnSettings, offline_returns
-from irecgan_gym.agents.selection import HeldOutObjective, LastEpoch, OffPolicyReturn, criterion
+from irecgan_gym.agents.selection import (
+    SELECTION_RULES,
+    EstimatedReward,
+    HeldOutObjective,
+    LastEpoch,
+    OffPolicyReturn,
+    criterion,
+    judged,
+)
 from irecgan_gym.models.building import build
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig
 from irecgan_gym.models.slate_policy import SlatePolicy
+from irecgan_gym.ope.off_policy_selection import CRITERIA
 from tests.conftest import random_sessions
 from tests.plain import plain_policy_log_probabilities, plain_returns
 
@@ -115,9 +139,11 @@ def test_rules_by_name(rng):
     sessions = random_sessions(rng)
     bare, known = held_out_of(sessions), held_out_of(sessions, np.ones(sessions.num_steps, dtype=np.float32))
     kinds = {"last": LastEpoch, "objective": HeldOutObjective, "off_policy": OffPolicyReturn}
+    kinds |= dict.fromkeys(CRITERIA, EstimatedReward)
+    assert tuple(kinds) == SELECTION_RULES
     for rule, kind in kinds.items():
         assert type(criterion(rule, Reinforce(), known, 4)) is kind
-    with pytest.raises(ValueError, match=r"selection must be one of \('last', 'objective', 'off_policy'\), got 'best'"):
+    with pytest.raises(ValueError, match=r"selection must be one of \('last', 'objective', .*\), got 'best'"):
         criterion("best", Reinforce(), known, 4)
     with pytest.raises(ValueError, match="needs sessions whose propensities are all known: use 'last' or 'objective'"):
         criterion("off_policy", Reinforce(), bare, 4)
@@ -175,6 +201,82 @@ def test_the_off_policy_rule_asks_for_propensities(log):
     agent = PG(12, 3, PGConfig(TINY, FitConfig(max_epochs=1), selection="off_policy"), device="cpu")
     with pytest.raises(ValueError, match="selection='off_policy' needs sessions whose propensities are all known"):
         agent.learn(replace(log, propensities=None))
+
+
+@pytest.fixture(scope="module")
+def exact_log():
+    """A log of random slates that says with which probabilities they were shown."""
+    env = gym.make("RecSim-v0", logging_policy="random", num_items=6, slate_size=2).unwrapped
+    return env.collect(60, seed=0, slate_propensities=True)
+
+
+@torch.no_grad()
+def test_the_estimate_of_a_session_by_hand(exact_log):
+    """Weights are products of the chances of whole slates; each step's are made to have a mean of 1."""
+    policy = build(lambda: SlatePolicy(6, 2, TINY), torch.Generator().manual_seed(1))
+    nn.init.normal_(policy.head.bias, generator=torch.Generator().manual_seed(2))
+    policy.head.weight.zero_()
+    chances, by_step = policy.head.bias.double().softmax(0).numpy(), {}
+    for first, end in zip(exact_log.offsets[:-1], exact_log.offsets[1:], strict=True):
+        weight = 1.0
+        for step in range(first, end):
+            one, two = exact_log.slate_items[2 * step : 2 * step + 2]
+            weight *= chances[one] * chances[two] / (1 - chances[one]) * 6 * 5
+            by_step.setdefault(step - first, []).append((weight, exact_log.rewards[step]))
+        for step in range(end - first, int(exact_log.lengths.max())):
+            by_step.setdefault(step, []).append((weight, 0.0))
+    value = sum(sum(w * r for w, r in steps) / sum(w for w, _ in steps) for steps in by_step.values())
+    found = EstimatedReward("snsips", exact_log).loss(policy)
+    assert -found == pytest.approx(value, rel=1e-4)
+    assert EstimatedReward("snsips-lower", exact_log).loss(policy) > found
+
+
+@pytest.mark.parametrize(
+    ("kind", "config_type"), [(PG, PGConfig), (PGIS, PGISConfig), (AC, ACConfig), (PGC, PGCConfig)]
+)
+def test_an_agent_keeps_the_epoch_of_the_greatest_estimate(kind, config_type, exact_log, monkeypatch):
+    losses = []
+    loss = EstimatedReward.loss
+    monkeypatch.setattr(EstimatedReward, "loss", lambda *arguments: losses.append(loss(*arguments)) or losses[-1])
+    fit = FitConfig(max_epochs=5, batch_size=8, patience=None, learning_rate=0.05)
+    rounds = {"rounds": 0} if kind is PGC else {}
+    agent = kind(6, 2, config_type(TINY, fit, 0.3, selection="snsips", **rounds), device="cpu").learn(exact_log)
+    _, held_out = exact_log.split((0.7, 0.3), seed=agent.seed)
+    assert loss(EstimatedReward("snsips", held_out), agent.policy) == pytest.approx(min(losses), rel=1e-6)
+    assert len(set(losses)) >= 5
+
+
+def test_a_user_models_epoch_is_chosen_by_what_its_ranking_would_earn(exact_log, monkeypatch):
+    script = iter([3.0, 1.0, 2.0])
+    seen = []
+    monkeypatch.setattr(
+        EstimatedReward,
+        "loss",
+        lambda _, policy: seen.append(nn.utils.parameters_to_vector(policy.parameters()).detach()) or next(script),
+    )
+    fit = FitConfig(max_epochs=3, batch_size=8, patience=None)
+    agent = LSTM(6, 2, LSTMConfig(TINY, fit, selection="sndr-lower"), device="cpu").learn(exact_log)
+    assert torch.equal(nn.utils.parameters_to_vector(agent.policy.parameters()).detach(), seen[1])
+    assert not torch.equal(seen[0], seen[1])
+    irecgan = IRecGAN(6, 2, IRecGANConfig(encoder=TINY, user_model_fit=fit), device="cpu")
+    with pytest.raises(ValueError, match="irecgan cannot start from lstm: an estimate has chosen its epoch"):
+        start_from(irecgan, user_model=agent)
+    with pytest.raises(ValueError, match=r"selection must be 'likelihood', 'snsips'.* got 'last'"):
+        LSTMConfig(selection="last")
+
+
+def test_a_log_without_probabilities_has_those_of_a_model_of_its_logger(exact_log):
+    training, held_out = exact_log.with_slate_propensities(None).split((0.7, 0.3), seed=0)
+    assert judged("last", training, held_out) is held_out
+    known = judged("snsips", training, held_out).slate_propensities
+    assert known.estimated
+    assert np.exp(known.slates).mean() == pytest.approx(1 / 30, rel=0.3)
+    given = exact_log.select(np.arange(5))
+    assert judged("snsips", training, given) is given
+    for name in ("sndr", "snsips-lower"):
+        with pytest.raises(ValueError, match=f"selection='{name}' needs two held-out sessions at least"):
+            EstimatedReward(name, exact_log.select([0]))
+    assert np.isfinite(EstimatedReward("snsips", exact_log.select([0])).loss(PG(6, 2, device="cpu").policy))
 
 
 def test_returns_data_holds_what_it_is_given(rng):

@@ -37,7 +37,7 @@ def test_a_tiny_run_writes_its_tables(tmp_path):
     arguments = "--replications 3 --recommendations 1 --sessions 40 --truth-sessions 500 --strengths 0.2 0.6"
     assert command_line(OffPolicy, ["--out", str(tmp_path), "--logs", "random", "mix-state", *arguments.split()]) == 0
     rows = list(csv.DictReader((tmp_path / "estimators.csv").open()))
-    assert len(rows) == 2 * 2 * 15
+    assert len(rows) == 2 * 2 * 17
     for row in rows:
         squared = float(row["bias"]) ** 2 + 2 / 3 * float(row["deviation"]) ** 2
         assert np.isclose(float(row["error"]) ** 2, squared)

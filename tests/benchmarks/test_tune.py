@@ -13,6 +13,7 @@ from irecgan_gym.benchmarks import search_space, tuned_preset
 from irecgan_gym.benchmarks.candidate_choice import (
     choose,
     finalists,
+    losses_of_choosing,
     number_of_finalists,
     scores_by_seed,
     try_finalists,
@@ -20,6 +21,7 @@ from irecgan_gym.benchmarks.candidate_choice import (
 from irecgan_gym.benchmarks.engine.command import SettingsError, command_line
 from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.online_learning import OnlineLearning
+from irecgan_gym.benchmarks.online_test import Streams
 from irecgan_gym.benchmarks.search_space import (
     SEARCH_SPACES,
     TIED,
@@ -30,6 +32,7 @@ from irecgan_gym.benchmarks.search_space import (
 )
 from irecgan_gym.benchmarks.simulated_online import SimulatedOnline
 from irecgan_gym.benchmarks.tune import Tune
+from irecgan_gym.ope import selection_criterion
 from irecgan_gym.storage.files import from_json
 from tests.benchmarks.run_folders import Measurement, table
 
@@ -235,9 +238,64 @@ def test_a_tiny_search_from_end_to_end(tmp_path, capsys, short_training):
     assert "jobs: 16 with 2 seeds; finished: 16" in capsys.readouterr().out
 
 
+def test_a_search_that_shows_no_slate_to_anybody(tmp_path, capsys, short_training):
+    arguments = [
+        "--agents",
+        "pg",
+        "--candidates",
+        "3",
+        "--seeds",
+        "2",
+        "--logging-policy",
+        "random",
+        "--sessions",
+        "30",
+    ]
+    arguments += ["--eval-sessions", "20", "--jobs", "1", "--device", "cpu", "--finalists-number", "3"]
+    arguments += ["--choose-by", "snlips", "--slate-propensities", "--judging-share", "0.5"]
+    assert command_line(Tune, [*arguments, "--out", str(tmp_path / "run"), "--write"]) == 0
+    output = " ".join(capsys.readouterr().out.split())
+    assert "Scores: estimate snlips of 50% of each log" in output
+    assert "What is lost by choosing by a log, beside the best candidate" in output
+    with (tmp_path / "run" / "results.csv").open(newline="") as file:
+        found = {(row["agent"], int(row["seed"]), row["metric"]): float(row["value"]) for row in csv.DictReader(file)}
+    tried = {name: [found[name, seed, "estimate/snlips"] for seed in (1000, 1001)] for name in ("pg/0", "pg/1", "pg/2")}
+    provenance = read_preset_file(short_training, TYPES)["pg"].provenance
+    assert provenance["score"] == pytest.approx(sum(tried[f"pg/{provenance['chosen']}"]) / 2, abs=1e-4)
+    assert "--choose-by snlips" in provenance["command"]
+    # It is the estimate by those sessions that the candidate has not learned from.
+    tune = Tune(out=tmp_path / "again", agents=("pg",), candidates=3, slate_propensities=True, choose_by="snlips")
+    log, _ = tune.log(Job("tune", "pg/1", "random", 30, 1000))
+    training, judging = log.split((0.5, 0.5), seed=Streams.of(1000).agent)
+    agent = tune.new_agent("pg/1", training, Streams.of(1000).agent).learn(training)
+    assert selection_criterion("snlips")(agent, judging) == pytest.approx(tried["pg/1"][0], rel=1e-5)
+    assert judging.slate_propensities.estimated is False
+
+
+def test_what_a_choice_loses():
+    results = [
+        *rows("random", (1, 2)),
+        *rows("belief", (3, 6)),
+        *rows("pg/0", (2, 4)),
+        *rows("pg/1", (3, 3)),
+        *(
+            Measurement(Job("tune", name, policy, 1000, 1000), "estimate/x", value)
+            for name, values in (("pg/0", (0.1, 0.2)), ("pg/1", (0.0, 0.3)))
+            for policy, value in zip(("max", "random"), values, strict=True)
+        ),
+    ]
+    cells = ("pg", "max", 1000), ("pg", "random", 1000)
+    assert losses_of_choosing(table(results), "estimate/x") == dict(
+        zip(cells, ({1000: 0.5}, {1000: 0.25}), strict=True)
+    )
+    assert losses_of_choosing(table(results), None) == dict(zip(cells, ({1000: 0.5}, {1000: 0}), strict=True))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"finalists_number": 13}, "--finalists-number must be from 2 to --candidates"),
+        ({"judging_share": 1.0}, "--judging-share must be between 0 and 1"),
         ({"agents": ("pgc",)}, "--agents takes one or more of irecgan, .*lstmd, pgu, pgc take the settings of irecgan"),
         ({"agents": ("pg", "pg")}, "--agents takes one or more different values"),
         ({"candidates": 1}, "--candidates must be at least 2"),

@@ -123,8 +123,11 @@ def test_better_is_hardly_ever_said_of_policies_of_equal_value():
     settings = DecisionReplications(out=Path("unused"), sessions=300, replications=40, strength=0.3, truth_sessions=1)
     for case in ("equal", "equal, own log"):
         judged = list(replicate(case, settings))
-        ((_, truth, number, better, worse, _, wrong),) = rows_of(case, judged)
+        ((_, truth, _, number, better, worse, _, wrong, believed, covered),) = rows_of(case, 300, judged)
         assert (truth, number) == ("equal", 40)
+        # Of intervals that are believed, those that do not hold 0 are the wrong verdicts.
+        assert wrong == believed - covered
+        assert believed == sum(one.decision.is_believed for one in judged) > 20
         # With a chance of 2.5% each, five or more of 40 come once in 300 times; the whole table is the command's.
         assert better <= 4
         assert wrong == better + worse

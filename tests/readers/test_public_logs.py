@@ -42,6 +42,7 @@ def test_open_bandit(tmp_path):
     sessions, report = read(tmp_path, "open-bandit")
     assert steps_of(sessions) == [[(["79"], None, 0)], [(["14"], "14", 1)]]
     np.testing.assert_array_equal(sessions.propensities, np.float32([0.0125, 0.0375]))
+    np.testing.assert_allclose(np.exp(sessions.slate_propensities.slates), [0.0125, 0.0375])
     np.testing.assert_array_equal(sessions.times, [1574553600, 1574553600.5])
     assert report.malformed_rows == {"no slate": 1}
     assert sessions.provenance["licence"].startswith("CC BY 4.0")
@@ -62,6 +63,9 @@ def test_the_real_samples_of_open_bandit():
             assert sessions.rewards.sum() == pc.sum(table["click"]).as_py()
             if policy == "random":
                 np.testing.assert_allclose(sessions.propensities, 1 / num_items, rtol=1e-5)
+            known = sessions.slate_propensities
+            assert not known.estimated
+            np.testing.assert_allclose(np.exp(known.slates), sessions.propensities, rtol=1e-5)
 
 
 def test_kuairand(tmp_path):

@@ -231,42 +231,38 @@ class TestBatches:
 
 
 PROGRAM = """
+import socket
 import sys
 import uvicorn
 from irecgan_gym.serving import create_app
 from tests.serving.counting_policy import opened
-uvicorn.run(create_app(opened(sys.argv[1])), port=int(sys.argv[2]), log_level="error")
+server = uvicorn.Server(uvicorn.Config(create_app(opened(sys.argv[1])), log_level="error"))
+server.run(sockets=[socket.socket(fileno=int(sys.argv[2]))])
 """
 
 
 def test_killed_with_kill_9_a_server_goes_on_with_its_sessions(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    """Both processes listen on one socket of the test's own, in which requests wait until a server is there."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
 
-    def start():
-        process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path), str(port)], cwd=ROOT)
-        deadline = time.monotonic() + 600
-        while time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                return process, Client(port)
-            except OSError:
-                time.sleep(0.05)
-        raise AssertionError("the server has not started")
+        def start():
+            listens = str(listening.fileno())
+            command = [sys.executable, "-c", PROGRAM, str(tmp_path), listens]
+            process = subprocess.Popen(command, cwd=ROOT, pass_fds=[listening.fileno()])
+            return process, Client(listening.getsockname()[1])
 
-    process, client = start()
-    try:
-        _, first = client.post("/sessions", session="a")
-        _, second = client.post("/sessions/a/clicks", step=0, click=3)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
         process, client = start()
-        assert client.post("/sessions/a/clicks", step=0, click=3) == (200, second)
-        _, third = client.post("/sessions/a/clicks", step=1, click=3)
-        assert (first["slate"], second["slate"], third["slate"]) == ([5, 4, 3], [3, 5, 4], [3, 5, 4])
-    finally:
-        process.terminate()
-        assert process.wait(600) in (0, -signal.SIGTERM)
+        try:
+            _, first = client.post("/sessions", session="a")
+            _, second = client.post("/sessions/a/clicks", step=0, click=3)
+            os.kill(process.pid, signal.SIGKILL)
+            assert process.wait(600) == -signal.SIGKILL
+            process, client = start()
+            assert client.post("/sessions/a/clicks", step=0, click=3) == (200, second)
+            _, third = client.post("/sessions/a/clicks", step=1, click=3)
+            assert (first["slate"], second["slate"], third["slate"]) == ([5, 4, 3], [3, 5, 4], [3, 5, 4])
+        finally:
+            process.terminate()
+            assert process.wait(600) in (0, -signal.SIGTERM)
     (session,) = read_served_log(tmp_path).sessions
     assert session.clicks.tolist() == [3, 3]

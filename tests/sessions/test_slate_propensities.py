@@ -70,8 +70,21 @@ def test_they_follow_their_slates():
     estimated = replace(others.slate_propensities, estimated=True, given="clicks", sets=None)
     mixed = concatenate([sessions, others.with_slate_propensities(estimated)]).slate_propensities
     assert (mixed.given, mixed.estimated, mixed.sets) == ("clicks", True, None)
-    # A slate that is shown once more has no probability of its own.
-    assert with_leaving_step(sessions).slate_propensities is None
+
+
+def test_a_slate_that_stands_in_for_the_last_one_has_its_probabilities():
+    _, sessions = logged()
+    longer = with_leaving_step(sessions)
+    added = longer.offsets[1:] - 1
+    assert longer.num_steps == sessions.num_steps + len(sessions)
+    logged_steps = np.setdiff1d(np.arange(longer.num_steps), added)
+    of_log, of_last = sessions.slate_propensities, sessions.slate_propensities.of_steps(sessions.offsets[1:] - 1)
+    for steps, expected in ((logged_steps, of_log), (added, of_last)):
+        assert_same(longer.slate_propensities.of_steps(steps), replace(expected, estimated=True))
+    # Nothing is estimated where nothing stands in.
+    assert with_leaving_step(longer.with_slate_propensities(None)).slate_propensities is None
+    exact = replace(longer.slate_propensities, estimated=False)
+    assert not with_leaving_step(longer.with_slate_propensities(exact)).slate_propensities.estimated
 
 
 def test_probabilities_of_real_logs():

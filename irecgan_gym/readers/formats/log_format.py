@@ -39,7 +39,7 @@ class StepCells(NamedTuple):
 
     Attributes:
         columns: Arrow arrays under the names ``session``, ``slate``, ``click`` and where there are such, ``user``,
-            ``time`` (seconds), ``reward`` and ``propensity``.
+            ``time`` (seconds), ``reward``, ``propensity`` and ``slate_propensity``.
         left_out: which rows are no steps, by reason; bool [R] each.
     """
 

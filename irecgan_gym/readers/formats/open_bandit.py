@@ -24,6 +24,7 @@ def _steps(cells: Mapping[str, Any], file: str, rows: NDArray[np.int64]) -> Step
             "click": only_where(item, clicked),
             "time": cells["timestamp"],
             "propensity": cells["propensity_score"],
+            "slate_propensity": cells["propensity_score"],
         }
     )
 
@@ -43,7 +44,11 @@ OPEN_BANDIT = LogFormat(
         LogColumn("item_id", "the item, by number within the campaign", "slate of one item"),
         LogColumn("position", "place on the page, 1 to 3"),
         LogColumn("click", "1 where it was clicked, else 0", "click"),
-        LogColumn("propensity_score", "probability that the policy shows this item at this place", "propensity"),
+        LogColumn(
+            "propensity_score",
+            "probability that the policy shows this item at this place",
+            "propensity, also of the slate",
+        ),
         LogColumn("user_feature_0..3", "hashed features of the user"),
         LogColumn("user-item_affinity_0..", "how often the user clicked each item before"),
     ),
