@@ -17,6 +17,7 @@ from irecgan_gym.agents.base import Agent, Array, State
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.building import ModuleT, build, resolve_device
 from irecgan_gym.models.encoder import EncoderConfig
+from irecgan_gym.models.features import take_features
 from irecgan_gym.models.fitting import FitConfig, split_validation
 from irecgan_gym.models.slate_policy import CataloguePolicy
 from irecgan_gym.models.stored_catalogue import catalogue_tensors, split_catalogue
@@ -139,6 +140,7 @@ class PolicyAgent(Agent, Generic[ConfigT]):
         progress_bar: bool = False,
     ) -> PolicyAgentT:
         """See :meth:`irecgan_gym.agents.base.Agent.learn`; gradients are taken whatever the caller has switched off."""
+        self._take_features(sessions)
         try:
             super().learn(sessions, validation, recorder=recorder, progress_bar=progress_bar)
         finally:
@@ -146,7 +148,14 @@ class PolicyAgent(Agent, Generic[ConfigT]):
             # What has been taken over is the agent's own now, and need not be kept twice.
             self.sources = {}
         self._tell_user_models()
+        self._take_features(sessions)
         return self
+
+    def _take_features(self, sessions: Sessions) -> None:
+        """Let all networks know the features of the log, see :func:`irecgan_gym.models.features.take_features`."""
+        for part in vars(self).values():
+            if isinstance(part, nn.Module):
+                take_features(part, sessions)
 
     def _tell_user_models(self) -> None:
         """Give user models among the networks the agent's catalogue: they are environments of their own."""
@@ -240,10 +249,9 @@ class PolicyAgent(Agent, Generic[ConfigT]):
         scores = np.empty(len(sessions.slate_items), dtype=np.float32)
         starts = sessions.slate_offsets[:-1]
         for batch in SessionTensors(sessions, leave_option=False, device=self.device).all(256):
-            log_probabilities = self.policy.log_probabilities(self.policy.encoder(batch))
+            chosen = self.policy.list_scores(self.policy.encoder(batch), batch)
             entries = starts[batch.steps.cpu().numpy()][:, None] + np.arange(batch.slates.shape[1])
             mask = batch.slate_mask
-            chosen = log_probabilities.gather(1, batch.slates.where(mask, 0))
             scores[entries[mask.cpu().numpy()]] = chosen[mask].cpu().numpy()
         return scores
 

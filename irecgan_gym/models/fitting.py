@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from irecgan_gym.kernels.low_precision import Precision, matrix_precision
 from irecgan_gym.models.batches import SessionTensors, StepBatch
+from irecgan_gym.models.features import take_features
 from irecgan_gym.models.user_model import LogLikelihood, UserModel, UserModelConfig
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
@@ -289,6 +290,7 @@ def fit_user_model(
         for part in (training, validation)
     )
     generator = np.random.default_rng(seed)
+    take_features(model, training)
     optimizer, best = ClippedAdamW(model, fit), EarlyStopping(model, fit.patience)
     for epoch in range(fit.max_epochs):
         train_loss = user_model_epoch(model, data, optimizer, fit, generator)
@@ -305,5 +307,6 @@ def fit_user_model(
         if best.should_stop:
             break
     best.restore()
+    take_features(model, training)
     model.catalogue = catalogue
     return model

@@ -15,6 +15,7 @@ from irecgan_gym.kernels.sampling import bernoulli, categorical
 from irecgan_gym.models.batches import StepBatch
 from irecgan_gym.models.building import build, resolve_device
 from irecgan_gym.models.encoder import EncoderConfig, RecurrentEncoder
+from irecgan_gym.models.features import EntryTerm, specs_of
 from irecgan_gym.models.heads import PositionTerm, QueryHead, candidate_scores
 from irecgan_gym.models.stored_catalogue import catalogue_tensors, split_catalogue
 from irecgan_gym.sessions import Catalogue
@@ -98,6 +99,8 @@ class UserModel(nn.Module):
         # What is recalled raises the chance of a click alone.
         self.reward_head = nn.Linear(config.encoder.hidden_size, config.encoder.embedding_size)  # W^r, b^r
         self.positions = PositionTerm(config.slate_size) if config.position_term else None
+        of_entries = specs_of(config.encoder.features, "entries")
+        self.entries = EntryTerm(config.num_items, of_entries) if of_entries else None
 
     @classmethod
     def create(cls, config: UserModelConfig, *, seed: int, device: str | torch.device = "auto") -> UserModel:
@@ -109,18 +112,24 @@ class UserModel(nn.Module):
         """Device of the parameters."""
         return self.click_head.weight.device
 
-    def click_logits(self, hidden: Tensor, candidates: Tensor, *, position_bias: bool = False) -> Tensor:
+    def click_logits(
+        self, hidden: Tensor, candidates: Tensor, *, position_bias: bool = False, batch: StepBatch | None = None
+    ) -> Tensor:
         """V^c of Eq 1 for each candidate.
 
         Args:
             hidden: outputs of the encoder, [M, H].
             candidates: item ids in the order shown, [M, K]; ``num_items`` for "no click".
             position_bias: whether the place of an item counts, in a model that has a position term.
+            batch: logged steps whose slates the candidates are: features of their entries count. Without, an item
+                counts as it was shown on average.
 
         Returns:
             [M, K].
         """
-        logits = candidate_scores(self.click_head(hidden), self.encoder.embedding.weight, candidates)
+        logits = candidate_scores(self.click_head(hidden), self.encoder.table, candidates)
+        if self.entries is not None:
+            logits = logits + self.entries.of_candidates(candidates, batch)
         if self.positions is None or not position_bias:
             return logits
         term: Tensor = self.positions(candidates.shape[1])
@@ -128,13 +137,14 @@ class UserModel(nn.Module):
 
     def reward_logits(self, hidden: Tensor, clicks: Tensor) -> Tensor:
         """Log-odds of a reward of 1 for the clicked item (Eq 2); ``clicks`` [M] to [M]."""
-        vectors = self.encoder.embedding(clicks)
+        vectors = self.encoder.embedded(clicks)
         products: Tensor = self._reward_queries(hidden) * vectors
         return products.sum(-1) / math.sqrt(vectors.shape[-1])
 
     def catalogue_click_logits(self, hidden: Tensor) -> Tensor:
         """V^c of Eq 1 for every item of the catalogue; ``hidden`` [M, H] to [M, n]."""
-        return self._catalogue_scores(self.click_head(hidden))
+        scores = self._catalogue_scores(self.click_head(hidden))
+        return scores if self.entries is None else scores + self.entries.usual[:-1]
 
     def catalogue_reward_logits(self, hidden: Tensor) -> Tensor:
         """Log-odds of a reward of 1 for every item, were it clicked (Eq 2); ``hidden`` [M, H] to [M, n]."""
@@ -145,7 +155,7 @@ class UserModel(nn.Module):
         return queries
 
     def _catalogue_scores(self, queries: Tensor) -> Tensor:
-        items = self.encoder.embedding.weight[: self.config.num_items]
+        items = self.encoder.table[: self.config.num_items]
         return queries @ items.T / math.sqrt(queries.shape[-1])
 
     def log_likelihood(self, batch: StepBatch) -> LogLikelihood:
@@ -154,7 +164,8 @@ class UserModel(nn.Module):
         The batch must offer "no click" if and only if sessions end by leaving (see :attr:`leave_option`).
         """
         hidden = self.encoder(batch)
-        logits = self.click_logits(hidden, batch.slates, position_bias=True).masked_fill(~batch.slate_mask, -torch.inf)
+        logits = self.click_logits(hidden, batch.slates, position_bias=True, batch=batch)
+        logits = logits.masked_fill(~batch.slate_mask, -torch.inf)
         clicked = logit_of_click(logits, batch)
         click = clicked - logits.logsumexp(-1)
         odds = self.reward_logits(hidden, batch.clicks)
