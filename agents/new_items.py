@@ -56,7 +56,7 @@ def with_new_items(agent: AgentT, catalogue: Catalogue) -> AgentT:
     for network in larger.networks().values():
         for part in network.modules():
             if isinstance(part, ItemFeatures):
-                part.take(catalogue.features)
+                part.take_items(catalogue.features)
     return larger
 
 

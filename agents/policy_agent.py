@@ -17,8 +17,9 @@ from irecgan_gym.agents.base import Agent, Array, State
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.building import ModuleT, build, resolve_device
 from irecgan_gym.models.encoder import EncoderConfig
-from irecgan_gym.models.features import take_features
 from irecgan_gym.models.fitting import FitConfig, split_validation
+from irecgan_gym.models.log_knowledge import take_log
+from irecgan_gym.models.reward_laws import RewardKind
 from irecgan_gym.models.slate_policy import CataloguePolicy
 from irecgan_gym.models.stored_catalogue import catalogue_tensors, split_catalogue
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
@@ -62,16 +63,27 @@ class UserModelSettings(NetworkConfig):
         ending: how sessions of the user model end, see :class:`~irecgan_gym.models.user_model.UserModelConfig`.
         position_term: whether the user model has a position term, see there; simulated users do without it.
         generated_rewards: how its simulated rewards come from their probability, see ``rewards`` there.
+        reward_kind: what rewards are taken for, see there: 0 or 1, any number, counts, or one of ``reward_bins``.
+        reward_bins: the values of binned rewards.
     """
 
     ending: Literal["reward", "leave"] = "reward"
     position_term: bool = False
     generated_rewards: Literal["drawn", "thresholded"] = "drawn"
+    reward_kind: RewardKind = "bernoulli"
+    reward_bins: tuple[float, ...] = ()
 
     def new_user_model(self, num_items: int, slate_size: int) -> UserModel:
         """Make a user model with this encoder."""
         shape = UserModelConfig(
-            num_items, slate_size, self.ending, self.encoder, self.position_term, self.generated_rewards
+            num_items,
+            slate_size,
+            self.ending,
+            self.encoder,
+            self.position_term,
+            self.generated_rewards,
+            self.reward_kind,
+            self.reward_bins,
         )
         return UserModel(shape)
 
@@ -140,7 +152,7 @@ class PolicyAgent(Agent, Generic[ConfigT]):
         progress_bar: bool = False,
     ) -> PolicyAgentT:
         """See :meth:`irecgan_gym.agents.base.Agent.learn`; gradients are taken whatever the caller has switched off."""
-        self._take_features(sessions)
+        self._take_log(sessions)
         try:
             super().learn(sessions, validation, recorder=recorder, progress_bar=progress_bar)
         finally:
@@ -148,14 +160,14 @@ class PolicyAgent(Agent, Generic[ConfigT]):
             # What has been taken over is the agent's own now, and need not be kept twice.
             self.sources = {}
         self._tell_user_models()
-        self._take_features(sessions)
+        self._take_log(sessions)
         return self
 
-    def _take_features(self, sessions: Sessions) -> None:
-        """Let all networks know the features of the log, see :func:`irecgan_gym.models.features.take_features`."""
+    def _take_log(self, sessions: Sessions) -> None:
+        """Let all networks take what they must know of the log (:mod:`irecgan_gym.models.log_knowledge`)."""
         for part in vars(self).values():
             if isinstance(part, nn.Module):
-                take_features(part, sessions)
+                take_log(part, sessions)
 
     def _tell_user_models(self) -> None:
         """Give user models among the networks the agent's catalogue: they are environments of their own."""

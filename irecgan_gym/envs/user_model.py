@@ -144,7 +144,7 @@ class UserModelEnv(RenderedEnv[Any, NDArray[np.int64]]):
         """Return the picture of a slate for :meth:`render`; ``state`` [1, S] before it, ``slates`` [1, k]."""
         items = torch.from_numpy(slates).to(state.device)
         chances = self.user_model.click_probabilities(state, items)[0].tolist()
-        rewards = self.user_model.reward_probabilities(state.expand(self.slate_size, -1), items[0])
+        rewards = self.user_model.expected_rewards(state.expand(self.slate_size, -1), items[0])
         return SlateView(
             items=tuple(slates[0].tolist()),
             click_chances=tuple(chances[: self.slate_size]),

@@ -93,7 +93,11 @@ class ItemFeatures(nn.Module):
         self.numbers.zero_()
         self.codes.zero_()
 
-    def take(self, columns: Columns) -> None:
+    def take(self, sessions: Sessions) -> None:
+        """Take the features of the items of a log."""
+        self.take_items(sessions.features.items)
+
+    def take_items(self, columns: Columns) -> None:
         """Take the features of the items of a catalogue."""
         inputs = feature_inputs(self.specs, columns, self.num_items)
         self.numbers.copy_(inputs.numbers)
@@ -230,17 +234,3 @@ class EntryTerm(nn.Module):
         counts.index_add_(0, items, torch.ones_like(terms))
         means = torch.where(counts > 0, sums / counts.clamp(min=1), terms.mean() if len(terms) else 0.0)
         self.usual[:-1] = means.to(device)
-
-
-def take_features(module: nn.Module, sessions: Sessions) -> None:
-    """Let a network know the features of a log's items, contexts of its users and how its items are shown.
-
-    Args:
-        module: any; networks without features know nothing of them before and after.
-        sessions: those that it learns from, or has learned from.
-    """
-    for part in module.modules():
-        if isinstance(part, ItemFeatures):
-            part.take(sessions.features.items)
-        elif isinstance(part, (StepFeatures, EntryTerm)):
-            part.take(sessions)

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from irecgan_gym.kernels.low_precision import Precision, matrix_precision
 from irecgan_gym.models.batches import SessionTensors, StepBatch
-from irecgan_gym.models.features import take_features
+from irecgan_gym.models.log_knowledge import take_log
+from irecgan_gym.models.reward_laws import reward_law
 from irecgan_gym.models.user_model import LogLikelihood, UserModel, UserModelConfig
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
@@ -126,15 +127,17 @@ def user_sessions(sessions: Sessions, config: UserModelConfig) -> Sessions:
     """Return sessions as the user model sees them: with the leaving step where users leave, checked against the model.
 
     Raises:
-        ValueError: rewards other than 0 and 1, another catalogue, a user who left in a model without leaving, or one
-            who went on without a click.
+        ValueError: rewards that the model's law does not have, another catalogue, a user who left in a model without
+            leaving, or one who went on without a click.
     """
     if sessions.num_items != config.num_items:
         raise ValueError(f"the sessions have {sessions.num_items} items, the user model {config.num_items}")
-    wrong = np.flatnonzero((sessions.rewards != 0) & (sessions.rewards != 1))
+    law = reward_law(config.reward_kind, config.reward_bins)
+    # Where nothing was clicked, nothing is earned, whatever the law: the likelihood does not ask.
+    wrong = np.flatnonzero(law.wrong(sessions.rewards) & ((sessions.clicks < sessions.num_items) | law.has_zero))
     if len(wrong):
         raise ValueError(
-            f"rewards[{wrong[0]}] is {sessions.rewards[wrong[0]]}: the user model's rewards are 0 or 1 (a sigmoid f_r)"
+            f"rewards[{wrong[0]}] is {sessions.rewards[wrong[0]]}: the user model's rewards are {law.words}"
         )
     skipped = np.flatnonzero(sessions.skipped)
     if len(skipped):
@@ -290,7 +293,7 @@ def fit_user_model(
         for part in (training, validation)
     )
     generator = np.random.default_rng(seed)
-    take_features(model, training)
+    take_log(model, training)
     optimizer, best = ClippedAdamW(model, fit), EarlyStopping(model, fit.patience)
     for epoch in range(fit.max_epochs):
         train_loss = user_model_epoch(model, data, optimizer, fit, generator)
@@ -307,6 +310,6 @@ def fit_user_model(
         if best.should_stop:
             break
     best.restore()
-    take_features(model, training)
+    take_log(model, training)
     model.catalogue = catalogue
     return model

@@ -290,6 +290,8 @@ Ranking = Literal["click_and_reward", "click"]
 class UserModelPolicy(CataloguePolicy):
     """pi(i in a_t | s_t) in proportion to p(click on i) p(reward of i), Eq 1 and 2 over all items at once.
 
+    Where rewards are not 0 or 1, the expected reward takes the place of its probability.
+
     Args:
         user_model: its parameters are shared, not copied.
         slate_size: items shown at a time, k.
@@ -309,7 +311,7 @@ class UserModelPolicy(CataloguePolicy):
         clicks = self.user_model.catalogue_click_logits(hidden)
         if self.ranking == "click":
             return clicks
-        return clicks + self.user_model.catalogue_reward_logits(hidden).sigmoid().log()
+        return clicks + self.user_model.catalogue_log_rewards(hidden)
 
     def list_scores(self, hidden: Tensor, batch: StepBatch) -> Tensor:
         """See :meth:`CataloguePolicy.list_scores`; features of entries count as they were in the log."""

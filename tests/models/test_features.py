@@ -15,8 +15,8 @@ from irecgan_gym.models.discriminator import Discriminator, DiscriminatorConfig
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.feature_inputs import FeatureInputs
 from irecgan_gym.models.feature_specs import FeatureSpec, feature_specs
-from irecgan_gym.models.features import take_features
 from irecgan_gym.models.fitting import FitConfig, fit_user_model
+from irecgan_gym.models.log_knowledge import take_log
 from irecgan_gym.models.slate_policy import SharedHead, SlatePolicy
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
 from irecgan_gym.sessions import FeatureColumn, Sessions
@@ -128,7 +128,7 @@ def test_whole_sessions_are_those_of_single_steps(recall):
     sessions = log(ragged=True)
     encoder = replace(with_features(sessions), recall=recall)
     model = UserModel.create(UserModelConfig(N, K, "leave", encoder), seed=0, device="cpu")
-    take_features(model, sessions)
+    take_log(model, sessions)
     batches = SessionTensors(sessions, leave_option=True).all(1)
     likelihood = torch.cat([model.log_likelihood(batch).click for batch in batches])
     whole = SessionTensors(sessions, leave_option=True).batch(np.arange(len(sessions)))
@@ -148,7 +148,7 @@ def test_each_feature_counts_in_what_it_is_said_to():
 
     def results(changed):
         for network in (model, judge, policy):
-            take_features(network, changed)
+            take_log(network, changed)
         batch = SessionTensors(changed, leave_option=True).batch(np.arange(len(changed)))
         plain = SessionTensors(changed, leave_option=False).batch(np.arange(len(changed)))
         return (
@@ -174,7 +174,7 @@ def test_each_feature_counts_in_what_it_is_said_to():
 def test_users_of_the_model_live_in_contexts_of_the_log():
     sessions = log()
     model = UserModel.create(UserModelConfig(N, K, "leave", with_features(sessions)), seed=0, device="cpu")
-    take_features(model, sessions)
+    take_log(model, sessions)
     env = UserModelVectorEnv(40, user_model=model)
     env.reset(seed=1)
     states = env.recurrent_states()
@@ -201,7 +201,7 @@ def test_users_of_the_model_live_in_contexts_of_the_log():
 def test_items_are_simulated_as_they_were_shown_on_average():
     sessions = log()
     model = UserModel.create(UserModelConfig(N, K, "leave", with_features(sessions)), seed=0, device="cpu")
-    take_features(model, sessions)
+    take_log(model, sessions)
     spec = [spec for spec in model.encoder.config.features if spec.scope == "entries"]
     terms = []
     for entry in range(len(sessions.slate_items)):
