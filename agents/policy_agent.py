@@ -65,6 +65,7 @@ class UserModelSettings(NetworkConfig):
         generated_rewards: how its simulated rewards come from their probability, see ``rewards`` there.
         reward_kind: what rewards are taken for, see there: 0 or 1, any number, counts, or one of ``reward_bins``.
         reward_bins: the values of binned rewards.
+        outside_option: whether users of the user model may click nothing and go on, see there.
     """
 
     ending: Literal["reward", "leave"] = "reward"
@@ -72,6 +73,7 @@ class UserModelSettings(NetworkConfig):
     generated_rewards: Literal["drawn", "thresholded"] = "drawn"
     reward_kind: RewardKind = "bernoulli"
     reward_bins: tuple[float, ...] = ()
+    outside_option: bool = False
 
     def new_user_model(self, num_items: int, slate_size: int) -> UserModel:
         """Make a user model with this encoder."""
@@ -84,6 +86,7 @@ class UserModelSettings(NetworkConfig):
             self.generated_rewards,
             self.reward_kind,
             self.reward_bins,
+            self.outside_option,
         )
         return UserModel(shape)
 

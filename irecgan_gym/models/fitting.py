@@ -140,15 +140,16 @@ def user_sessions(sessions: Sessions, config: UserModelConfig) -> Sessions:
             f"rewards[{wrong[0]}] is {sessions.rewards[wrong[0]]}: the user model's rewards are {law.words}"
         )
     skipped = np.flatnonzero(sessions.skipped)
-    if len(skipped):
+    if len(skipped) and not config.outside_option:
         session = int(sessions.session_of_step[skipped[0]])
         raise ValueError(
             f"{len(skipped)} of {sessions.num_steps} steps have no click and go on (the first in session {session}): "
-            "users of this model click at every step until they leave; policies such as PG learn from such sessions"
+            "users of this model click at every step until they leave; outside_option=True lets them click nothing and "
+            "go on, and policies such as PG learn from such sessions"
         )
     if config.ending == "leave":
         return with_leaving_step(sessions)
-    if (sessions.clicks == sessions.num_items).any():
+    if ((sessions.clicks == sessions.num_items) & ~sessions.skipped).any():
         raise ValueError("in these sessions users leave without a click: use ending='leave'")
     return sessions
 
@@ -264,7 +265,8 @@ def fit_user_model(
         training: sessions to learn from.
         validation: held-out sessions that choose the epoch; a part of ``training`` when None.
         model: a model, which is trained in place; the settings of a new one; or None for a new one of the default
-            shape whose sessions end as those of the log do (:func:`ending_of`).
+            shape whose sessions end as those of the log do (:func:`ending_of`), and whose users click nothing and go on
+            if those of the log do.
         fit: how the model is trained; the defaults of :class:`FitConfig` when None.
         seed: of the parameters of a new model, the choice of held-out sessions and the order of batches.
         device: where a new model goes, ``"auto"``, ``"cpu"``, ``"cuda"``...
@@ -279,7 +281,8 @@ def fit_user_model(
     """
     fit = FitConfig() if fit is None else fit
     if model is None:
-        model = UserModelConfig(training.num_items, training.slate_size, ending_of(training))
+        skips = bool(training.skipped.any())
+        model = UserModelConfig(training.num_items, training.slate_size, ending_of(training), outside_option=skips)
     if isinstance(model, UserModelConfig):
         model = UserModel.create(model, seed=seed, device=device)
     catalogue = model.catalogue

@@ -46,6 +46,8 @@ class UserModelConfig:
         reward_kind: what rewards are taken for: ``"bernoulli"`` (0 or 1), ``"gaussian"`` (any number: prices, dwell
             times), ``"poisson"`` (counts) or ``"binned"`` (one of ``reward_bins``: ratings).
         reward_bins: the values of binned rewards, ascending.
+        outside_option: whether users may also click nothing and go on to the next list, an alternative beside the
+            slate's items apart from leaving. The paper's users always click (its assumption 1).
     """
 
     num_items: Count
@@ -56,6 +58,7 @@ class UserModelConfig:
     rewards: Literal["drawn", "thresholded"] = "drawn"
     reward_kind: RewardKind = "bernoulli"
     reward_bins: tuple[float, ...] = ()
+    outside_option: bool = False
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -84,7 +87,7 @@ class Response(NamedTuple):
     """Answers of users to their slates.
 
     Attributes:
-        clicks: ids 0..num_items, ``num_items`` where the user left; int64 [B].
+        clicks: ids 0..num_items, ``num_items`` where the user left or clicked nothing; int64 [B].
         rewards: 0.0 or 1.0, or numbers of another ``reward_kind``; float32 [B].
         ended: whether the session is over; bool [B].
     """
@@ -99,7 +102,7 @@ class LogLikelihood(NamedTuple):
 
     Attributes:
         click: log p(c_t | s_t, a_t), Eq 1; [M].
-        reward: log p(r_t | s_t, c_t), Eq 2; 0 where the user left; [M].
+        reward: log p(r_t | s_t, c_t), Eq 2; 0 where nothing was clicked; [M].
     """
 
     click: Tensor
@@ -130,6 +133,7 @@ class UserModel(nn.Module):
         self.positions = PositionTerm(config.slate_size) if config.position_term else None
         of_entries = specs_of(config.encoder.features, "entries")
         self.entries = EntryTerm(config.num_items, of_entries) if of_entries else None
+        self.outside_head = nn.Linear(config.encoder.hidden_size, 1) if config.outside_option else None
 
     @classmethod
     def create(cls, config: UserModelConfig, *, seed: int, device: str | torch.device = "auto") -> UserModel:
@@ -206,6 +210,11 @@ class UserModel(nn.Module):
         logits = self.click_logits(hidden, batch.slates, position_bias=True, batch=batch)
         logits = logits.masked_fill(~batch.slate_mask, -torch.inf)
         clicked = logit_of_click(logits, batch)
+        if self.outside_head is not None:
+            none = self.outside_head(hidden[:, : self.outside_head.in_features])
+            logits = torch.cat([logits, none.to(logits.dtype)], dim=1)
+            if batch.skipped is not None:
+                clicked = torch.where(batch.skipped, logits[:, -1], clicked)
         click = clicked - logits.logsumexp(-1)
         reward = self.reward_law.log_likelihood(self.reward_scores(hidden, batch.clicks), batch.rewards)
         return LogLikelihood(click, torch.where(batch.clicks < self.config.num_items, reward, 0.0))
@@ -222,8 +231,20 @@ class UserModel(nn.Module):
         return F.pad(slates, (0, 1), value=self.config.num_items)
 
     def click_probabilities(self, state: Tensor, slates: Tensor) -> Tensor:
-        """p(c | s, a) of Eq 1 over :meth:`candidates`, whatever their places; ``state`` [B, S], ``slates`` [B, k]."""
-        return self.click_logits(self.encoder.output(state), self.candidates(slates)).softmax(-1)
+        """p(c | s, a) of Eq 1 over :meth:`candidates`, whatever their places; ``state`` [B, S], ``slates`` [B, k].
+
+        With an outside option, the rest is the probability of no click that does not end the session.
+        """
+        candidates = self.candidates(slates)
+        return self._choice_logits(self.encoder.output(state), candidates).softmax(-1)[:, : candidates.shape[1]]
+
+    def _choice_logits(self, hidden: Tensor, candidates: Tensor, *, position_bias: bool = False) -> Tensor:
+        """Logits of the candidates and, behind them, of the outside option where there is one; [B, K] or [B, K + 1]."""
+        logits = self.click_logits(hidden, candidates, position_bias=position_bias)
+        if self.outside_head is None:
+            return logits
+        none = self.outside_head(hidden[:, : self.outside_head.in_features])
+        return torch.cat([logits, none.to(logits.dtype)], dim=1)
 
     def expected_rewards(self, state: Tensor, clicks: Tensor) -> Tensor:
         """Expected rewards, p(r = 1 | s, c) of Eq 2 where they are 0 or 1; ``state`` [B, S], ``clicks`` [B]."""
@@ -259,7 +280,10 @@ class UserModel(nn.Module):
     ) -> Response:
         """The same from the encoder's outputs, [B, H]."""
         candidates = self.candidates(slates)
-        choice = categorical(self.click_logits(hidden, candidates, position_bias=position_bias), generator)
+        choice = categorical(self._choice_logits(hidden, candidates, position_bias=position_bias), generator)
+        nothing = None if self.outside_head is None else choice == candidates.shape[1]
+        if nothing is not None:
+            candidates = F.pad(candidates, (0, 1), value=self.config.num_items)
         clicks = candidates.gather(1, choice.unsqueeze(1)).squeeze(1)
         scores = self.reward_scores(hidden, clicks)
         if self.config.rewards == "drawn":
@@ -269,8 +293,12 @@ class UserModel(nn.Module):
             rewards = (probabilities > 0.5).to(probabilities.dtype)
         if self.leave_option:
             ended = clicks == self.config.num_items
-            return Response(clicks, rewards.masked_fill(ended, 0.0), ended)
-        return Response(clicks, rewards, rewards == 0)
+            rewards = rewards.masked_fill(ended, 0.0)
+        else:
+            ended = rewards == 0
+        if nothing is not None:
+            rewards, ended = rewards.masked_fill(nothing, 0.0), ended & ~nothing
+        return Response(clicks, rewards, ended)
 
     def save(self, path: str | Path) -> None:
         """Write to one safetensors file, atomically."""
