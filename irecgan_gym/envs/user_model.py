@@ -32,8 +32,8 @@ class UserModelEnv(RenderedEnv[Any, NDArray[np.int64]]):
     item is filled with a random other item (`duplicates="error"` refuses instead). What was shown is `info["slate"]`.
 
     ## Observation Space
-    `Discrete(n + 1)`: the last click. `n` stands for "no click": at the start of a session, when the user leaves, and, with
-    `outside_option` in the model, when the user clicks nothing and goes on to the next list.
+    `Discrete(n + 1)`: the last click. `n` stands for "no click": at the start of a session, when the user leaves, and
+    (with `outside_option` in the model) when the user clicks nothing and goes on to the next list.
 
     | Num | Observation       | Min | Max |
     |-----|-------------------|-----|-----|

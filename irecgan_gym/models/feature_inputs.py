@@ -18,7 +18,7 @@ class FeatureInputs(NamedTuple):
     """Features of some things, in the order of the specs; leading dimensions are those of the things.
 
     Attributes:
-        numbers: of all features that are no categories; float32 [..., F].
+        numbers: of all features that are no categories, as they are; float32 [..., F].
         codes: of all categories, 0 where unknown; int64 [..., C].
     """
 
@@ -39,7 +39,7 @@ def feature_inputs(specs: Sequence[FeatureSpec], columns: Columns, length: int) 
         length: N.
     """
     empty = np.zeros((length, 0), dtype=np.float32)
-    numbers = [spec.inputs(columns.get(spec.name), length) for spec in specs if spec.kind != "category"]
+    numbers = [spec.numbers(columns.get(spec.name), length) for spec in specs if spec.kind != "category"]
     codes = [spec.codes(columns.get(spec.name), length) for spec in specs if spec.kind == "category"]
     return FeatureInputs(
         torch.from_numpy(np.concatenate([empty, *numbers], axis=1)),

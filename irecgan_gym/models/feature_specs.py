@@ -14,9 +14,9 @@ from irecgan_gym.settings import Count, check_settings
 
 FeatureScope = Literal["items", "entries", "steps", "users"]
 
-_CLIP = 5.0
-"""Standardised numbers are cut there."""
-_QUANTILES = 17
+UNKNOWN_NUMBER = float(np.finfo(np.float32).min)
+"""Stands for a number that is not known: stored tensors hold finite numbers alone."""
+_QUANTILES = 49
 
 
 @dataclass(frozen=True)
@@ -81,31 +81,20 @@ class FeatureSpec:
             edges=edges,
         )
 
-    @property
-    def num_inputs(self) -> int:
-        """Numbers that it becomes; 0 of a category, which becomes a code."""
-        return 0 if self.kind == "category" else self.width + 1 + max(0, len(self.edges) - 1)
-
-    def inputs(self, column: FeatureColumn | None, length: int) -> NDArray[np.float32]:
-        """Numbers of a feature that is not a category, [N, num_inputs].
+    def numbers(self, column: FeatureColumn | None, length: int) -> NDArray[np.float32]:
+        """Numbers of a feature that is not a category, as they are, :data:`UNKNOWN_NUMBER` where unknown; [N, width].
 
         Args:
             column: of N things; None where nothing is known of them.
             length: N.
         """
         if column is None:
-            return np.zeros((length, self.num_inputs), dtype=np.float32)
+            return np.full((length, self.width), UNKNOWN_NUMBER, dtype=np.float32)
         self._check(column)
-        known = column.known[:, None]
-        values = np.where(known, column.values.reshape(length, self.width), 0.0).astype(np.float64)
-        parts = [np.clip((values - np.array(self.center)) / np.array(self.scale), -_CLIP, _CLIP), np.ones((length, 1))]
-        if self.edges:
-            edges = np.array(self.edges)
-            parts.append(np.clip((values - edges[:-1]) / np.diff(edges), 0.0, 1.0))
-        return np.where(known, np.concatenate(parts, axis=1), 0.0).astype(np.float32)
+        return np.where(column.known[:, None], column.values.reshape(length, self.width), np.float32(UNKNOWN_NUMBER))
 
     def codes(self, column: FeatureColumn | None, length: int) -> NDArray[np.int64]:
-        """Codes of a category, 0 where unknown; [N]. Arguments as of :meth:`inputs`."""
+        """Codes of a category, 0 where unknown; [N]. Arguments as of :meth:`numbers`."""
         if column is None:
             return np.zeros(length, dtype=np.int64)
         self._check(column)

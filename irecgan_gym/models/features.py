@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from irecgan_gym.models.feature_inputs import FeatureInputs, feature_inputs, step_inputs
-from irecgan_gym.models.feature_specs import FeatureScope, FeatureSpec
+from irecgan_gym.models.feature_specs import UNKNOWN_NUMBER, FeatureScope, FeatureSpec
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.sessions.features import Columns
 
@@ -20,11 +20,65 @@ if TYPE_CHECKING:
 _NUM_CONTEXTS, _CONTEXT_STEPS = 256, 16
 """Sessions, and first steps of each, whose contexts a model remembers for simulated users."""
 _WIDTH = 64
+_AT_ONCE = 2**13
+_CLIP = 5.0
+"""Standardised numbers are cut there."""
 
 
 def specs_of(specs: tuple[FeatureSpec, ...], *scopes: FeatureScope) -> tuple[FeatureSpec, ...]:
     """The specs of some scopes."""
     return tuple(spec for spec in specs if spec.scope in scopes)
+
+
+class NumberInputs(nn.Module):
+    """Numbers of features as a linear layer can use them: standardised, with what is known, and by intervals.
+
+    Args:
+        specs: the features, in the order of the numbers; categories have none.
+    """
+
+    center: Tensor
+    scale: Tensor
+    feature: Tensor
+    source: Tensor
+    low: Tensor
+    length: Tensor
+
+    def __init__(self, specs: tuple[FeatureSpec, ...]) -> None:
+        super().__init__()
+        self._specs = [spec for spec in specs if spec.kind != "category"]
+        self.num_features = len(self._specs)
+        self.width = sum(spec.width for spec in self._specs)
+        num_intervals = sum(max(0, len(spec.edges) - 1) for spec in self._specs)
+        self.num_inputs = self.width + self.num_features + num_intervals
+        for name, size in (("center", self.width), ("scale", self.width), ("low", num_intervals)):
+            self.register_buffer(name, torch.empty(size))
+        self.register_buffer("length", torch.empty(num_intervals))
+        # Of each interval, and of each feature, the number that it is of.
+        self.register_buffer("source", torch.empty(num_intervals, dtype=torch.int64))
+        self.register_buffer("feature", torch.empty(self.num_features, dtype=torch.int64))
+
+    def draw_parameters(self, generator: torch.Generator) -> None:
+        """Take what the specs say; nothing is random."""
+        firsts = np.cumsum([0, *(spec.width for spec in self._specs)])[:-1]
+        edges = [np.array(spec.edges) for spec in self._specs]
+        for buffer, values in (
+            (self.center, [value for spec in self._specs for value in spec.center]),
+            (self.scale, [value for spec in self._specs for value in spec.scale]),
+            (self.low, [value for of_spec in edges for value in of_spec[:-1]]),
+            (self.length, [value for of_spec in edges for value in np.diff(of_spec)]),
+            (self.source, np.repeat(firsts, [max(0, len(of_spec) - 1) for of_spec in edges])),
+            (self.feature, firsts),
+        ):
+            buffer.copy_(torch.from_numpy(np.asarray(values, dtype=np.float64)))
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        """Inputs for a linear layer, 0 where unknown; [..., width] to [..., num_inputs]."""
+        known = numbers > UNKNOWN_NUMBER
+        values = numbers.masked_fill(~known, 0.0)
+        standard = ((values - self.center) / self.scale).clamp(-_CLIP, _CLIP) * known
+        passed = ((values[..., self.source] - self.low) / self.length).clamp(0.0, 1.0) * known[..., self.source]
+        return torch.cat([standard, known[..., self.feature].to(numbers.dtype), passed], dim=-1)
 
 
 class FeatureEncoder(nn.Module):
@@ -38,17 +92,14 @@ class FeatureEncoder(nn.Module):
 
     def __init__(self, specs: tuple[FeatureSpec, ...], width: int, std: float = 0.1) -> None:
         super().__init__()
-        self.num_numbers = sum(spec.num_inputs for spec in specs)
+        inputs = NumberInputs(specs)
         sizes = [len(spec.categories) + 1 for spec in specs if spec.kind == "category"]
+        self.num_numbers, self.num_codes = inputs.width, len(sizes)
         self._firsts = np.cumsum([0, *sizes])[:-1].tolist()
         self._std = std
-        self.numbers = nn.Linear(self.num_numbers, width, bias=False) if self.num_numbers else None
+        self.inputs = inputs if inputs.width else None
+        self.numbers = nn.Linear(inputs.num_inputs, width, bias=False) if inputs.width else None
         self.embedding = nn.Embedding(sum(sizes), width) if sizes else None
-
-    @property
-    def num_codes(self) -> int:
-        """Number of categories of a thing."""
-        return len(self._firsts)
 
     def draw_parameters(self, generator: torch.Generator) -> None:
         """Draw the first embeddings; those of what is unknown are 0."""
@@ -59,8 +110,8 @@ class FeatureEncoder(nn.Module):
     def forward(self, inputs: FeatureInputs) -> Tensor:
         """Vectors of some things; [..., width]."""
         parts = []
-        if self.numbers is not None:
-            parts.append(self.numbers(inputs.numbers))
+        if self.numbers is not None and self.inputs is not None:
+            parts.append(self.numbers(self.inputs(inputs.numbers)))
         if self.embedding is not None:
             rows = inputs.codes + inputs.codes.new_tensor(self._firsts)
             parts.append(self.embedding(rows).sum(-2))
@@ -90,7 +141,7 @@ class ItemFeatures(nn.Module):
 
     def draw_parameters(self, generator: torch.Generator) -> None:
         """Nothing is known of the items at first."""
-        self.numbers.zero_()
+        self.numbers.fill_(UNKNOWN_NUMBER)
         self.codes.zero_()
 
     def take(self, sessions: Sessions) -> None:
@@ -135,7 +186,7 @@ class StepFeatures(nn.Module):
 
     def draw_parameters(self, generator: torch.Generator) -> None:
         """No context is known at first."""
-        self.numbers.zero_()
+        self.numbers.fill_(UNKNOWN_NUMBER)
         self.codes.zero_()
         self.known.zero_()
 
@@ -190,10 +241,10 @@ class EntryTerm(nn.Module):
     def __init__(self, num_items: int, specs: tuple[FeatureSpec, ...]) -> None:
         super().__init__()
         self.specs, self.num_items = specs, num_items
-        self.encoder = FeatureEncoder(specs, _WIDTH)
+        # The last of its numbers is a term by itself, as of an additive model.
+        self.encoder = FeatureEncoder(specs, _WIDTH + 1)
         self.hidden = nn.Linear(_WIDTH, _WIDTH)
         self.last = nn.Linear(_WIDTH, 1)
-        self.direct = FeatureEncoder(specs, 1)
         self.register_buffer("usual", torch.empty(num_items + 1))
 
     def draw_parameters(self, generator: torch.Generator) -> None:
@@ -202,9 +253,10 @@ class EntryTerm(nn.Module):
 
     def forward(self, inputs: FeatureInputs) -> Tensor:
         """The term of some entries; [..., ]."""
-        hidden = F.relu(self.hidden(F.relu(self.encoder(inputs))))
-        term: Tensor = self.last(hidden) + self.direct(inputs)
-        return term.squeeze(-1)
+        encoded = self.encoder(inputs)
+        hidden = F.relu(self.hidden(F.relu(encoded[..., :_WIDTH])))
+        term: Tensor = self.last(hidden).squeeze(-1) + encoded[..., _WIDTH]
+        return term
 
     def of_candidates(self, candidates: Tensor, batch: StepBatch | None) -> Tensor:
         """The term of the candidates of some steps, 0 for "no click"; ids [M, K] to [M, K].
@@ -225,7 +277,7 @@ class EntryTerm(nn.Module):
         device = self.usual.device
         parts = [
             self(FeatureInputs(numbers.to(device), codes.to(device))).cpu()
-            for numbers, codes in zip(inputs.numbers.split(2**16), inputs.codes.split(2**16), strict=True)
+            for numbers, codes in zip(inputs.numbers.split(_AT_ONCE), inputs.codes.split(_AT_ONCE), strict=True)
         ]
         terms = torch.cat(parts) if parts else torch.zeros(0)
         items = torch.from_numpy(sessions.slate_items.astype(np.int64))

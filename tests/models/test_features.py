@@ -15,6 +15,7 @@ from irecgan_gym.models.discriminator import Discriminator, DiscriminatorConfig
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.feature_inputs import FeatureInputs
 from irecgan_gym.models.feature_specs import FeatureSpec, feature_specs
+from irecgan_gym.models.features import NumberInputs
 from irecgan_gym.models.fitting import FitConfig, fit_user_model
 from irecgan_gym.models.log_knowledge import take_log
 from irecgan_gym.models.slate_policy import SharedHead, SlatePolicy
@@ -50,19 +51,27 @@ def with_features(sessions):
     return replace(SMALL, features=specs(sessions))
 
 
+def inputs_of(spec, values):
+    """What a linear layer gets of one feature."""
+    layer = build(lambda: NumberInputs((spec,)), torch.Generator())
+    column = None if values is None else FeatureColumn.of(values)
+    return layer(torch.from_numpy(spec.numbers(column, 2 if column is None else len(column)))).numpy()
+
+
 def test_numbers_are_standardised_and_go_through_intervals():
     values = np.array([1.0, 2.0, 3.0, 4.0, np.nan])
     spec = FeatureSpec.of("entries", "x", FeatureColumn.of(values))
     assert (spec.center, spec.kind, spec.width) == ((2.5,), "number", 1)
     np.testing.assert_allclose(spec.scale, [np.std([1, 2, 3, 4])])
     spec = replace(spec, edges=(1.0, 2.0, 4.0))
-    inputs = spec.inputs(FeatureColumn.of(np.array([3.0, np.nan, 0.0, 1e9])), 4)
     root = np.std([1, 2, 3, 4])
     expected = [[0.5 / root, 1, 1, 0.5], [0, 0, 0, 0], [-2.5 / root, 1, 0, 0], [5, 1, 1, 1]]
-    np.testing.assert_allclose(inputs, expected, rtol=1e-6)
-    assert (spec.inputs(None, 2) == 0).all()
+    np.testing.assert_allclose(inputs_of(spec, np.array([3.0, np.nan, 0.0, 1e9])), expected, rtol=1e-6)
+    assert (inputs_of(spec, None) == 0).all()
     constant = FeatureSpec.of("steps", "x", FeatureColumn.of(np.full(3, 7.0)))
-    np.testing.assert_array_equal(constant.inputs(FeatureColumn.of(np.array([7.0, 8.0])), 2), [[0, 1], [1, 1]])
+    np.testing.assert_array_equal(inputs_of(constant, np.array([7.0, 8.0])), [[0, 1], [1, 1]])
+    vector = FeatureSpec.of("items", "x", FeatureColumn.of([[1.0, 0.0], [3.0, 2.0], [np.nan, 9.0]]))
+    np.testing.assert_array_equal(inputs_of(vector, [[1.0, 4.0], [2.0, np.nan]]), [[-1, 3, 1], [0, 0, 0]])
 
 
 def test_categories_are_known_by_name():
@@ -205,7 +214,7 @@ def test_items_are_simulated_as_they_were_shown_on_average():
     spec = [spec for spec in model.encoder.config.features if spec.scope == "entries"]
     terms = []
     for entry in range(len(sessions.slate_items)):
-        inputs = torch.from_numpy(spec[0].inputs(sessions.features.entries["price"].take(slice(entry, entry + 1)), 1))
+        inputs = torch.from_numpy(spec[0].numbers(sessions.features.entries["price"].take(slice(entry, entry + 1)), 1))
         terms.append(float(model.entries(FeatureInputs(inputs, torch.zeros(1, 0, dtype=torch.int64)))))
     for item in range(N):
         mean = np.mean(np.array(terms)[sessions.slate_items == item])
