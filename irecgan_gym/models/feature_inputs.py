@@ -25,9 +25,9 @@ class FeatureInputs(NamedTuple):
     numbers: Tensor
     codes: Tensor
 
-    def __getitem__(self, rows: object) -> FeatureInputs:  # type: ignore[override]
+    def of(self, rows: Tensor) -> FeatureInputs:
         """Features of some of the things."""
-        return FeatureInputs(self.numbers[rows], self.codes[rows])  # type: ignore[index]
+        return FeatureInputs(self.numbers[rows], self.codes[rows])
 
 
 def feature_inputs(specs: Sequence[FeatureSpec], columns: Columns, length: int) -> FeatureInputs:
@@ -91,11 +91,11 @@ class FeatureSource:
         made = self._all(specs)
         starts = self._starts()[steps]
         places = torch.arange(width, device=self._device)
-        return made[(starts[:, None] + places).clamp_(max=len(made.numbers) - 1)]
+        return made.of((starts[:, None] + places).clamp_(max=len(made.numbers) - 1))
 
     def steps(self, specs: tuple[FeatureSpec, ...], steps: Tensor) -> FeatureInputs:
         """Features of some steps and of their users; [M]."""
-        return self._all(specs)[steps]
+        return self._all(specs).of(steps)
 
     def _all(self, specs: tuple[FeatureSpec, ...]) -> FeatureInputs:
         if specs not in self._made:

@@ -275,9 +275,10 @@ class EntryTerm(nn.Module):
         """Work out the mean term of each item over the entries of a log; that of items not shown is the mean of all."""
         inputs = feature_inputs(self.specs, sessions.features.entries, len(sessions.slate_items))
         device = self.usual.device
+        numbers, codes = torch.split(inputs.numbers, _AT_ONCE), torch.split(inputs.codes, _AT_ONCE)
         parts = [
-            self(FeatureInputs(numbers.to(device), codes.to(device))).cpu()
-            for numbers, codes in zip(inputs.numbers.split(_AT_ONCE), inputs.codes.split(_AT_ONCE), strict=True)
+            self(FeatureInputs(some.to(device), their_codes.to(device))).cpu()
+            for some, their_codes in zip(numbers, codes, strict=True)
         ]
         terms = torch.cat(parts) if parts else torch.zeros(0)
         items = torch.from_numpy(sessions.slate_items.astype(np.int64))

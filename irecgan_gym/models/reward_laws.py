@@ -73,7 +73,8 @@ class BernoulliLaw(RewardLaw):
 
     def wrong(self, rewards: NDArray[np.floating]) -> NDArray[np.bool_]:
         """See :meth:`RewardLaw.wrong`."""
-        return (rewards != 0) & (rewards != 1)
+        wrong: NDArray[np.bool_] = (rewards != 0) & (rewards != 1)
+        return wrong
 
 
 class _ScaledLaw(RewardLaw):
@@ -141,7 +142,8 @@ class GaussianLaw(_ScaledLaw):
 
     def wrong(self, rewards: NDArray[np.floating]) -> NDArray[np.bool_]:
         """See :meth:`RewardLaw.wrong`."""
-        return ~np.isfinite(rewards)
+        wrong: NDArray[np.bool_] = ~np.isfinite(rewards)
+        return wrong
 
 
 class PoissonLaw(_ScaledLaw):
@@ -164,7 +166,8 @@ class PoissonLaw(_ScaledLaw):
 
     def wrong(self, rewards: NDArray[np.floating]) -> NDArray[np.bool_]:
         """See :meth:`RewardLaw.wrong`."""
-        return (rewards < 0) | (rewards != np.floor(rewards))
+        wrong: NDArray[np.bool_] = (rewards < 0) | (rewards != np.floor(rewards))
+        return wrong
 
     def _log_rates(self, scores: Tensor) -> Tensor:
         return (scores.squeeze(-1) + self.center.clamp(min=1e-6).log()).clamp(max=_MOST)
