@@ -23,7 +23,7 @@ def test_its_scores_are_repeatable_and_need_the_same_features():
     np.testing.assert_array_equal(scores, again)
     assert np.isfinite(scores).all()
     bare = type(sessions).from_columns(**sessions.to_columns() | {"features": None, "times": None})
-    with pytest.raises(ValueError, match="do not tell .*price"):
+    with pytest.raises(ValueError, match=r"do not tell .*price"):
         ranker.slate_scores(bare)
 
 
