@@ -19,6 +19,8 @@ from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.building import ModuleT, build, resolve_device
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.fitting import FitConfig, split_validation
+from irecgan_gym.models.log_knowledge import take_log
+from irecgan_gym.models.reward_laws import RewardKind
 from irecgan_gym.models.slate_policy import CataloguePolicy
 from irecgan_gym.models.stored_catalogue import catalogue_tensors, split_catalogue
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
@@ -63,16 +65,30 @@ class UserModelSettings(NetworkConfig):
         ending: how sessions of the user model end, see :class:`~irecgan_gym.models.user_model.UserModelConfig`.
         position_term: whether the user model has a position term, see there; simulated users do without it.
         generated_rewards: how its simulated rewards come from their probability, see ``rewards`` there.
+        reward_kind: what rewards are taken for, see there: 0 or 1, any number, counts, or one of ``reward_bins``.
+        reward_bins: the values of binned rewards.
+        outside_option: whether users of the user model may click nothing and go on, see there.
     """
 
     ending: Literal["reward", "leave"] = "reward"
     position_term: bool = False
     generated_rewards: Literal["drawn", "thresholded"] = "drawn"
+    reward_kind: RewardKind = "bernoulli"
+    reward_bins: tuple[float, ...] = ()
+    outside_option: bool = False
 
     def new_user_model(self, num_items: int, slate_size: int) -> UserModel:
         """Make a user model with this encoder."""
         shape = UserModelConfig(
-            num_items, slate_size, self.ending, self.encoder, self.position_term, self.generated_rewards
+            num_items,
+            slate_size,
+            self.ending,
+            self.encoder,
+            self.position_term,
+            self.generated_rewards,
+            self.reward_kind,
+            self.reward_bins,
+            self.outside_option,
         )
         return UserModel(shape)
 
@@ -142,6 +158,7 @@ class PolicyAgent(Agent, Generic[ConfigT]):
         resume: Checkpoints | str | Path | None = None,
     ) -> PolicyAgentT:
         """See :meth:`irecgan_gym.agents.base.Agent.learn`; gradients are taken whatever the caller has switched off."""
+        self._take_log(sessions)
         try:
             super().learn(sessions, validation, recorder=recorder, progress_bar=progress_bar, resume=resume)
         finally:
@@ -149,6 +166,7 @@ class PolicyAgent(Agent, Generic[ConfigT]):
             # What has been taken over is the agent's own now, and need not be kept twice.
             self.sources = {}
         self._tell_user_models()
+        self._take_log(sessions)
         return self
 
     def learned(self) -> dict[str, Any]:
@@ -175,6 +193,12 @@ class PolicyAgent(Agent, Generic[ConfigT]):
 
     def _size(self) -> int:
         return sum(tensor.numel() * tensor.element_size() for tensor in self._state().values())
+
+    def _take_log(self, sessions: Sessions) -> None:
+        """Let all networks take what they must know of the log (:mod:`irecgan_gym.models.log_knowledge`)."""
+        for part in vars(self).values():
+            if isinstance(part, nn.Module):
+                take_log(part, sessions)
 
     def _tell_user_models(self) -> None:
         """Give user models among the networks the agent's catalogue: they are environments of their own."""
@@ -269,10 +293,9 @@ class PolicyAgent(Agent, Generic[ConfigT]):
         scores = np.empty(len(sessions.slate_items), dtype=np.float32)
         starts = sessions.slate_offsets[:-1]
         for batch in SessionTensors(sessions, leave_option=False, device=self.device).all(256):
-            log_probabilities = self.policy.log_probabilities(self.policy.encoder(batch))
+            chosen = self.policy.list_scores(self.policy.encoder(batch), batch)
             entries = starts[batch.steps.cpu().numpy()][:, None] + np.arange(batch.slates.shape[1])
             mask = batch.slate_mask
-            chosen = log_probabilities.gather(1, batch.slates.where(mask, 0))
             scores[entries[mask.cpu().numpy()]] = chosen[mask].cpu().numpy()
         return scores
 

@@ -80,7 +80,7 @@ def user_model_shift(before: UserModel, after: UserModel, sessions: SessionTenso
     moved, steps = 0.0, 0
     for batch in sessions.all(batch_size):
         one, other = (
-            model.click_logits(model.encoder(batch), batch.slates, position_bias=True)
+            model.click_logits(model.encoder(batch), batch.slates, position_bias=True, batch=batch)
             .masked_fill(~batch.slate_mask, -torch.inf)
             .softmax(-1)
             for model in (before, after)

@@ -119,7 +119,20 @@ def _changed(name: str, settings: Any, changes: Mapping[str, Any]) -> Any:
 
 def as_json(settings: Any) -> Any:
     """Return an agent's settings as JSON-compatible values."""
-    return asdict(settings) if is_dataclass(settings) and not isinstance(settings, type) else {}
+    return _without_later(asdict(settings)) if is_dataclass(settings) and not isinstance(settings, type) else {}
+
+
+_LATER: dict[str, Any] = {"features": (), "reward_kind": "bernoulli", "reward_bins": (), "outside_option": False}
+"""Settings that came after runs were published, with the values by which nothing changed."""
+
+
+def _without_later(settings: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what says nothing: runs from before it was there can be told to be of the same settings."""
+    return {
+        name: _without_later(value) if isinstance(value, dict) else value
+        for name, value in settings.items()
+        if name not in _LATER or value != _LATER[name]
+    }
 
 
 def read_metrics(names: Sequence[str]) -> dict[str, Metric]:

@@ -32,9 +32,10 @@ from irecgan_gym.benchmarks.engine.summaries import Measure
 from irecgan_gym.benchmarks.figures.rerank import rerank_figure
 from irecgan_gym.benchmarks.figures.run import Figures, by_cell
 from irecgan_gym.benchmarks.joining import agent_type, as_json, check_agents, read_metrics
+from irecgan_gym.benchmarks.lightgbm_ranker import INSTALL, LightGBMRanker, is_installed
 from irecgan_gym.benchmarks.log_data import FORMATS, read_log
 from irecgan_gym.benchmarks.online_test import DEPLOYMENTS, SIMPLE
-from irecgan_gym.benchmarks.rerank_features import FEATURES, agent_config, label, of_label
+from irecgan_gym.benchmarks.rerank_features import FEATURES, agent_config, label, of_label, with_entries
 from irecgan_gym.benchmarks.shared_training import learn_job, stage_of
 from irecgan_gym.benchmarks.user_hits import user_of_list, write_user_hits
 from irecgan_gym.evaluation.examination import ExaminedScorer
@@ -42,6 +43,7 @@ from irecgan_gym.evaluation.rankings import CoClick, LastInteraction, LoggedOrde
 from irecgan_gym.evaluation.reranking import SlateScorer, evaluate_reranking
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions.listwise import with_listwise_features
 
 BASELINES: dict[str, Callable[[Sessions, int, int], SlateScorer]] = {
     **SIMPLE,
@@ -50,6 +52,10 @@ BASELINES: dict[str, Callable[[Sessions, int, int], SlateScorer]] = {
     "last-interaction": lambda training, slate_size, seed: LastInteraction(),
 }
 """Rankings without learning by gradient, made from the training part, the longest list and a seed."""
+REFERENCES: dict[str, Callable[[Sessions, Sessions, int], SlateScorer]] = {
+    "lightgbm": lambda training, validation, seed: LightGBMRanker(seed=seed).learn(training, validation),
+}
+"""Rankers of other libraries, made from the training part, the validation part and a seed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +84,10 @@ class Rerank(Experiment):
     agents: tuple[str, ...] = AGENT_NAMES
     """Agents to train, by name or as module:Class."""
     features: tuple[str, ...] = ("none", "all")
-    """Features that agents use beside clicks: none, events, recall, positions, events-recall, all. Each agent is
-    trained with each."""
+    """Features that agents use beside clicks: none, events, recall, positions, events-recall, all, listwise,
+    events-recall-listwise. Each agent is trained with each."""
+    references: tuple[str, ...] = ()
+    """Rankers of other libraries to compare with: lightgbm, trees on listwise features (the extra lightgbm)."""
     seeds: int = 5
     """Number of seeds; 0, 1, 2, ... are used."""
     preset: PresetName = "fast"
@@ -88,6 +96,9 @@ class Rerank(Experiment):
     """Learning rate of policies and user models before adversarial rounds; None leaves the preset's."""
     split: tuple[float, float, float] = (0.8, 0.1, 0.1)
     """Shares of training, validation and test, by user where users are known."""
+    split_by: Literal["user", "time"] = "user"
+    """Training, validation and test by user at random (by session where users are not known), or by time: validation
+    after training, the test part last."""
     split_seed: int = 0
     """Seed of the test part and, with the seed of a job, of the split of the rest."""
     min_list_length: int = 11
@@ -107,6 +118,9 @@ class Rerank(Experiment):
         """
         check_agents(self.agents)
         check_known(tuple(FEATURES), features=self.features)
+        check_known(tuple(REFERENCES), references=self.references)
+        if "lightgbm" in self.references and not is_installed():
+            raise SettingsError(f"--references lightgbm needs more: {INSTALL}")
         check_positive(seeds=self.seeds, min_list_length=self.min_list_length)
         check_at_least(0, split_seed=self.split_seed)
         check_device(self.device)
@@ -116,6 +130,8 @@ class Rerank(Experiment):
         if min(self.split) <= 0 or not np.isclose(sum(self.split), 1):
             raise SettingsError(f"--split takes three positive shares that add up to 1, got {self.split}")
         check_known(FORMATS, format=(self.format,))
+        if self.split_by == "time" and self.sessions.times is None:
+            raise SettingsError("--split-by time: these logs have no times")
         for seed in range(self.seeds):
             self.parts(seed)
         self._check_lists(self.parts(0).test)
@@ -129,7 +145,10 @@ class Rerank(Experiment):
 
     @cached_property
     def _log(self) -> tuple[Sessions, str]:
-        return read_log(self.data, self.format, self.on_error)
+        sessions, account = read_log(self.data, self.format, self.on_error)
+        if any(FEATURES[chosen].listwise for chosen in self.features):
+            sessions = with_listwise_features(sessions)
+        return sessions, account
 
     @property
     def sessions(self) -> Sessions:
@@ -150,6 +169,7 @@ class Rerank(Experiment):
             "min_list_length": self.min_list_length,
             "on_error": self.on_error,
             **({"metrics": list(self.metrics)} if self.metrics else {}),
+            **({"split_by": self.split_by} if self.split_by != "user" else {}),
             "agents": {
                 label(agent, features): as_json(self._agent_config(label(agent, features)))
                 for features in self.features
@@ -159,7 +179,11 @@ class Rerank(Experiment):
 
     def grid(self, results: DataFrame) -> list[Job]:
         """Return all jobs of the run, in the order of their rows."""
-        names = (*BASELINES, *(label(agent, features) for features in self.features for agent in self.agents))
+        names = (
+            *BASELINES,
+            *self.references,
+            *(label(agent, features) for features in self.features for agent in self.agents),
+        )
         return [
             Job(self.name, name, "logged", len(self.sessions), seed) for seed in range(self.seeds) for name in names
         ]
@@ -200,9 +224,14 @@ class Rerank(Experiment):
         num_items, slate_size = self.sessions.num_items, self.sessions.slate_size
         if job.agent in BASELINES:
             return BASELINES[job.agent](parts.training, slate_size, seed), {}
+        if job.agent in REFERENCES:
+            return REFERENCES[job.agent](parts.training, parts.validation, seed), {}
         name, chosen = of_label(job.agent)
         features = FEATURES[chosen]
-        agent = agent_type(name)(num_items, slate_size, self._agent_config(job.agent), seed=seed, device=self.device)
+        config = self._agent_config(job.agent)
+        if features.listwise:
+            config = with_entries(config, parts.training)
+        agent = agent_type(name)(num_items, slate_size, config, seed=seed, device=self.device)
         treatment = learn_job(agent, job, folder, parts.training, parts.validation, recorder=recorder)
         return (ExaminedScorer.fit(agent, parts.validation) if features.positions else agent), treatment
 
@@ -216,7 +245,9 @@ class Rerank(Experiment):
         Raises:
             SettingsError: a part without sessions.
         """
-        by: Literal["session", "user"] = "session" if self.sessions.users is None else "user"
+        by: Literal["session", "user", "time"] = "session" if self.sessions.users is None else "user"
+        if self.split_by == "time":
+            by = "time"
         training, validation, test = self.split
         rest, held_out = self.sessions.split((training + validation, test), seed=self.split_seed, by=by)
         shares = (training / (training + validation), validation / (training + validation))

@@ -7,6 +7,8 @@ from typing import Any
 
 from irecgan_gym.agents import LSTMDConfig, with_ending
 from irecgan_gym.benchmarks.joining import agent_settings
+from irecgan_gym.models.feature_specs import feature_specs
+from irecgan_gym.sessions import Sessions
 
 SEPARATOR = "+"
 """Between the name of an agent and that of its features in ``results.csv``, e.g. ``pg+all``."""
@@ -23,11 +25,14 @@ class Features:
         positions: the user model has a position term, and re-ranking knows the places at which items were shown
             and what was touched last (:class:`~irecgan_gym.evaluation.examination.Examination`, fitted to the
             validation part).
+        listwise: listwise features of the entries of lists are known to all networks
+            (:func:`~irecgan_gym.sessions.listwise.listwise_features`).
     """
 
     events: bool = False
     recall: bool = False
     positions: bool = False
+    listwise: bool = False
 
 
 FEATURES = {
@@ -37,6 +42,8 @@ FEATURES = {
     "positions": Features(positions=True),
     "events-recall": Features(events=True, recall=True),
     "all": Features(events=True, recall=True, positions=True),
+    "listwise": Features(listwise=True),
+    "events-recall-listwise": Features(events=True, recall=True, listwise=True),
 }
 
 
@@ -50,6 +57,19 @@ def of_label(name: str) -> tuple[str, str]:
     agent, separator, features = name.rpartition(SEPARATOR)
     # Settings of a variant stand behind a + too.
     return (agent, features) if separator and features in FEATURES else (name, "none")
+
+
+def with_entries(config: Any, training: Sessions) -> Any:
+    """Return settings of an agent whose networks take in all features of the entries of lists.
+
+    Args:
+        config: its settings.
+        training: what it will learn from, whose features they are.
+    """
+    if isinstance(config, LSTMDConfig):
+        return replace(config, irecgan=with_entries(config.irecgan, training))
+    specs = feature_specs(training, entries=tuple(training.features.entries))
+    return replace(config, encoder=replace(config.encoder, features=specs))
 
 
 def agent_config(agent: str, preset_name: str, features: Features, learning_rate: float | None = None) -> Any:

@@ -32,14 +32,15 @@ class UserModelEnv(RenderedEnv[Any, NDArray[np.int64]]):
     item is filled with a random other item (`duplicates="error"` refuses instead). What was shown is `info["slate"]`.
 
     ## Observation Space
-    `Discrete(n + 1)`: the last click. `n` stands for "no click": at the start of a session, and when the user leaves.
+    `Discrete(n + 1)`: the last click. `n` stands for "no click": at the start of a session, when the user leaves, and
+    (with `outside_option` in the model) when the user clicks nothing and goes on to the next list.
 
     | Num | Observation       | Min | Max |
     |-----|-------------------|-----|-----|
     | 0   | last clicked item | 0   | n   |
 
     ## Rewards
-    0 or 1, drawn from the reward head for the clicked item; 0 when the user leaves.
+    0 or 1, drawn from the reward head for the clicked item, or numbers of the model's `reward_kind`; 0 without a click.
 
     ## Starting State
     No clicks yet.
@@ -144,7 +145,7 @@ class UserModelEnv(RenderedEnv[Any, NDArray[np.int64]]):
         """Return the picture of a slate for :meth:`render`; ``state`` [1, S] before it, ``slates`` [1, k]."""
         items = torch.from_numpy(slates).to(state.device)
         chances = self.user_model.click_probabilities(state, items)[0].tolist()
-        rewards = self.user_model.reward_probabilities(state.expand(self.slate_size, -1), items[0])
+        rewards = self.user_model.expected_rewards(state.expand(self.slate_size, -1), items[0])
         return SlateView(
             items=tuple(slates[0].tolist()),
             click_chances=tuple(chances[: self.slate_size]),

@@ -46,7 +46,7 @@ class UsersOnDevice:
         """Begin a session for every user; the observations are "no click", int64 [B]."""
         self._rng, _ = np_random(seed)
         self._reseed()
-        self._states = self.user_model.encoder.start(self.num_envs)
+        self._states = self.user_model.encoder.start_in_contexts(self.num_envs, self._generator)
         clicks = torch.full((self.num_envs,), self.num_items, dtype=torch.int64, device=self.user_model.device)
         return clicks, {}
 

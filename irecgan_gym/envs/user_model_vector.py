@@ -73,7 +73,7 @@ class UserModelVectorEnv(SessionVectorEnv):
 
     @torch.no_grad()
     def _begin(self, rows: Rows) -> None:
-        self._states[self._index(rows)] = self.user_model.encoder.start(len(rows))
+        self._states[self._index(rows)] = self.user_model.encoder.start_in_contexts(len(rows), self._generator)
         self._clicks[rows] = self.num_items
         self._slates[rows] = -1
 

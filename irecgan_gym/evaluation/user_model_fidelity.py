@@ -138,9 +138,13 @@ def _on_clicks(model: UserModel, data: SessionTensors) -> tuple[float, float, fl
         likelihood = model.log_likelihood(batch)
         clicks.append(likelihood.click[clicked])
         rewards.append(likelihood.reward[clicked])
-        # log p(r) is log p(1) or log(1 - p(1)), so the prediction can be read off the likelihood.
-        chance = likelihood.reward[clicked].exp()
-        predicted.append(torch.where(batch.rewards[clicked] > 0, chance, 1 - chance))
+        if model.config.reward_kind == "bernoulli":
+            # log p(r) is log p(1) or log(1 - p(1)), so the prediction can be read off the likelihood.
+            chance = likelihood.reward[clicked].exp()
+            predicted.append(torch.where(batch.rewards[clicked] > 0, chance, 1 - chance))
+        else:
+            scores = model.reward_scores(model.encoder(batch), batch.clicks)
+            predicted.append(model.reward_law.mean(scores)[clicked])
         observed.append(batch.rewards[clicked])
     prediction, reward = torch.cat(predicted).cpu().numpy(), torch.cat(observed).cpu().numpy()
     bins = np.array_split(np.argsort(prediction, kind="stable"), min(_CALIBRATION_BINS, len(prediction)))

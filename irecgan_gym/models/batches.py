@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from irecgan_gym.models.feature_inputs import FeatureSource
 from irecgan_gym.sessions import Sessions
 
 
@@ -54,6 +55,8 @@ class StepBatch:
         numbers: number of each of the sessions, in the order of the batch; int64 [B], on the host.
         num_sessions: B.
         events: what else users touched; None where the sessions do not say.
+        features: features of the entries and steps of all the sessions, for networks that take them in.
+        skipped: whether nothing was clicked and the session went on; bool [M], or None where that never happened.
     """
 
     steps: Tensor
@@ -67,6 +70,8 @@ class StepBatch:
     numbers: NDArray[np.int64]
     num_sessions: int
     events: StepEvents | None = None
+    features: FeatureSource | None = None
+    skipped: Tensor | None = None
 
     @property
     def next_rows(self) -> Tensor:
@@ -109,6 +114,9 @@ class SessionTensors:
         self._slate_items = tensor(sessions.slate_items, torch.int64)
         self._slate_starts = tensor(sessions.slate_offsets[:-1], torch.int64)
         self._slate_lengths = tensor(sessions.slate_lengths, torch.int64)
+        self._features = FeatureSource(sessions, self.device)
+        skipped = sessions.skipped
+        self._skipped = tensor(skipped, torch.bool) if skipped.any() else None
         self._event_items: Tensor | None = None
         if sessions.event_offsets is not None and sessions.event_items is not None:
             self._event_items = tensor(sessions.event_items, torch.int64)
@@ -138,6 +146,8 @@ class SessionTensors:
             numbers=ordered,
             num_sessions=len(ordered),
             events=None if self._event_items is None else self._events(steps, int(self._event_sizes[places].sum())),
+            features=self._features,
+            skipped=None if self._skipped is None else self._skipped[steps],
         )
 
     def _slates(self, steps: Tensor, longest: int) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from irecgan_gym.models.batches import StepBatch
 from irecgan_gym.models.building import build, resolve_device
 from irecgan_gym.models.encoder import EncoderConfig, RecurrentEncoder
+from irecgan_gym.models.features import specs_of
 from irecgan_gym.models.heads import candidate_products
 from irecgan_gym.settings import Count, Positive, check_settings
 
@@ -58,13 +59,15 @@ class Discriminator(nn.Module):
     """D(tau) = sigmoid of the mean over steps of <favourite, click> (W^p r + b^p); a high logit means real.
 
     The favourite of a slate is the mixture of its items' embeddings by a softmax at low temperature of
-    (W^d s_t + b^d)^T e(c): a differentiable argmax.
+    (W^d s_t + b^d)^T e(c): a differentiable argmax. Of features, it knows those of items.
     """
 
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = RecurrentEncoder(config.num_items, config.encoder)
+        # Generated sessions have no contexts, by which they could be told from real ones.
+        of_items = specs_of(config.encoder.features, "items")
+        self.encoder = RecurrentEncoder(config.num_items, replace(config.encoder, features=of_items))
         self.preference = nn.Linear(config.encoder.hidden_size, config.encoder.embedding_size)  # W^d, b^d
         self.reward_factor = nn.Linear(1, 1)  # W^p, b^p
 
@@ -88,12 +91,12 @@ class Discriminator(nn.Module):
         Returns:
             Scores [M], high for real sessions.
         """
-        table = self.encoder.embedding.weight
+        table = self.encoder.table
         logits = candidate_products(self.preference(hidden), table, candidates) / self.config.temperature
         if mask is not None:
             logits = logits.masked_fill(~mask, -torch.inf)
         # <favourite, click> = sum_j p_j <e_j, e_click>: the products are taken first, the mixture is of numbers.
-        products = candidate_products(self.encoder.embedding(clicks), table, candidates)
+        products = candidate_products(self.encoder.embedded(clicks), table, candidates)
         scores = (logits.softmax(-1) * products).sum(-1)
         if self.config.use_reward:
             scores = scores * self.reward_factor(rewards.to(scores.dtype).unsqueeze(-1)).squeeze(-1)

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from irecgan_gym.kernels.low_precision import Precision, matrix_precision
 from irecgan_gym.models.batches import SessionTensors, StepBatch
 from irecgan_gym.models.health import GradientHealth, NumericalError, TrainingWarning
+from irecgan_gym.models.log_knowledge import take_log
+from irecgan_gym.models.reward_laws import reward_law
 from irecgan_gym.models.user_model import LogLikelihood, UserModel, UserModelConfig
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
@@ -198,26 +200,29 @@ def user_sessions(sessions: Sessions, config: UserModelConfig) -> Sessions:
     """Return sessions as the user model sees them: with the leaving step where users leave, checked against the model.
 
     Raises:
-        ValueError: rewards other than 0 and 1, another catalogue, a user who left in a model without leaving, or one
-            who went on without a click.
+        ValueError: rewards that the model's law does not have, another catalogue, a user who left in a model without
+            leaving, or one who went on without a click.
     """
     if sessions.num_items != config.num_items:
         raise ValueError(f"the sessions have {sessions.num_items} items, the user model {config.num_items}")
-    wrong = np.flatnonzero((sessions.rewards != 0) & (sessions.rewards != 1))
+    law = reward_law(config.reward_kind, config.reward_bins)
+    # Where nothing was clicked, nothing is earned, whatever the law: the likelihood does not ask.
+    wrong = np.flatnonzero(law.wrong(sessions.rewards) & ((sessions.clicks < sessions.num_items) | law.has_zero))
     if len(wrong):
         raise ValueError(
-            f"rewards[{wrong[0]}] is {sessions.rewards[wrong[0]]}: the user model's rewards are 0 or 1 (a sigmoid f_r)"
+            f"rewards[{wrong[0]}] is {sessions.rewards[wrong[0]]}: the user model's rewards are {law.words}"
         )
     skipped = np.flatnonzero(sessions.skipped)
-    if len(skipped):
+    if len(skipped) and not config.outside_option:
         session = int(sessions.session_of_step[skipped[0]])
         raise ValueError(
             f"{len(skipped)} of {sessions.num_steps} steps have no click and go on (the first in session {session}): "
-            "users of this model click at every step until they leave; policies such as PG learn from such sessions"
+            "users of this model click at every step until they leave; outside_option=True lets them click nothing and "
+            "go on, and policies such as PG learn from such sessions"
         )
     if config.ending == "leave":
         return with_leaving_step(sessions)
-    if (sessions.clicks == sessions.num_items).any():
+    if ((sessions.clicks == sessions.num_items) & ~sessions.skipped).any():
         raise ValueError("in these sessions users leave without a click: use ending='leave'")
     return sessions
 
@@ -335,7 +340,8 @@ def fit_user_model(
         training: sessions to learn from.
         validation: held-out sessions that choose the epoch; a part of ``training`` when None.
         model: a model, which is trained in place; the settings of a new one; or None for a new one of the default
-            shape whose sessions end as those of the log do (:func:`ending_of`).
+            shape whose sessions end as those of the log do (:func:`ending_of`), and whose users click nothing and go on
+            if those of the log do.
         fit: how the model is trained; the defaults of :class:`FitConfig` when None.
         seed: of the parameters of a new model, the choice of held-out sessions and the order of batches.
         device: where a new model goes, ``"auto"``, ``"cpu"``, ``"cuda"``...
@@ -353,7 +359,8 @@ def fit_user_model(
     """
     fit = FitConfig() if fit is None else fit
     if model is None:
-        model = UserModelConfig(training.num_items, training.slate_size, ending_of(training))
+        skips = bool(training.skipped.any())
+        model = UserModelConfig(training.num_items, training.slate_size, ending_of(training), outside_option=skips)
     if isinstance(model, UserModelConfig):
         model = UserModel.create(model, seed=seed, device=device)
     catalogue = model.catalogue
@@ -367,6 +374,7 @@ def fit_user_model(
         for part in (training, validation)
     )
     generator = np.random.default_rng(seed)
+    take_log(model, training)
     optimizer = ClippedAdamW(model, fit, "user_model/train_loss")
     best = EarlyStopping(model, fit.patience)
     things: Things = {"model": model, "optimizer": optimizer, "best": best, "generator": generator}
@@ -386,5 +394,6 @@ def fit_user_model(
                 epoch,
             )
     best.restore("user_model/train_loss")
+    take_log(model, training)
     model.catalogue = catalogue
     return model

@@ -18,7 +18,8 @@ from irecgan_gym.kernels.low_precision import LoweredLinear
 from irecgan_gym.kernels.sampling import sample_without_replacement
 from irecgan_gym.models.batches import StepBatch
 from irecgan_gym.models.encoder import EncoderConfig, RecurrentEncoder
-from irecgan_gym.models.heads import QueryHead
+from irecgan_gym.models.features import EntryTerm, specs_of
+from irecgan_gym.models.heads import QueryHead, candidate_products
 from irecgan_gym.models.user_model import UserModel
 
 _BLOCK_ELEMENTS = 2**22
@@ -85,6 +86,10 @@ class CataloguePolicy(nn.Module, ABC):
     def log_probabilities(self, hidden: Tensor) -> Tensor:
         """Log pi(i in a_t | s_t) of every item; ``hidden`` [M, H] to [M, n]."""
         return self.logits(hidden).log_softmax(-1)
+
+    def list_scores(self, hidden: Tensor, batch: StepBatch) -> Tensor:
+        """Score of each entry of logged slates, any number where the slate is shorter; ``hidden`` [M, H] to [M, K]."""
+        return self.log_probabilities(hidden).gather(1, batch.slates.where(batch.slate_mask, 0))
 
     def start(self, num_sessions: int) -> Tensor:
         """States of new sessions, [B, S]."""
@@ -168,7 +173,11 @@ class SlatePolicy(CataloguePolicy):
     """pi(i in a_t | s_t) = softmax(W^a s_t + b^a).
 
     With an encoder that recalls touched items, the rows of W^a are the embeddings of the history and s_t is a query for
-    them, so that items are recognised which training has never seen clicked.
+    them, so that items are recognised which training has never seen clicked. So it is with features of items, which are
+    part of the embeddings.
+
+    With features of entries, the policy learns to rank lists that were shown: the softmax of its log-probabilities runs
+    over the slate of the step, and features of its entries count.
 
     Args:
         num_items: size of the catalogue, n.
@@ -180,10 +189,12 @@ class SlatePolicy(CataloguePolicy):
         super().__init__(num_items, slate_size)
         self.encoder = RecurrentEncoder(num_items, encoder)
         self.head: nn.Linear | SharedHead
-        if encoder.recall:
+        of_entries = specs_of(encoder.features, "entries")
+        if encoder.recall or self.encoder.item_features is not None:
             self.head = SharedHead(self.encoder)
         else:
             self.head = nn.Linear(encoder.hidden_size, num_items)  # W^a, b^a
+        self.entries = EntryTerm(num_items, of_entries) if of_entries else None
 
     @property
     def device(self) -> torch.device:
@@ -193,23 +204,46 @@ class SlatePolicy(CataloguePolicy):
     def logits(self, hidden: Tensor) -> Tensor:
         """See :meth:`CataloguePolicy.logits`."""
         logits: Tensor = self.head(hidden)
-        return logits
+        return logits if self.entries is None else logits + self.entries.usual[:-1]
+
+    def list_scores(self, hidden: Tensor, batch: StepBatch) -> Tensor:
+        """See :meth:`CataloguePolicy.list_scores`; with features of entries, log-probabilities among the slate."""
+        if self.entries is None:
+            return super().list_scores(hidden, batch)
+        return self._list_logits(hidden, batch).log_softmax(-1)
+
+    def _list_logits(self, hidden: Tensor, batch: StepBatch) -> Tensor:
+        """Logits of the entries of logged slates by their features, -inf where there is none; [M, K]."""
+        assert self.entries is not None
+        queries = self.head.queries(hidden) if isinstance(self.head, SharedHead) else hidden
+        mask = batch.slate_mask & (batch.slates < self.num_items)
+        items = batch.slates.where(mask, 0)
+        logits = (
+            candidate_products(queries, self.head.weight, items) + F.embedding(items, self.head.bias[:, None])[..., 0]
+        )
+        return (logits + self.entries.of_candidates(batch.slates, batch)).masked_fill(~mask, -torch.inf)
 
     @property
     def _block_elements(self) -> int:
         return _LOWER_BLOCK_ELEMENTS if self.head.weight.dtype == torch.bfloat16 else _BLOCK_ELEMENTS
 
     def _passing_logits(self, hidden: Tensor) -> Tensor:
-        return self.head.passing(hidden) if isinstance(self.head, LoweredLinear) else self.logits(hidden)
+        if isinstance(self.head, LoweredLinear) and self.entries is None:
+            return self.head.passing(hidden)
+        return self.logits(hidden)
 
     def click_log_probabilities(self, batch: StepBatch) -> Tensor:
-        """Log pi(c_t in a_t | s_t) of the clicked items, 0 where the user left; [M] (differentiable)."""
+        """Log pi(c_t in a_t | s_t) of the clicked items, 0 where nothing was clicked; [M] (differentiable)."""
         return self.log_probabilities_of_clicks(*self.encoder.distinct(batch), batch)
 
     def log_probabilities_of_clicks(self, hidden: Tensor, rows: Tensor, batch: StepBatch) -> Tensor:
         """The same from what :meth:`RecurrentEncoder.distinct` gives."""
         clicked = batch.clicks < self.num_items
         items = batch.clicks.where(clicked, 0)
+        if self.entries is not None:
+            logs = self._list_logits(F.embedding(rows, hidden), batch).log_softmax(-1)
+            place = (batch.slates == batch.clicks[:, None]).int().argmax(1, keepdim=True)
+            return torch.where(clicked, logs.gather(1, place).squeeze(1), 0.0)
         if isinstance(self.head, SharedHead):
             hidden = self.head.queries(hidden)
         chosen = chosen_log_probabilities(hidden, self.head.weight, self.head.bias, items, rows)
@@ -238,7 +272,7 @@ class SharedHead(nn.Module):
     def weight(self) -> Tensor:
         """Embeddings of all items, [n, E]."""
         encoder = self._encoder[0]
-        return encoder.embedding.weight[: encoder.num_items]
+        return encoder.table[: encoder.num_items]
 
     def queries(self, hidden: Tensor) -> Tensor:
         """Scaled queries for outputs of the encoder; [M, H + E] to [M, E]."""
@@ -255,6 +289,8 @@ Ranking = Literal["click_and_reward", "click"]
 
 class UserModelPolicy(CataloguePolicy):
     """pi(i in a_t | s_t) in proportion to p(click on i) p(reward of i), Eq 1 and 2 over all items at once.
+
+    Where rewards are not 0 or 1, the expected reward takes the place of its probability.
 
     Args:
         user_model: its parameters are shared, not copied.
@@ -275,4 +311,13 @@ class UserModelPolicy(CataloguePolicy):
         clicks = self.user_model.catalogue_click_logits(hidden)
         if self.ranking == "click":
             return clicks
-        return clicks + self.user_model.catalogue_reward_logits(hidden).sigmoid().log()
+        return clicks + self.user_model.catalogue_log_rewards(hidden)
+
+    def list_scores(self, hidden: Tensor, batch: StepBatch) -> Tensor:
+        """See :meth:`CataloguePolicy.list_scores`; features of entries count as they were in the log."""
+        scores = super().list_scores(hidden, batch)
+        entries = self.user_model.entries
+        if entries is None:
+            return scores
+        slates = batch.slates
+        return scores - entries.of_candidates(slates, None) + entries.of_candidates(slates, batch)

@@ -12,6 +12,7 @@ from irecgan_gym.readers.irecgan_text import read_irecgan_text, write_irecgan_te
 from irecgan_gym.readers.recsys_challenge_2019 import read_recsys_challenge_2019
 from irecgan_gym.readers.report import OnError, ReaderError, ReadReport, ReadResult
 from irecgan_gym.readers.table import TableColumns, read_table_log
+from irecgan_gym.readers.table_features import TableFeatures, read_item_features
 
 __all__ = [
     "FORMATS",
@@ -26,10 +27,12 @@ __all__ = [
     "ReaderError",
     "StepCells",
     "TableColumns",
+    "TableFeatures",
     "read",
     "read_cikm_cup_2016",
     "read_impressions",
     "read_irecgan_text",
+    "read_item_features",
     "read_recsys_challenge_2019",
     "read_table_log",
     "write_irecgan_text",

@@ -9,7 +9,10 @@ from typing import Any
 
 from irecgan_gym.readers import FORMATS, ImpressionColumns, TableColumns, read
 from irecgan_gym.readers.report import MAX_MALFORMED
+from irecgan_gym.readers.table_features import TableFeatures
 from irecgan_gym.sessions import Sessions
+
+_FEATURES = {"entries": "of the items as shown", "steps": "of the steps", "users": "of the users"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,6 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if columns:
         kind = TableColumns if format_name == "table" else ImpressionColumns
         options["columns"] = kind(**columns)
+    if format_name == "table":
+        features = {scope: tuple(options.pop(f"{scope}_features")) for scope in _FEATURES}
+        options["features"] = TableFeatures(**features, categories=tuple(options.pop("categories")))
     try:
         if options["catalogue"] is not None:
             options["catalogue"] = Sessions.load(options["catalogue"]).catalogue
@@ -82,6 +88,15 @@ def _add_options(parser: argparse.ArgumentParser, name: str) -> None:
         columns = TableColumns() if name == "table" else ImpressionColumns()
         for column, default in vars(columns).items():
             parser.add_argument(f"--{column}-column", default=default, help=f"name of the {column} column")
+    if name == "table":
+        for scope, what in _FEATURES.items():
+            option = f"--{scope}-features"
+            parser.add_argument(
+                option, nargs="+", default=[], metavar="COLUMN", help=f"columns that hold features {what}"
+            )
+        parser.add_argument(
+            "--categories", nargs="+", default=[], metavar="COLUMN", help="features that only look like numbers"
+        )
 
 
 def _unescaped(text: str) -> str:

@@ -250,6 +250,11 @@ class StepColumns:
             file, unit = files[self.line[step] >> _LINE_BITS]
             yield Place(file, self.line[step] & (1 << _LINE_BITS) - 1, unit)
 
+    def line_numbers(self, steps: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Line or row of these steps in their files."""
+        lines: NDArray[np.int64] = np.asarray(self.line)[steps] & (1 << _LINE_BITS) - 1
+        return lines
+
     def num_rows(self, steps: NDArray[np.int64]) -> int:
         """Number of rows that these steps stand in: a row may hold several."""
         lines = np.asarray(self.line)[steps]

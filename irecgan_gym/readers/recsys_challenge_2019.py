@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irecgan_gym.readers.assembly import KnownItems, Numbering, StepColumns, assemble, keep_lengths
+from irecgan_gym.readers.challenge_details import CONTEXT, ClickOutDetails, Touch
 from irecgan_gym.readers.lines import TextRow, read_table, whole_number
 from irecgan_gym.readers.report import MAX_MALFORMED, OnError, Place, ReadReport, ReadResult, check_lengths
 from irecgan_gym.sessions import Catalogue
@@ -18,6 +19,7 @@ from irecgan_gym.sessions.checks import check_offsets
 from irecgan_gym.sessions.ragged import gather
 
 _COLUMNS = ("user_id", "session_id", "timestamp", "step", "action_type", "reference", "impressions")
+_OPTIONAL = ("prices", *CONTEXT)
 _CLICK = "clickout item"
 _INTERACTIONS = frozenset(
     {
@@ -55,6 +57,10 @@ def read_recsys_challenge_2019(
     actions that concern no hotel (filters, sorting, destinations), are counted and left out. The catalogue holds the
     hotels of lists and events, in the order in which the file first names them; ``item_names`` are their ids.
 
+    The prices shown are a feature of the entries (``price``), platform and device are features of the steps; the kind
+    of an interaction, and how many seconds it came before the click-out, are features of the events (``action`` and
+    ``seconds``).
+
     The data hold no purchases: the reward stands for the end of the search.
 
     Where quirks are repaired, a session whose steps or times go back becomes two, and so does one of two users.
@@ -83,7 +89,7 @@ def read_recsys_challenge_2019(
     check_lengths(min_length, max_length)
     report = ReadReport(on_error, max_malformed)
     log = _ClickOutLog(Path(path).name, report, KnownItems(catalogue, extend))
-    for row in read_table(Path(path), ",", _COLUMNS, report):
+    for row in read_table(Path(path), ",", _COLUMNS, report, optional=_OPTIONAL):
         log.add(row)
     order = log.steps.in_order()
     rows = keep_lengths(log.steps, order, min_length, max_length, "click-outs", report)
@@ -105,7 +111,9 @@ def read_recsys_challenge_2019(
     )
     rewards = np.full(result.num_steps, 1.0 if reward == "every" else 0.0, dtype=np.float32)
     rewards[result.offsets[1:][~result.truncated] - 1] = 1.0
-    return ReadResult(result.with_rewards(rewards), report)
+    if log.details.without_prices:
+        report.notes.append(f"{log.details.without_prices:,} lists do not have one price for each hotel: none is known")
+    return ReadResult(log.details.put_into(result.with_rewards(rewards), log.steps, rows), report)
 
 
 class _ClickOutLog:
@@ -120,13 +128,14 @@ class _ClickOutLog:
         self.users: list[int] = []
         self.end_skipped: set[int] = set()
         self._event_lines = array("q")
-        self._open_events: dict[int, list[tuple[int, int]]] = {}
+        self._open_events: dict[int, list[Touch]] = {}
+        self.details = ClickOutDetails()
         self._last: list[_Last] = []
         self._user_numbers = Numbering()
 
     def add(self, row: TextRow) -> None:
         """Take in one row."""
-        user, session_id, timestamp, step, action, reference, impressions = row.cells
+        user, session_id, timestamp, step, action, reference, impressions, *details = row.cells
         now = self._now(row, timestamp, step)
         if now is None:
             return
@@ -137,7 +146,7 @@ class _ClickOutLog:
         if session is None:
             return
         if action == _CLICK:
-            self._click(row, session, reference, impressions, now.timestamp)
+            self._click(row, session, reference, impressions, now.timestamp, details)
         elif action not in _INTERACTIONS:
             self._report.left_out(f"action {action!r}", 1, [row.place])
         elif whole_number(reference) is None:
@@ -145,7 +154,8 @@ class _ClickOutLog:
         elif self.known.closed and reference not in self.items:
             self._report.left_out("interactions with items that the catalogue does not have", 1, [row.place])
         else:
-            self._open_events.setdefault(session, []).append((self.items(reference), row.place.number))
+            touch = Touch(self.items(reference), row.place.number, now.timestamp, action)
+            self._open_events.setdefault(session, []).append(touch)
 
     def _now(self, row: TextRow, timestamp: str, step: str) -> _Last | None:
         numbers = whole_number(timestamp), whole_number(step)
@@ -207,7 +217,9 @@ class _ClickOutLog:
         """Names of the users, by number."""
         return self._user_numbers.names
 
-    def _click(self, row: TextRow, session: int, reference: str, impressions: str, timestamp: int) -> None:
+    def _click(
+        self, row: TextRow, session: int, reference: str, impressions: str, timestamp: int, details: list[str]
+    ) -> None:
         shown = impressions.split("|")
         # Until another click-out follows, this is the session's last.
         self.end_skipped.add(session)
@@ -228,9 +240,10 @@ class _ClickOutLog:
                 self._report.repaired("lists that show a hotel twice: it counts at its first place", 1, [row.place])
             slate = [self.items(item) for item in different]
             events = self._open_events.pop(session, [])
-            touched = [item for item, _ in events]
+            touched = [event.item for event in events]
             self.steps.add(row.place, session, slate, self.items(reference), events=touched, time=float(timestamp))
-            self._event_lines.extend(line for _, line in events)
+            self._event_lines.extend(event.line for event in events)
+            self.details.add(shown, details[0], details[1:], events, timestamp)
             self.end_skipped.discard(session)
 
     def report_events(self, rows: NDArray[np.int64]) -> None:
@@ -239,7 +252,9 @@ class _ClickOutLog:
         Args:
             rows: numbers of the steps that are kept.
         """
-        late = np.array(sorted(line for events in self._open_events.values() for _, line in events), dtype=np.int64)
+        late = np.array(
+            sorted(touch.line for touches in self._open_events.values() for touch in touches), dtype=np.int64
+        )
         self._report.left_out("interactions after the last click-out of a session", len(late), self._places(late))
         offsets = check_offsets("event_length", self.steps.event_length, minimum=0)
         kept = np.zeros(len(self.steps), dtype=bool)

@@ -21,6 +21,7 @@ from irecgan_gym.readers.report import MAX_MALFORMED, OnError, Place, ReaderErro
 from irecgan_gym.readers.row_batch import RowBatch
 from irecgan_gym.readers.slate_chances import SlateChances
 from irecgan_gym.readers.table_cells import NULL_VALUES, CellRules, Cells, Step, parse_step
+from irecgan_gym.readers.table_features import FeatureCells, TableFeatures
 from irecgan_gym.sessions import Catalogue
 from irecgan_gym.settings import checked_value
 
@@ -71,6 +72,7 @@ def read_table_log(
     source: Any,
     *,
     columns: TableColumns | None = None,
+    features: TableFeatures | None = None,
     separator: str = "|",
     delimiter: str = ",",
     encoding: str = "utf-8",
@@ -105,6 +107,9 @@ def read_table_log(
             relation of DuckDB, or anything else with ``__arrow_c_stream__``; or the cursor of a database (PEP 249) in
             which a query has run.
         columns: names of the columns; those of :class:`TableColumns` when None.
+        features: names of columns that hold features of entries, steps and users, see
+            :class:`~irecgan_gym.readers.table_features.TableFeatures`; none when None. Those of items come from a table
+            of their own (:func:`~irecgan_gym.readers.table_features.read_item_features`).
         separator: between the items of a slate that is text.
         delimiter: between the cells of a row, in separated text.
         encoding: of separated text, as Python names it.
@@ -129,6 +134,8 @@ def read_table_log(
     """
     columns = TableColumns() if columns is None else columns
     checked_value("columns", columns, TableColumns)
+    features = TableFeatures() if features is None else features
+    checked_value("features", features, TableFeatures)
     for name, value in (("separator", separator), ("delimiter", delimiter)):
         checked_value(name, value, str)
     if not separator or len(delimiter) != 1:
@@ -146,17 +153,24 @@ def read_table_log(
     names, text = columns.used(), TextOptions(delimiter, encoding)
     rules = CellRules(tuple(null_values), tuple(padding), separator, SECONDS[time_unit])
     log, unit = TableLog(names, rules, sort, report, KnownItems(catalogue, extend)), ""
+    cells = FeatureCells(features, columns.slate, separator, null_values) if features.names else None
+    wanted = tuple(dict.fromkeys((*names.values(), *features.names)))
     for container in open_containers(source, text):
         unit = container.unit
-        check_columns(container, tuple(names.values()))
-        report.columns_not_used = tuple(name for name in container.names if name not in names.values())
-        for batch in container.batches(tuple(dict.fromkeys(names.values()))):
+        check_columns(container, (*names.values(), *features.names))
+        report.columns_not_used = tuple(name for name in container.names if name not in wanted)
+        for batch in container.batches(wanted):
+            if cells is not None:
+                cells.add(batch, len(log.steps))
             log.add_batch(batch)
     if report.rows_read == 0 and unit == "row":
         raise ReaderError(f"{source_name(source)} is empty")
     order = keep_lengths(log.steps, log.steps_in_order(max_gap), min_length, max_length, "steps", report)
     report.rows_used = log.steps.num_rows(order)
-    return log.result(order, {"source": "table", "file": source_name(source), "columns": names})
+    result = log.result(order, {"source": "table", "file": source_name(source), "columns": names})
+    if cells is None:
+        return result
+    return result._replace(sessions=cells.put_into(result.sessions, log.steps, order, report))
 
 
 class _Numbers(NamedTuple):

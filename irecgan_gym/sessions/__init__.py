@@ -3,6 +3,7 @@
 from irecgan_gym.sessions.catalogue import Catalogue, CatalogueError
 from irecgan_gym.sessions.checks import SessionsError
 from irecgan_gym.sessions.columns import Session, Sessions, SessionStatistics
+from irecgan_gym.sessions.features import FeatureColumn, SessionFeatures
 from irecgan_gym.sessions.joining import concatenate
 from irecgan_gym.sessions.leaving import with_leaving_step
 from irecgan_gym.sessions.slate_propensities import SlatePropensities
@@ -11,7 +12,9 @@ from irecgan_gym.sessions.transitions import Transitions, flat_transitions
 __all__ = [
     "Catalogue",
     "CatalogueError",
+    "FeatureColumn",
     "Session",
+    "SessionFeatures",
     "SessionStatistics",
     "Sessions",
     "SessionsError",

@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from irecgan_gym.sessions.features import FeatureColumn, Scope, SessionFeatures
+
 
 def table_of_columns(columns: Mapping[str, Any]) -> Any:
     """Return the columns of sessions as an Arrow table, which the table reader takes back.
@@ -37,7 +39,33 @@ def table_of_columns(columns: Mapping[str, Any]) -> Any:
         table["events"] = _lists(columns["event_lengths"], _named(columns["event_items"], items))
     if columns.get("times") is not None:
         table["time"] = pa.array(columns["times"])
-    return pa.table(table)
+    return pa.table(table | _features(columns["features"], columns, session, set(table)))
+
+
+def _features(features: SessionFeatures, columns: Mapping[str, Any], session: NDArray[Any], taken: set[str]) -> Any:
+    """Features of entries, steps, events and users by their names, behind which stands what they are of if it must."""
+    found: dict[str, Any] = {}
+    lengths: dict[Scope, Any] = {"entries": columns["slate_lengths"], "events": columns["event_lengths"]}
+    order: tuple[Scope, ...] = ("steps", "entries", "users", "events")
+    for scope in order:
+        for name, column in features.of(scope).items():
+            of_rows = column.take(session) if scope == "users" else column
+            values = _values(of_rows)
+            counts = lengths.get(scope)
+            label = f"{name} ({scope})" if name in taken or name in found else name
+            found[label] = values if counts is None else _lists(counts, values)
+    return found
+
+
+def _values(column: FeatureColumn) -> Any:
+    """Values of a feature, null where unknown."""
+    known = column.known
+    if column.categories is not None:
+        codes = pa.array(column.values, mask=~known)
+        return pa.DictionaryArray.from_arrays(codes, pa.array(column.categories, pa.string()))
+    if column.values.ndim == 1:
+        return pa.array(column.values, mask=~known)
+    return _lists(np.full(len(column), column.values.shape[1]), pa.array(column.values.reshape(-1)))
 
 
 def _named(ids: NDArray[Any], names: Sequence[str] | None, missing: NDArray[np.bool_] | None = None) -> Any:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irecgan_gym.sessions.checks import check_names
+from irecgan_gym.sessions.features import FeatureColumn, SessionFeatures
 
 _SHOWN = 3
 """Names that a message shows."""
@@ -23,7 +24,7 @@ class CatalogueError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Catalogue:
-    """Items 0..n-1, and their names where they are known.
+    """Items 0..n-1, their names and their features where they are known.
 
     Simulated items have no names: their catalogue is only a size. Build catalogues of named items by :meth:`of`, which
     checks the names; the plain constructor trusts its arguments.
@@ -31,10 +32,12 @@ class Catalogue:
     Attributes:
         num_items: size of the catalogue, n.
         names: item i is called ``names[i]``; None for items without names.
+        features: what is known of the items, by name. It takes no part in comparisons: prices change, items stay.
     """
 
     num_items: int
     names: tuple[str, ...] | None = None
+    features: Mapping[str, FeatureColumn] = field(default_factory=dict)
 
     @classmethod
     def of(cls, names: Iterable[str]) -> Catalogue:
@@ -115,7 +118,23 @@ class Catalogue:
             raise CatalogueError(f"a catalogue of {self} cannot be extended by names")
         known = self.numbers
         new = [name for name in dict.fromkeys(names) if name not in known]
-        return Catalogue.of([*self.names, *new]) if new else self
+        if not new:
+            return self
+        rows = np.append(np.arange(self.num_items), np.full(len(new), -1))
+        features = {name: column.take(rows) for name, column in self.features.items()}
+        return replace(Catalogue.of([*self.names, *new]), features=features)
+
+    def with_features(self, features: Mapping[str, Any]) -> Catalogue:
+        """These items with features beside those that they have; those of the same name are replaced.
+
+        Args:
+            features: by name, a value for each item: numbers, texts or vectors, see ``Sessions.with_features``.
+
+        Raises:
+            SessionsError: values of another type, or more or fewer than there are items.
+        """
+        merged = SessionFeatures(items=self.features).with_columns("items", features, self.num_items)
+        return replace(self, features=merged.items)
 
     def positions(self, names: Sequence[str]) -> NDArray[np.int64]:
         """Number of each of some names, -1 for a name that no item has; [N]."""

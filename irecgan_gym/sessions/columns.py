@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from datetime import date, timedelta
+from datetime import date
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -27,37 +27,12 @@ from irecgan_gym.sessions.checks import (
     check_propensities,
     check_times,
 )
+from irecgan_gym.sessions.features import SCOPES, Scope, SessionFeatures
 from irecgan_gym.sessions.parquet import read_columns, write_columns
 from irecgan_gym.sessions.ragged import gather, rows_with_repeats
 from irecgan_gym.sessions.slate_propensities import SlatePropensities
 from irecgan_gym.sessions.splitting import check_fractions, parts_by_chance, parts_by_time
-
-
-@dataclass(frozen=True)
-class SessionStatistics:
-    """Counts and means of some sessions; ``str()`` gives a table of one line each."""
-
-    num_sessions: int
-    num_steps: int
-    num_items: int
-    num_items_shown: int
-    num_items_clicked: int
-    num_users: int | None
-    mean_length: float
-    max_length: int
-    mean_slate_size: float
-    mean_session_reward: float
-    truncated_share: float
-
-    def __str__(self) -> str:
-        lines = []
-        for column in fields(self):
-            value = getattr(self, column.name)
-            if value is not None:
-                shown = f"{value:,.3f}" if isinstance(value, float) else f"{value:,}"
-                lines.append(f"{column.name.replace('_', ' '):<22}{shown:>14}")
-        return "\n".join(lines)
-
+from irecgan_gym.sessions.statistics import SessionStatistics, statistics_by_day, statistics_of
 
 _STEPS_AT_ONCE = 65_536
 
@@ -112,6 +87,7 @@ class Sessions:
             since 1970 (UTC) where the log has dates.
         slate_propensities: probabilities of whole slates and of the item at each place, under the logging policy; or
             None when nothing is known.
+        features: what else is known of items, entries of slates, steps, events and users.
         provenance: where the data comes from, as JSON-compatible values.
     """
 
@@ -132,6 +108,7 @@ class Sessions:
     user_names: tuple[str, ...] | None = None
     times: NDArray[np.float64] | None = None
     slate_propensities: SlatePropensities | None = None
+    features: SessionFeatures = field(default_factory=SessionFeatures)
 
     def __post_init__(self) -> None:
         if self.users is None:
@@ -164,6 +141,7 @@ class Sessions:
         user_names: Sequence[str] | None = None,
         times: ArrayLike | None = None,
         slate_propensities: SlatePropensities | None = None,
+        features: SessionFeatures | None = None,
     ) -> Sessions:
         """Check columns and build sessions from them; the arrays are copied where their type must change.
 
@@ -186,6 +164,7 @@ class Sessions:
             user_names: different names; users are then from 0 to below their number, or -1.
             times: finite numbers that do not go back within a session; [T].
             slate_propensities: of these very slates.
+            features: of these very items, entries, steps, events and users; see :meth:`with_features`.
 
         Raises:
             SessionsError: a column has a wrong type, length or value; the message names the first such place.
@@ -246,6 +225,8 @@ class Sessions:
                 event_items=check_ids("event_items", event_items, int(event_offsets[-1]), num_items),
             )
         columns._check_slates_and_clicks()
+        if features is not None:
+            columns = columns.with_features(**{scope: features.of(scope) for scope in SCOPES})
         return columns if slate_propensities is None else columns.with_slate_propensities(slate_propensities)
 
     def _check_slates_and_clicks(self) -> None:
@@ -316,8 +297,8 @@ class Sessions:
 
     @property
     def catalogue(self) -> Catalogue:
-        """The items: how many there are, and their names where they have some."""
-        return Catalogue(self.num_items, self.item_names)
+        """The items: how many there are, and their names and features where they have some."""
+        return Catalogue(self.num_items, self.item_names, self.features.items)
 
     @property
     def user_groups(self) -> IntArray:
@@ -378,6 +359,11 @@ class Sessions:
         if self.event_offsets is not None and self.event_items is not None:
             events, event_offsets = gather(self.event_offsets, steps)
             selected = replace(selected, event_offsets=event_offsets, event_items=self.event_items[events])
+        if self.features:
+            rows: dict[Scope, NDArray[Any]] = {"entries": entries, "steps": steps, "users": numbers}
+            if self.event_offsets is not None:
+                rows["events"] = gather(self.event_offsets, steps)[0]
+            selected = replace(selected, features=self.features.taken(rows))
         return selected
 
     def split(
@@ -440,6 +426,46 @@ class Sessions:
         """The same sessions with other rewards; finite numbers, [T]."""
         return replace(self, rewards=check_numbers("rewards", rewards, self.num_steps))
 
+    def with_features(
+        self,
+        *,
+        items: Mapping[str, Any] | None = None,
+        entries: Mapping[str, Any] | None = None,
+        steps: Mapping[str, Any] | None = None,
+        events: Mapping[str, Any] | None = None,
+        users: Mapping[str, Any] | None = None,
+    ) -> Sessions:
+        """The same sessions with features beside those that they have; those of the same name are replaced.
+
+        Values are numbers (NaN where unknown), texts, which are categories (None where unknown), or rows of a matrix.
+
+        Args:
+            items: of the items of the catalogue, n values each, by name.
+            entries: of the entries of the slates, L values each.
+            steps: of the steps, T values each; known before their clicks.
+            events: of the other events, E values each.
+            users: of the user of each session, S values each.
+
+        Raises:
+            SessionsError: values of another type, or more or fewer than there are things.
+        """
+        given = {"items": items, "entries": entries, "steps": steps, "events": events, "users": users}
+        features = self.features
+        for scope in SCOPES:
+            features = features.with_columns(scope, given[scope] or {}, self._number_of(scope))
+        return replace(self, features=features)
+
+    def _number_of(self, scope: Scope) -> int:
+        """Number of things that features are of."""
+        numbers: dict[Scope, int] = {
+            "items": self.num_items,
+            "entries": len(self.slate_items),
+            "steps": self.num_steps,
+            "events": 0 if self.event_items is None else len(self.event_items),
+            "users": len(self),
+        }
+        return numbers[scope]
+
     def with_slate_propensities(self, propensities: SlatePropensities | None) -> Sessions:
         """The same sessions with probabilities of their slates, or without.
 
@@ -479,10 +505,13 @@ class Sessions:
             if lost:
                 shown = ", ".join(map(repr, lost[:5])) + (", ..." if len(lost) > 5 else "")
                 raise CatalogueError(f"{len(lost)} items of the sessions are not in the catalogue: {shown}")
+        own = np.full(catalogue.num_items, -1)
+        own[numbers[:-1][~unknown]] = np.flatnonzero(~unknown)
         return replace(
             self,
             num_items=catalogue.num_items,
             item_names=catalogue.names,
+            features=self.features.taken({"items": own}),
             slate_items=numbers[self.slate_items],
             clicks=numbers[self.clicks],
             event_items=None if self.event_items is None else numbers[self.event_items],
@@ -490,22 +519,7 @@ class Sessions:
 
     def statistics(self) -> SessionStatistics:
         """Counts and means, in a form that prints as a small table."""
-        lengths = self.lengths
-        per_session = np.add.reduceat(self.rewards, self.offsets[:-1]) if len(self) else np.zeros(0)
-        clicked = self.clicks[self.clicks < self.num_items]
-        return SessionStatistics(
-            num_sessions=len(self),
-            num_steps=self.num_steps,
-            num_items=self.num_items,
-            num_items_shown=len(np.unique(self.slate_items)),
-            num_items_clicked=len(np.unique(clicked)),
-            num_users=None if self.users is None else len(np.unique(self.user_groups)),
-            mean_length=float(lengths.mean()) if len(self) else 0.0,
-            max_length=int(lengths.max()) if len(self) else 0,
-            mean_slate_size=float(self.slate_lengths.mean()) if self.num_steps else 0.0,
-            mean_session_reward=float(per_session.mean()) if len(self) else 0.0,
-            truncated_share=float(self.truncated.mean()) if len(self) else 0.0,
-        )
+        return statistics_of(self)
 
     def statistics_by_day(self) -> dict[date, SessionStatistics]:
         """Counts and means of the sessions that begin on each day (UTC), for times in seconds since 1970.
@@ -513,13 +527,7 @@ class Sessions:
         Raises:
             ValueError: sessions without times.
         """
-        if self.times is None:
-            raise ValueError("these sessions have no times")
-        days = np.floor(self.times[self.offsets[:-1]] / 86_400).astype(np.int64)
-        return {
-            date(1970, 1, 1) + timedelta(days=day): self.select(np.flatnonzero(days == day)).statistics()
-            for day in np.unique(days).tolist()
-        }
+        return statistics_by_day(self)
 
     def save(self, path: str | Path) -> None:
         """Write to a Parquet file (see :mod:`irecgan_gym.sessions.parquet`), atomically.
@@ -576,4 +584,5 @@ class Sessions:
             "user_names": self.user_names,
             "times": self.times,
             "slate_propensities": self.slate_propensities,
+            "features": self.features,
         }

@@ -19,8 +19,8 @@ def with_leaving_step(sessions: Sessions) -> Sessions:
     Logs of clicks do not hold the slate on which the user left. The last slate shown stands in for it: the
     user looks at the same list again and clicks nothing more. Sessions that already end so are kept as they
     are; truncated sessions get no such step. Propensity of the new step is NaN, its reward 0, its
-    time that of the step before. The slate that stands in has the probabilities of the one that it is (what the log
-    says of slates then counts as estimated).
+    time and its features are those of the step before. The slate that stands in has the probabilities of the one that
+    it is (what the log says of slates then counts as estimated).
     """
     leaves = ~sessions.truncated & (sessions.clicks[sessions.offsets[1:] - 1] != sessions.num_items)
     lengths = sessions.lengths + leaves
@@ -50,6 +50,8 @@ def with_leaving_step(sessions: Sessions) -> Sessions:
     if sessions.event_offsets is not None and sessions.event_items is not None:
         event_lengths = extended(np.diff(sessions.event_offsets), 0)
         longer = replace(longer, event_offsets=np.concatenate([[0], np.cumsum(event_lengths)]))
+    if sessions.features:
+        longer = replace(longer, features=sessions.features.taken({"entries": entries, "steps": steps}))
     return longer
 
 

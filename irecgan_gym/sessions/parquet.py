@@ -14,12 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from irecgan_gym.sessions import propensity_columns
+from irecgan_gym.sessions import feature_columns, propensity_columns
 from irecgan_gym.sessions.checks import SessionsError
 from irecgan_gym.storage.files import write_atomically
 
-FORMAT_VERSION = 2
-"""Version 2 may hold times, the names of users and propensities of slates; what has none is written as version 1."""
+FORMAT_VERSION = 3
+"""Version 2 may hold times, the names of users and propensities of slates; version 3 features. What has none of them is
+written as the version before."""
 OWN_KEY = b"irecgan_gym"
 """In the metadata of every file that holds sessions."""
 _REQUIRED = ("session", "slate", "click", "reward", "truncated")
@@ -37,7 +38,8 @@ def write_columns(path: Path, columns: Mapping[str, Any]) -> None:
 
     The file has one row a step, with ``session`` (numbered from 0), ``slate`` (list), ``click``, ``reward``,
     ``truncated`` (of the session), and where known ``propensity``, ``state``, ``user`` (of the session), ``events``
-    (list) and ``time``, and the columns of :mod:`irecgan_gym.sessions.propensity_columns`. Names of items and users are
+    (list) and ``time``, and the columns of :mod:`irecgan_gym.sessions.propensity_columns` and
+    :mod:`irecgan_gym.sessions.feature_columns`. Names of items and users are
     in the metadata.
 
     Args:
@@ -69,9 +71,14 @@ def write_columns(path: Path, columns: Mapping[str, Any]) -> None:
     of_slates = columns["slate_propensities"]
     if of_slates is not None:
         table_columns |= propensity_columns.columns_of(of_slates)
+    features = columns["features"]
+    if features:
+        table_columns |= feature_columns.columns_of(
+            features, lengths, columns["slate_lengths"], columns["event_lengths"]
+        )
     is_new = columns["times"] is not None or columns["user_names"] is not None or of_slates is not None
     header: dict[str, Any] = {
-        "format_version": FORMAT_VERSION if is_new else 1,
+        "format_version": FORMAT_VERSION if features else 2 if is_new else 1,
         "num_items": columns["num_items"],
         "item_names": columns["item_names"],
         "provenance": checked_provenance(columns["provenance"]),
@@ -80,6 +87,8 @@ def write_columns(path: Path, columns: Mapping[str, Any]) -> None:
         header["user_names"] = columns["user_names"]
     if of_slates is not None:
         header[propensity_columns.KEY] = propensity_columns.header_of(of_slates)
+    if features:
+        header[feature_columns.KEY] = feature_columns.header_of(features)
     # Pages have check sums in the Parquet format, its metadata have none.
     header["checksum"] = _checksum(header)
     table = pa.table(table_columns).replace_schema_metadata({OWN_KEY: json.dumps(header)})
@@ -121,6 +130,9 @@ def read_columns(path: Path) -> dict[str, Any]:
             "user_names": header.get("user_names"),
             "times": _optional(table, "time"),
             "slate_propensities": propensity_columns.propensities_in(table, header, slate_lengths),
+            "features": feature_columns.features_in(
+                table, header, starts, {"entries": slate_lengths, "events": event_lengths}
+            ),
         }
     except SessionsError as error:
         raise SessionsError(f"{path}: {error}") from error
@@ -204,7 +216,8 @@ def _check_names(table: Any) -> None:
         if names.count(name) != 1:
             raise SessionsError(f"there must be one column {name!r}, among {names}")
     for name in names:
-        if name not in _REQUIRED and (name not in _OPTIONAL or names.count(name) > 1):
+        known = name in _REQUIRED or name in _OPTIONAL or feature_columns.is_feature_column(name)
+        if not known or names.count(name) > 1:
             raise SessionsError(f"sessions have no column {name!r}, or not twice")
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from irecgan_gym.settings import checked_values
 
@@ -127,7 +127,16 @@ def from_json(config_type: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
     for name, field in known.items():
         if name not in values and field.default is MISSING and field.default_factory is MISSING:
             raise ValueError(f"{config_type.__name__} needs the field {name!r}")
-    arguments = {
-        name: from_json(hints[name], value) if is_dataclass(hints[name]) else value for name, value in values.items()
-    }
+    arguments = {name: _field_value(hints[name], value) for name, value in values.items()}
     return config_type(**checked_values(config_type, arguments))
+
+
+def _field_value(hint: Any, value: Any) -> Any:
+    """The value of a field that holds a dataclass, or a tuple of them; any other as it is."""
+    if is_dataclass(hint) and isinstance(hint, type):
+        return from_json(hint, value)
+    if get_origin(hint) is tuple and isinstance(value, (list, tuple)):
+        kind = get_args(hint)[0]
+        if is_dataclass(kind) and isinstance(kind, type):
+            return tuple(from_json(kind, one) for one in value)
+    return value

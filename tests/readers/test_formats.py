@@ -426,3 +426,33 @@ def test_the_command_runs_without_torch(tmp_path):
     arguments = [sys.executable, "-c", code, "irecgan-text", str(path), "--num-items", "50"]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     assert "num items                         50" in done.stdout
+
+
+def test_the_challenges_prices_devices_and_kinds_of_events(tmp_path):
+    header = "user_id,session_id,timestamp,step,action_type,reference,platform,device,impressions,prices"
+    rows = [
+        "u,a,100,1,interaction item image,7,DE,mobile,,",
+        "u,a,130,2,interaction item info,2,DE,mobile,,",
+        "u,a,140,3,clickout item,2,DE,mobile,1|2|1|3,50|60|55|70",
+        "u,a,150,4,clickout item,3,DE,,3|4,80",
+        "u,b,100,1,clickout item,3,DE,desktop,3|4,80|x",
+        "u,b,110,2,search for item,4,DE,desktop,,",
+        "u,b,120,3,clickout item,4,DE,desktop,4|3,30|20.5",
+    ]
+    path = tmp_path / "train.csv"
+    path.write_text("\n".join([header, *rows]) + "\n")
+    sessions, report = read(path, "recsys-challenge-2019")
+    features = sessions.features
+    np.testing.assert_array_equal(
+        features.entries["price"].values,
+        np.array([50, 60, 70, np.nan, np.nan, np.nan, np.nan, 30, 20.5], dtype=np.float32),
+    )
+    assert features.steps["device"].categories == ("mobile", "desktop")
+    assert features.steps["device"].values.tolist() == [0, -1, 1, 1]
+    assert features.events["seconds"].values.tolist() == [40, 10, 10]
+    kinds = ("interaction item image", "interaction item info", "search for item")
+    assert features.events["action"].categories == kinds
+    assert features.events["action"].values.tolist() == [0, 1, 2]
+    assert "2 lists do not have one price for each hotel: none is known" in report.notes
+    path.write_text("\n".join([header.partition(",platform")[0] + ",impressions", "u,a,1,1,clickout item,1,1|2"] * 1))
+    assert read(path, "recsys-challenge-2019", min_length=1).sessions.features.steps == {}

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from irecgan_gym.sessions import Sessions, SessionsError, concatenate
+from irecgan_gym.sessions import SessionFeatures, Sessions, SessionsError, concatenate
+from irecgan_gym.sessions.features import SCOPES
 from irecgan_gym.sessions.leaving import with_leaving_step
 from tests.conftest import random_sessions
 
@@ -25,11 +26,42 @@ def sessions_of(seed, **options):
 def assert_same(one, other):
     for column in dataclasses.fields(Sessions):
         a, b = getattr(one, column.name), getattr(other, column.name)
-        if isinstance(a, np.ndarray):
+        if isinstance(a, SessionFeatures):
+            assert_same_features(a, b)
+        elif isinstance(a, np.ndarray):
             assert a.dtype == b.dtype, column.name
             np.testing.assert_array_equal(a, b, err_msg=column.name)
         else:
             assert a == b, column.name
+
+
+def assert_same_features(one, other):
+    for scope in SCOPES:
+        columns, others = one.of(scope), other.of(scope)
+        assert list(columns) == list(others)
+        for name, column in columns.items():
+            assert column.categories == others[name].categories, name
+            assert column.values.dtype == others[name].values.dtype, name
+            np.testing.assert_array_equal(column.values, others[name].values, err_msg=name)
+
+
+def features_of(sessions, rng):
+    """Features of every kind for everything that sessions hold."""
+    numbers = {
+        "items": sessions.num_items,
+        "entries": len(sessions.slate_items),
+        "steps": sessions.num_steps,
+        "events": 0 if sessions.event_items is None else len(sessions.event_items),
+        "users": len(sessions),
+    }
+    return {
+        scope: {
+            "price": np.where(rng.random(number) < 0.2, np.nan, rng.normal(size=number)),
+            "kind": [("a", "b", "c", None)[code] for code in rng.integers(0, 4, number)],
+            "vector": rng.normal(size=(number, 3)),
+        }
+        for scope, number in numbers.items()
+    }
 
 
 def with_everything(seed):
@@ -37,7 +69,7 @@ def with_everything(seed):
     sessions = sessions_of(seed, ragged=True, leave=True)
     rng = np.random.default_rng(seed + 1)
     event_lengths = rng.integers(0, 3, sessions.num_steps)
-    return Sessions.from_columns(
+    full = Sessions.from_columns(
         num_items=sessions.num_items,
         lengths=sessions.lengths,
         slates=sessions.slate_items,
@@ -55,6 +87,7 @@ def with_everything(seed):
         item_names=[f"item {number}" for number in range(sessions.num_items)],
         provenance={"source": "chance", "seed": seed},
     )
+    return full.with_features(**features_of(full, rng))
 
 
 @pytest.mark.parametrize(
@@ -314,6 +347,7 @@ def test_with_leaving_steps_all_columns_still_fit_together(seed):
         provenance=sessions.provenance,
         user_names=sessions.user_names,
         times=sessions.times,
+        features=sessions.features,
     )
     assert_same(checked, sessions)
     assert ((sessions.clicks[sessions.offsets[1:] - 1] == sessions.num_items) | sessions.truncated).all()
