@@ -14,6 +14,7 @@ from irecgan_gym.agents.treatment import user_model_shift
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.discriminator import Discriminator
 from irecgan_gym.models.fitting import ClippedAdamW, EarlyStopping, mean_log_likelihood, user_model_epoch
+from irecgan_gym.models.ranks import current_ranks
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.models.user_model import UserModel
 from irecgan_gym.recorder import Recorder
@@ -52,7 +53,7 @@ class UserModelUpdates:
         self._real, self._config, self._generator = real, config, generator
         self._held_out = SessionTensors(held_out, leave_option=model.leave_option, device=model.device)
         self._optimizer = ClippedAdamW(
-            model, replace(config.user_model_fit, learning_rate=config.user_model_learning_rate)
+            model, replace(config.user_model_fit, learning_rate=config.user_model_learning_rate), current_ranks()
         )
         self._best = EarlyStopping(model)
         self.validate()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from irecgan_gym.models.ranks import ALONE, Ranks
 from irecgan_gym.sessions import Sessions
 
 
@@ -54,6 +55,8 @@ class StepBatch:
         numbers: number of each of the sessions, in the order of the batch; int64 [B], on the host.
         num_sessions: B.
         events: what else users touched; None where the sessions do not say.
+        share: share of the batch's loss that this process answers for; below 1 where others compute it too
+            (see :class:`~irecgan_gym.models.ranks.Ranks`).
     """
 
     steps: Tensor
@@ -67,6 +70,7 @@ class StepBatch:
     numbers: NDArray[np.int64]
     num_sessions: int
     events: StepEvents | None = None
+    share: float = 1.0
 
     @property
     def next_rows(self) -> Tensor:
@@ -166,14 +170,15 @@ class SessionTensors:
         for first in range(0, len(self.sessions), batch_size):
             yield self.batch(np.arange(first, min(first + batch_size, len(self.sessions))))
 
-    def shuffled(self, batch_size: int, generator: np.random.Generator) -> Iterator[StepBatch]:
-        """Every session once, in random order.
+    def shuffled(self, batch_size: int, generator: np.random.Generator, ranks: Ranks = ALONE) -> Iterator[StepBatch]:
+        """Every session once, in random order; where several processes train together, this one's part of each batch.
 
         Batches are drawn at random and not by length: the length of a session depends on what happened in it.
         """
         order = generator.permutation(len(self.sessions))
         for first in range(0, len(order), batch_size):
-            yield self.batch(order[first : first + batch_size])
+            part, share = ranks.part(order[first : first + batch_size])
+            yield replace(self.batch(part), share=share)
 
     def mean_steps(self, batch_size: int) -> float:
         """Expected number of steps of a batch: the constant that a batch's summed loss is divided by.

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from irecgan_gym.kernels.low_precision import Precision, matrix_precision
 from irecgan_gym.models.batches import SessionTensors, StepBatch
+from irecgan_gym.models.ranks import ALONE, Ranks, current_ranks
 from irecgan_gym.models.user_model import LogLikelihood, UserModel, UserModelConfig
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
@@ -96,9 +97,16 @@ class EarlyStopping:
 
 
 class ClippedAdamW:
-    """AdamW with clipped gradients, over the parameters of one module."""
+    """AdamW with clipped gradients, over the parameters of one module.
 
-    def __init__(self, module: nn.Module, config: FitConfig) -> None:
+    Args:
+        module: its parameters are updated.
+        config: step size, weight decay and clipping.
+        ranks: processes whose gradients are summed, each of its part of every batch.
+    """
+
+    def __init__(self, module: nn.Module, config: FitConfig, ranks: Ranks = ALONE) -> None:
+        self.ranks = ranks
         self._parameters = list(module.parameters())
         # One pass over parameters, gradients and moments: with a large catalogue, their memory traffic is the cost.
         self._adam = torch.optim.AdamW(
@@ -110,6 +118,7 @@ class ClippedAdamW:
         """One update down the gradient of ``loss``."""
         self._adam.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        self.ranks.sum_gradients(self._parameters)
         self._clip()
         self._adam.step()
 
@@ -198,13 +207,14 @@ def user_model_epoch(
     weight_column = None if weights is None else torch.from_numpy(weights).to(model.device)
     # Added up on the device: a number would have to be waited for after every batch.
     total = torch.zeros((), dtype=torch.float64, device=model.device)
-    for batch in data.shuffled(config.batch_size, generator):
+    for batch in data.shuffled(config.batch_size, generator, optimizer.ranks):
         batch_weights = None if weight_column is None else weight_column[batch.steps]
         with matrix_precision(config.precision, model.device):
             loss = user_model_loss(model.log_likelihood(batch), config.lambda_p, mean_steps, batch_weights)
+        loss = loss * batch.share
         optimizer.step(loss)
         total += loss.detach().double() * mean_steps
-    return float(total) / data.sessions.num_steps
+    return float(optimizer.ranks.total(total)) / data.sessions.num_steps
 
 
 def split_validation(
@@ -289,7 +299,7 @@ def fit_user_model(
         for part in (training, validation)
     )
     generator = np.random.default_rng(seed)
-    optimizer, best = ClippedAdamW(model, fit), EarlyStopping(model, fit.patience)
+    optimizer, best = ClippedAdamW(model, fit, current_ranks()), EarlyStopping(model, fit.patience)
     for epoch in range(fit.max_epochs):
         train_loss = user_model_epoch(model, data, optimizer, fit, generator)
         click, reward = mean_log_likelihood(model, held_out.all(fit.batch_size * 4))
