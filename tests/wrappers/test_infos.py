@@ -41,9 +41,8 @@ def adversarial(env):
     model = user_model()
     policy = build(lambda: SlatePolicy(NUM_ITEMS, SLATE_SIZE, SHAPE), torch.Generator().manual_seed(1))
     discriminator = Discriminator.create(DiscriminatorConfig(NUM_ITEMS, SHAPE), seed=0, device="cpu")
-    return AdversarialReward(
-        env, SequenceScore(model, policy, discriminator, num_rollouts=2, max_session_steps=8), lambda_r=1.0
-    )
+    score = SequenceScore(model, policy, discriminator, num_rollouts=2, max_session_steps=8)
+    return AdversarialReward(env, score=score)
 
 
 ENVS = {
