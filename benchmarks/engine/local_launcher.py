@@ -84,5 +84,8 @@ def _worker_list() -> Iterator[list[Worker]]:
     try:
         yield workers
     finally:
+        # All together, for each may take a while to keep a checkpoint.
+        for worker in workers:
+            worker.ask_to_end()
         for worker in workers:
             worker.stop()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shutil
+from dataclasses import asdict, dataclass
 
 from rich.console import Console
 
@@ -10,10 +11,12 @@ from irecgan_gym.agents import preset
 from irecgan_gym.benchmarks.jobs.options import Learning
 from irecgan_gym.benchmarks.jobs.ranks import launched_ranks, voice
 from irecgan_gym.evaluation import fidelity
-from irecgan_gym.models.fitting import fit_user_model
+from irecgan_gym.models.fitting import FitConfig, fit_user_model
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions.digest import digest_of_sessions
+from irecgan_gym.storage.checkpoints import Checkpoints, stored_schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,22 +24,49 @@ class Fit(Learning):
     """Fit a user model to logged sessions (Eq 3), save it, and say how well it predicts the sessions held out.
 
     Agents learn in it as the environment UserModel-v0; `irecgan-gym simulate --user-model` plays its sessions.
-    Started by torchrun, several processes fit it together, each with its part of every batch.
+    Killed or stopped, the same command goes on from the last checkpoint. Started by torchrun, several processes fit it
+    together, each with its part of every batch, without checkpoints.
     """
 
     def execute(self, console: Console) -> None:
         """Read, fit, save and measure."""
+        resume = self.resume()
         with launched_ranks() as ranks:
             console, recorder = voice(ranks, console)
             training, validation = self.read(console)
-            model = self._fitted(training, validation, recorder)
+            settings = preset("irecgan", self.preset)
+            config = UserModelConfig(training.num_items, training.slate_size, self.ending, settings.encoder)
+            model = UserModel.create(config, seed=self.seed, device=self.device)
+            fit = settings.user_model_fit
+            if ranks.size > 1:  # Processes that were killed need not have kept the same epoch.
+                fit_user_model(training, validation, model, fit, seed=self.seed, recorder=recorder)
+            else:
+                self._fit(model, fit, training, validation, recorder, resume)
             if ranks.rank == 0:
                 model.save(self.out)
+                shutil.rmtree(resume.folder, ignore_errors=True)
                 console.print(f"\n{fidelity(model, validation, seed=self.seed)}", highlight=False, markup=False)
                 console.print("written:", self.out, soft_wrap=True)
 
-    def _fitted(self, training: Sessions, validation: Sessions, recorder: Recorder) -> UserModel:
-        settings = preset("irecgan", self.preset)
-        config = UserModelConfig(training.num_items, training.slate_size, self.ending, settings.encoder)
-        model = UserModel.create(config, seed=self.seed, device=self.device)
-        return fit_user_model(training, validation, model, settings.user_model_fit, seed=self.seed, recorder=recorder)
+    def _fit(
+        self,
+        model: UserModel,
+        fit: FitConfig,
+        training: Sessions,
+        validation: Sessions,
+        recorder: Recorder,
+        resume: Checkpoints,
+    ) -> None:
+        """Fit with checkpoints."""
+        what = {
+            "model": asdict(model.config),
+            "fit": asdict(fit),
+            "seed": self.seed,
+            "sessions": digest_of_sessions(training),
+            "validation": digest_of_sessions(validation),
+        }
+        size = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+        with stored_schedule(resume, what, recorder, size) as schedule:
+            fit_user_model(
+                training, validation, model, fit, seed=self.seed, recorder=schedule.recorder, schedule=schedule
+            )

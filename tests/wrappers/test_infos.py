@@ -117,7 +117,7 @@ def test_between_picks_nothing_has_been_shown():
             np.testing.assert_array_equal(info["slate"], [-1] * SLATE_SIZE)
             assert (info["click"], info["shown_in_state"], info["raw_reward"]) == (NUM_ITEMS, -1, 0)
             assert np.isnan(info["adversarial_score"])
-            assert info["state"] == (seen[SLATE_SIZE - 1] if pick > SLATE_SIZE else begun)["state"]
+            assert info["state"] == (seen[SLATE_SIZE - 1] if pick >= SLATE_SIZE else begun)["state"]
         else:
             np.testing.assert_array_equal(info["slate"], range(SLATE_SIZE))
         if terminated:
