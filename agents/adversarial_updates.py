@@ -19,6 +19,7 @@ from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.discriminator import Discriminator
 from irecgan_gym.models.fitting import ClippedAdamW, EarlyStopping, mean_log_likelihood, user_model_epoch
 from irecgan_gym.models.health import TrainingWarning
+from irecgan_gym.models.ranks import current_ranks
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.models.user_model import UserModel
 from irecgan_gym.recorder import Recorder
@@ -63,7 +64,7 @@ class UserModelUpdates:
         self._real, self._config, self._generator = real, config, generator
         self._held_out = SessionTensors(held_out, leave_option=model.leave_option, device=model.device)
         fit = replace(config.user_model_fit, learning_rate=config.user_model_learning_rate)
-        self._optimizer = ClippedAdamW(model, fit, "adversarial/user_model_loss")
+        self._optimizer = ClippedAdamW(model, fit, "adversarial/user_model_loss", current_ranks())
         self._best = EarlyStopping(model)
         self._uniform = -float(np.log(held_out.slate_lengths + int(model.leave_option)).mean())
         self.validate()

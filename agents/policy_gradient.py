@@ -18,6 +18,7 @@ from irecgan_gym.agents.selection import SelectionRule, criterion
 from irecgan_gym.agents.treatment import Dose, policy_shift
 from irecgan_gym.kernels.low_precision import Precision, matrix_precision
 from irecgan_gym.models.fitting import ClippedAdamW, EarlyStopping, FitConfig
+from irecgan_gym.models.ranks import current_ranks
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
@@ -92,13 +93,13 @@ def policy_gradient_epoch(
     mean_steps = data.sessions.mean_steps(batch_size)
     # Added up on the device: a number would have to be waited for after every batch.
     total = torch.zeros((), dtype=torch.float64, device=policy.device)
-    for batch in data.sessions.shuffled(batch_size, generator):
+    for batch in data.sessions.shuffled(batch_size, generator, optimizer.ranks):
         with matrix_precision(precision, policy.device):
             losses = objective.losses(policy, data, batch)
-        loss = losses.sum() / mean_steps
+        loss = losses.sum() / mean_steps * batch.share
         optimizer.step(loss)
         total += loss.detach().double() * mean_steps
-    return float(total) / data.sessions.sessions.num_steps
+    return float(optimizer.ranks.total(total)) / data.sessions.sessions.num_steps
 
 
 @torch.no_grad()
@@ -145,7 +146,7 @@ class PolicyTraining:
         self._policy, self._fit, self._generator, self._objective = policy, fit, generator, objective
         self._held_out = held_out
         self._criterion = criterion(config.selection, objective, held_out, fit.batch_size * 4)
-        self._optimizer = ClippedAdamW(policy, fit, f"{phase}/policy_loss")
+        self._optimizer = ClippedAdamW(policy, fit, f"{phase}/policy_loss", current_ranks())
         self._best = EarlyStopping(policy, patience)
         self.dose = self.kept_dose = Dose(0, 0)
 

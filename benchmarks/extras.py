@@ -8,6 +8,7 @@ import sys
 EXTRAS = {
     "benchmarks": ("jinja2", "matplotlib", "pandas", "rich", "tensorboard", "tyro"),
     "lightgbm": ("lightgbm",),
+    "ray": ("ray",),
     "export": ("onnx", "onnxruntime", "onnxscript"),
     "serve": ("fastapi", "onnxruntime", "uvicorn"),
     "sb3": ("stable_baselines3", "sb3_contrib"),

@@ -38,6 +38,9 @@ SUBCOMMANDS = {
     "train": Subcommand("jobs.train:Train", "train an agent on logged sessions"),
     "evaluate": Subcommand("jobs.evaluate:Evaluate", "deploy a trained agent in an environment"),
     "simulate": Subcommand("jobs.simulate:Simulate", "play sessions of an environment or a user model into a file"),
+    "simulate-many": Subcommand(
+        "mass_simulation:MassSimulation", "play millions of sessions into Parquet, by all processors or a cluster"
+    ),
     "export": Subcommand(
         "jobs.export:Export", "write a trained agent with its catalogue as ONNX", ("benchmarks", "export")
     ),

@@ -17,7 +17,7 @@ settings.load_profile("suite")
 
 # Top-level packages that come with extras: a test that fails because one is not installed is skipped.
 EXTRAS = (
-    *("PIL", "h5py", "jinja2", "matplotlib", "minari", "moviepy", "numba", "pandas", "pygame", "rich"),
+    *("PIL", "h5py", "jinja2", "matplotlib", "minari", "moviepy", "numba", "pandas", "pygame", "ray", "rich"),
     *("sb3_contrib", "stable_baselines3", "tensorboard", "tensordict", "tianshou", "torchrl", "tyro"),
 )
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from matplotlib.figure import Figure
@@ -18,11 +19,14 @@ from irecgan_gym.benchmarks.engine.command import SettingsError, check_positive
 from irecgan_gym.benchmarks.engine.durations import Durations, as_text, longest_first, time_left
 from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.engine.job_loop import JobsFailedError, run_jobs
+from irecgan_gym.benchmarks.engine.launcher import Launcher
+from irecgan_gym.benchmarks.engine.local_launcher import LocalLauncher
 from irecgan_gym.benchmarks.engine.processors import Processes, available_processors, plan_processes
 from irecgan_gym.benchmarks.engine.run_folder import RunFolder, merged_settings
 from irecgan_gym.benchmarks.engine.summaries import Measure, measurement_tables
 from irecgan_gym.benchmarks.engine.tables import RESULTS, jobs_of, read_durations, read_table
 from irecgan_gym.benchmarks.engine.text_table import text_table
+from irecgan_gym.benchmarks.extras import missing
 from irecgan_gym.benchmarks.figures.run import draw
 from irecgan_gym.recorder import Recorder
 
@@ -50,6 +54,11 @@ class Experiment(ABC):
     """Jobs at a time, each in a process of its own; as many as there are processors if left out."""
     threads: int = 1
     """CPU threads of a job. More than one makes small networks slower, and much slower on busy processors."""
+    launcher: Literal["local", "ray"] = "local"
+    """Place of the jobs: this machine, or the machines of a Ray cluster (pip install "irecgan-gym[ray]"); the run
+    folder is the same. All machines must see it, and the logs, under the same path."""
+    ray_address: str | None = None
+    """Address of a running Ray cluster, such as auto; if left out, one of this machine is started and ended."""
     dry_run: bool = False
     """Print what there is to do and what it should take, and do nothing."""
 
@@ -122,24 +131,30 @@ class Experiment(ABC):
             JobsFailedError: some jobs failed; the others are finished and reported.
         """
         check_positive(threads=self.threads, jobs=1 if self.jobs is None else self.jobs)
+        self._check_launcher()
         self.check()
         torch.set_num_threads(self.threads)
-        processes = self._processes(console)
-        self.describe(console)
         if self.dry_run:
+            processes = self._processes(available_processors(), console)
+            self.describe(console)
             merged_settings(self.out, self.config(), self.axes)
             self._print_plan(processes, console)
         else:
-            self._run(processes, console)
+            with self._launching() as launcher:
+                processes = self._processes(launcher.processors, console)
+                self.describe(console)
+                self._run(launcher, processes, console)
 
-    def _run(self, processes: Processes, console: Console) -> None:
+    def _run(self, launcher: Launcher, processes: Processes, console: Console) -> None:
         folder = RunFolder(self.out, self.config(), self.axes)
         self.prepare(folder)
         jobs: list[Job] = []
         failures: dict[Job, str] = {}
         while not failures and (grid := self.grid(folder.results())) != jobs:
             jobs = grid
-            failures = run_jobs(folder, jobs, partial(self.measure, folder=folder), console, processes, self.stage)
+            failures = run_jobs(
+                folder, jobs, partial(self.measure, folder=folder), console, processes, self.stage, launcher
+            )
         results = folder.results()
         if len(results):
             for table in measurement_tables(results, self.measures):
@@ -151,9 +166,32 @@ class Experiment(ABC):
         if failures:
             raise JobsFailedError(failures, folder)
 
-    def _processes(self, console: Console) -> Processes:
+    def _check_launcher(self) -> None:
+        """Refuse a cluster that cannot be asked for.
+
+        Raises:
+            SettingsError: Ray is not installed, or has an address and is not to be used.
+        """
+        if self.launcher == "ray" and (line := missing("ray")):
+            raise SettingsError(f"--launcher ray: {line}")
+        if self.launcher != "ray" and self.ray_address is not None:
+            raise SettingsError(f"--ray-address {self.ray_address} is for --launcher ray")
+
+    @contextmanager
+    def _launching(self) -> Iterator[Launcher]:
+        """Have what does the jobs at hand meanwhile."""
+        if self.launcher == "local":
+            yield LocalLauncher()
+            return
+        # Only now: Ray is large, and may not be there.
+        from irecgan_gym.benchmarks.engine.ray_launcher import ray_cluster
+
+        here = available_processors() if self.jobs is None else min(available_processors(), self.jobs * self.threads)
+        with ray_cluster(self.ray_address, here) as launcher:
+            yield launcher
+
+    def _processes(self, processors: int, console: Console) -> Processes:
         """Return the number of jobs at a time that is asked for and that the processors allow."""
-        processors = available_processors()
         processes = plan_processes(self.jobs, self.threads, processors)
         if self.jobs is not None and processes.jobs < self.jobs:
             console.print(

@@ -51,6 +51,17 @@ class Simulate:
 
     def execute(self, console: Console) -> None:
         """Play and save."""
+        sessions = self.play()
+        sessions.save(self.out)
+        console.print(str(sessions.statistics()), markup=False, highlight=False)
+        console.print("written:", self.out, soft_wrap=True)
+
+    def play(self) -> Sessions:
+        """Check the options and play the sessions.
+
+        Raises:
+            SettingsError: with the option and what it takes.
+        """
         check_positive(sessions=self.sessions, max_session_steps=self.max_session_steps)
         check_at_least(0, seed=self.seed)
         check_device(self.device)
@@ -58,10 +69,7 @@ class Simulate:
         if self.user_model is not None:
             env, kwargs = "UserModel-v0", {"user_model": UserModel.load(self.user_model, device=self.device), **kwargs}
         check_env(env, kwargs)
-        sessions = self._play(env, kwargs)
-        sessions.save(self.out)
-        console.print(str(sessions.statistics()), markup=False, highlight=False)
-        console.print("written:", self.out, soft_wrap=True)
+        return self._play(env, kwargs)
 
     def _play(self, env: str, kwargs: dict[str, Any]) -> Sessions:
         policy: Agent

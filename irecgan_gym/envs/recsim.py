@@ -25,6 +25,9 @@ from irecgan_gym.slates import check_slates, fill_repeats, raise_repeated
 
 _INT64 = np.dtype(np.int64)
 
+_NOT_SHOWN = np.int64(-1)
+"""State in which a slate was shown, where none has been."""
+
 
 class RecSimEnv(RenderedEnv[np.int64, NDArray[np.int64]]):
     r"""Recommend slates of items to a simulated user whose state is hidden.
@@ -354,5 +357,8 @@ class RecSimEnv(RenderedEnv[np.int64, NDArray[np.int64]]):
 
     def _report(self, click: int, slate: NDArray[np.int64], shown_in_state: int) -> tuple[np.int64, dict[str, Any]]:
         """Observation and info of the present moment."""
-        info = {"state": self._state, "shown_in_state": shown_in_state, "slate": slate, "click": click}
-        return self._numbers[self._state if self.observation == "state" else click], info
+        numbers = self._numbers
+        state, clicked = numbers[self._state], numbers[click]
+        shown = numbers[shown_in_state] if shown_in_state >= 0 else _NOT_SHOWN
+        info = {"state": state, "shown_in_state": shown, "slate": slate, "click": clicked}
+        return state if self.observation == "state" else clicked, info

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from irecgan_gym.models.encoder import EncoderConfig, RecurrentEncoder
     from irecgan_gym.models.fitting import FitConfig, fit_user_model
     from irecgan_gym.models.predictor_policy import PolicyPredictor, PredictorPolicy, RolloutPolicy, as_rollout_policy
+    from irecgan_gym.models.ranks import data_parallel
     from irecgan_gym.models.sequence_score import Prefixes, SequenceScore
     from irecgan_gym.models.slate_policy import CataloguePolicy, SlatePolicy, UserModelPolicy
     from irecgan_gym.models.user_model import LogLikelihood, Response, UserModel, UserModelConfig
@@ -26,6 +27,7 @@ else:
             "irecgan_gym.models.encoder": "EncoderConfig RecurrentEncoder",
             "irecgan_gym.models.fitting": "FitConfig fit_user_model",
             "irecgan_gym.models.predictor_policy": "PolicyPredictor PredictorPolicy RolloutPolicy as_rollout_policy",
+            "irecgan_gym.models.ranks": "data_parallel",
             "irecgan_gym.models.sequence_score": "Prefixes SequenceScore",
             "irecgan_gym.models.slate_policy": "CataloguePolicy SlatePolicy UserModelPolicy",
             "irecgan_gym.models.user_model": "LogLikelihood Response UserModel UserModelConfig",
@@ -55,6 +57,7 @@ __all__ = [
     "UserModelPolicy",
     "as_rollout_policy",
     "build",
+    "data_parallel",
     "fit_user_model",
     "resolve_device",
 ]

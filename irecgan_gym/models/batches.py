@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from irecgan_gym.models.feature_inputs import FeatureSource
+from irecgan_gym.models.ranks import ALONE, Ranks
 from irecgan_gym.sessions import Sessions
 
 
@@ -57,6 +58,8 @@ class StepBatch:
         events: what else users touched; None where the sessions do not say.
         features: features of the entries and steps of all the sessions, for networks that take them in.
         skipped: whether nothing was clicked and the session went on; bool [M], or None where that never happened.
+        share: share of the batch's loss that this process answers for; below 1 where others compute it too
+            (see :class:`~irecgan_gym.models.ranks.Ranks`).
     """
 
     steps: Tensor
@@ -72,6 +75,7 @@ class StepBatch:
     events: StepEvents | None = None
     features: FeatureSource | None = None
     skipped: Tensor | None = None
+    share: float = 1.0
 
     @property
     def next_rows(self) -> Tensor:
@@ -176,14 +180,15 @@ class SessionTensors:
         for first in range(0, len(self.sessions), batch_size):
             yield self.batch(np.arange(first, min(first + batch_size, len(self.sessions))))
 
-    def shuffled(self, batch_size: int, generator: np.random.Generator) -> Iterator[StepBatch]:
-        """Every session once, in random order.
+    def shuffled(self, batch_size: int, generator: np.random.Generator, ranks: Ranks = ALONE) -> Iterator[StepBatch]:
+        """Every session once, in random order; where several processes train together, this one's part of each batch.
 
         Batches are drawn at random and not by length: the length of a session depends on what happened in it.
         """
         order = generator.permutation(len(self.sessions))
         for first in range(0, len(order), batch_size):
-            yield self.batch(order[first : first + batch_size])
+            part, share = ranks.part(order[first : first + batch_size])
+            yield replace(self.batch(part), share=share)
 
     def mean_steps(self, batch_size: int) -> float:
         """Expected number of steps of a batch: the constant that a batch's summed loss is divided by.

@@ -17,6 +17,7 @@ from irecgan_gym.kernels.low_precision import Precision, matrix_precision
 from irecgan_gym.models.batches import SessionTensors, StepBatch
 from irecgan_gym.models.health import GradientHealth, NumericalError, TrainingWarning
 from irecgan_gym.models.log_knowledge import take_log
+from irecgan_gym.models.ranks import ALONE, Ranks, current_ranks
 from irecgan_gym.models.reward_laws import reward_law
 from irecgan_gym.models.user_model import LogLikelihood, UserModel, UserModelConfig
 from irecgan_gym.recorder import Recorder, silent
@@ -142,9 +143,11 @@ class ClippedAdamW:
         module: its parameters are updated in place.
         config: step size, weight decay and clipping.
         loss: name under which recorders receive the loss, for errors.
+        ranks: processes whose gradients are summed, each of its part of every batch.
     """
 
-    def __init__(self, module: nn.Module, config: FitConfig, loss: str = "train/loss") -> None:
+    def __init__(self, module: nn.Module, config: FitConfig, loss: str = "train/loss", ranks: Ranks = ALONE) -> None:
+        self.ranks = ranks
         self._parameters = list(module.parameters())
         # One pass over parameters, gradients and moments: with a large catalogue, their memory traffic is the cost.
         self._adam = torch.optim.AdamW(
@@ -162,6 +165,7 @@ class ClippedAdamW:
         """
         self._adam.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        self.ranks.sum_gradients(self._parameters)
         self._clip(loss)
         self._adam.step()
 
@@ -276,13 +280,14 @@ def user_model_epoch(
     weight_column = None if weights is None else torch.from_numpy(weights).to(model.device)
     # Added up on the device: a number would have to be waited for after every batch.
     total = torch.zeros((), dtype=torch.float64, device=model.device)
-    for batch in data.shuffled(config.batch_size, generator):
+    for batch in data.shuffled(config.batch_size, generator, optimizer.ranks):
         batch_weights = None if weight_column is None else weight_column[batch.steps]
         with matrix_precision(config.precision, model.device):
             loss = user_model_loss(model.log_likelihood(batch), config.lambda_p, mean_steps, batch_weights)
+        loss = loss * batch.share
         optimizer.step(loss)
         total += loss.detach().double() * mean_steps
-    return float(total) / data.sessions.num_steps
+    return float(optimizer.ranks.total(total)) / data.sessions.num_steps
 
 
 def split_validation(
@@ -375,7 +380,7 @@ def fit_user_model(
     )
     generator = np.random.default_rng(seed)
     take_log(model, training)
-    optimizer = ClippedAdamW(model, fit, "user_model/train_loss")
+    optimizer = ClippedAdamW(model, fit, "user_model/train_loss", current_ranks())
     best = EarlyStopping(model, fit.patience)
     things: Things = {"model": model, "optimizer": optimizer, "best": best, "generator": generator}
     with best.diverging_kept(recorder):

@@ -17,6 +17,8 @@ import pyarrow as pa
 from irecgan_gym.readers.report import ReaderError
 
 _CHUNK = 1 << 20
+LONGEST_LINE = 1 << 24
+"""Bytes of a line. No log has longer ones, and a compressed file of a few megabytes may hold one of gigabytes."""
 _MAGIC = {
     "gzip": re.compile(rb"\x1f\x8b"),
     "bzip2": re.compile(rb"BZh[1-9]1AY&SY"),
@@ -28,7 +30,7 @@ _DAMAGED = (OSError, zlib.error, lzma.LZMAError, pa.ArrowException)
 
 
 class DamagedFileError(ReaderError):
-    """A compressed file whose bytes are not what its check sums say."""
+    """A file whose bytes are not what its check sums say, or no lines of text."""
 
 
 class ByteSource:
@@ -90,7 +92,7 @@ class ByteSource:
 
         Raises:
             EOFError: a compressed file ends in the middle, and its whole lines have all been handed out.
-            DamagedFileError: it is damaged.
+            DamagedFileError: it is damaged, or the line is longer than :data:`LONGEST_LINE`.
         """
         searched = self._position
         while True:
@@ -99,6 +101,8 @@ class ByteSource:
                 return self._take(end)
             if self._ended:
                 break
+            if len(self._buffer) - self._position > LONGEST_LINE:
+                raise DamagedFileError(f"a line of more than {LONGEST_LINE:,} bytes: these are no rows of a table")
             searched = len(self._buffer) - self._position
             self._fill(_CHUNK)
         if self._failure is not None:

@@ -93,7 +93,7 @@ class AdversarialReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         if seed is not None or self._prefix is None:
             seed_generator(self._generator, seed)
         self._prefix = self._score.start(1)
-        return observation, {**info, "raw_reward": 0.0, "adversarial_score": np.nan}
+        return observation, {**info, "raw_reward": np.float64(0), "adversarial_score": np.float64(np.nan)}
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         """Step the env and rescale the reward."""
@@ -119,7 +119,7 @@ class AdversarialReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             float(rescaled[0]),
             terminated,
             truncated,
-            {**info, "raw_reward": raw, "adversarial_score": float(q[0])},
+            {**info, "raw_reward": np.float64(raw), "adversarial_score": q[0]},
         )
 
 

@@ -33,7 +33,9 @@ class SequentialSlate(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     discount applies to every pick: gamma ** (1 / k) a pick discounts the env's steps by gamma. A limit on steps inside
     this wrapper, as ``gymnasium.make`` sets it, counts slates.
 
-    *Infos* are the env's own after ``reset`` and the k-th pick; between, they hold the mask alone.
+    *Infos* are the env's own after ``reset`` and the k-th pick, and the mask. Between, they have the same keys: what
+    tells of a step (``slate``, ``click``, ``shown_in_state``, a wrapper's rewards and scores) is as after ``reset``,
+    when nothing has been shown; anything else is as the env last had it.
 
     The vector twin is :class:`~irecgan_gym.wrappers.sequential_slate.VectorSequentialSlate`.
 
@@ -51,6 +53,8 @@ class SequentialSlate(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         self.observation_space = partial_slate_space(env.observation_space, self._num_items, self._slate_size)
         self._picks: list[int] = []
         self._observation: Any = None
+        self._between: dict[str, Any] = {}
+        self._nothing: dict[str, Any] = {}
 
     def action_masks(self) -> NDArray[np.bool_]:
         """The items that may be picked next, bool [n]."""
@@ -62,6 +66,8 @@ class SequentialSlate(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         """Reset the env; the slate is empty."""
         self._observation, info = self.env.reset(seed=seed, options=options)
         self._picks = []
+        self._nothing = _of_steps(info)
+        self._between = info
         return self._observe(), self._with_mask(info)
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
@@ -70,10 +76,11 @@ class SequentialSlate(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             raise ResetNeeded("no session is going on: call reset before the first step and after the end of a session")
         self._picks.append(int(check_items(np.asarray(action)[None], 1, self._num_items)[0]))
         if len(self._picks) < self._slate_size:
-            return self._observe(), 0.0, False, False, self._with_mask({})
+            return self._observe(), 0.0, False, False, self._with_mask(copy.deepcopy(self._between))
         slate = np.array(self._picks, dtype=np.int64)
         self._picks = []
         self._observation, reward, terminated, truncated, info = self.env.step(slate)
+        self._between = {**info, **self._nothing}
         observation = self._observe()
         if terminated or truncated:
             self._observation = None
@@ -88,9 +95,27 @@ class SequentialSlate(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         return {**info, "action_mask": self.action_masks().astype(np.int8)}
 
 
+_OF_STEPS = ("slate", "click", "shown_in_state", "raw_reward", "adversarial_score")
+"""Entries of infos that tell of one step; in the middle of a slate there is none to tell of."""
+
+
+def _of_steps(info: dict[str, Any]) -> dict[str, Any]:
+    """Return what an info of ``reset`` says of a step that there has not been, with the masks of a vector env."""
+    names = [name for name in _OF_STEPS if name in info]
+    return {key: copy.deepcopy(info[key]) for name in names for key in (name, f"_{name}") if key in info}
+
+
+def _with_rows(column: Any, other: Any, rows: NDArray[np.bool_]) -> NDArray[Any]:
+    """A column of a vector env's info, with the values of another one in some rows."""
+    return np.where(rows.reshape(-1, *(1,) * (np.ndim(column) - 1)), other, column)
+
+
 def partial_slate_space(observation_space: gym.Space[Any], num_items: int, slate_size: int) -> Dict:
     """Space of what an agent sees while it builds a slate."""
     return Dict({"observation": observation_space, "slate": Box(0, num_items, (slate_size,), np.int64)})
+
+
+_FINAL = ("final_obs", "_final_obs", "final_info", "_final_info")
 
 
 class VectorSequentialSlate(VectorWrapper):
@@ -126,6 +151,8 @@ class VectorSequentialSlate(VectorWrapper):
         self._picked = 0
         self._observations: Any = None
         self._done = np.zeros(self.num_envs, dtype=np.bool_)
+        self._between: dict[str, Any] = {}
+        self._nothing: dict[str, Any] = {}
 
     def action_masks(self) -> NDArray[np.bool_]:
         """The items that may be picked next, bool [B, n]."""
@@ -141,6 +168,11 @@ class VectorSequentialSlate(VectorWrapper):
         self._observations, info = self.env.reset(seed=seed, options=options)
         self._empty_slates()
         self._done[rows] = False
+        if rows.all():
+            self._nothing = _of_steps(info)
+            self._between = info
+        else:
+            self._between = {key: _with_rows(column, info[key], rows) for key, column in self._between.items()}
         return self._observe(), self._with_masks(info, rows)
 
     def step(self, actions: Any) -> StepResult:
@@ -163,12 +195,14 @@ class VectorSequentialSlate(VectorWrapper):
                 np.zeros(self.num_envs),
                 nothing,
                 nothing.copy(),
-                self._with_masks({}, everyone),
+                self._with_masks(copy.deepcopy(self._between), everyone),
             )
         slates = self._slates.copy()
         self._empty_slates()
         self._observations, rewards, terminated, truncated, info = self.env.step(slates)
         self._done = terminated | truncated
+        going_on = {key: value for key, value in info.items() if key not in _FINAL}
+        self._between = {**going_on, **self._nothing}
         empty = np.full(self._slate_size, self._num_items, dtype=np.int64)
         info = with_final_observations(info, lambda _, last: {"observation": last, "slate": empty.copy()})
         if "final_info" in info:

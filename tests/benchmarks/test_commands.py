@@ -12,7 +12,6 @@ import pytest
 from rich.console import Console
 
 from irecgan_gym.benchmarks import rerank
-from irecgan_gym.benchmarks.engine import experiment
 from irecgan_gym.benchmarks.engine.command import SettingsError, carry_out, command_line
 from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.engine.processors import Processes
@@ -288,13 +287,12 @@ def test_experiments_survive_the_way_to_a_worker(tmp_path):
     assert again.measure(job, silent, folder) == real.measure(job, silent, folder)
 
 
-def test_more_jobs_than_processors_are_reduced_with_a_word(monkeypatch, tmp_path):
-    monkeypatch.setattr(experiment, "available_processors", lambda: 4)
+def test_more_jobs_than_processors_are_reduced_with_a_word(tmp_path):
     console = Console(file=io.StringIO(), width=200)
-    assert SimulatedOnline(out=tmp_path, jobs=3, threads=2)._processes(console) == Processes(2, 2)
+    assert SimulatedOnline(out=tmp_path, jobs=3, threads=2)._processes(4, console) == Processes(2, 2)
     assert "--jobs 3 with 2 threads each are too many for 4 processors: 2 at a time" in console.file.getvalue()
     console = Console(file=io.StringIO())
-    assert SimulatedOnline(out=tmp_path)._processes(console) == Processes(4, 1)
+    assert SimulatedOnline(out=tmp_path)._processes(4, console) == Processes(4, 1)
     assert console.file.getvalue() == ""
 
 

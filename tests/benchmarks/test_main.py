@@ -5,11 +5,15 @@ import importlib.util
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
+import gymnasium as gym
 import pytest
 
 from irecgan_gym.benchmarks import extras
+from irecgan_gym.benchmarks.jobs import ranks
 from irecgan_gym.benchmarks.main import SUBCOMMANDS, main
 from irecgan_gym.kernels.memory import use_huge_pages
 from irecgan_gym.readers import FORMATS as READERS
@@ -123,6 +127,23 @@ def test_from_sessions_to_a_deployed_agent(tmp_path, capsys):
     first = played.clicks.copy()
     assert main(["simulate", "--out", own, "--sessions", "15", "--user-model", model]) == 0
     assert (Sessions.load(own).clicks == first).all()
+
+
+def test_processes_of_torchrun_train_together_and_the_first_one_speaks_and_writes(tmp_path, monkeypatch, capsys):
+    log, files = str(tmp_path / "log.parquet"), [tmp_path / name for name in ("alone", "first", "second")]
+    made = gym.make("RecSim-v0", num_items=12, slate_size=3, logging_policy="max")
+    made.get_wrapper_attr("collect")(20, seed=0).save(log)
+    arguments = ["train", "--data", log, "--agent", "pg", "--out"]
+    assert main([*arguments, str(files[0])]) == 0
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    for file, rank in zip(files[1:], (0, 1), strict=True):
+        # A group of one, told that it is another: what it computes is all of it.
+        monkeypatch.setattr(ranks, "data_parallel", lambda rank=rank: nullcontext(SimpleNamespace(rank=rank, size=1)))
+        capsys.readouterr()
+        assert main([*arguments, str(file)]) == 0
+        said = capsys.readouterr()
+        assert bool(said.out and said.err) == file.exists() == (rank == 0)
+    assert files[0].read_bytes() == files[1].read_bytes()
 
 
 def test_wrong_values_are_one_line(tmp_path, capsys):

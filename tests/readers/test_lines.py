@@ -1,11 +1,14 @@
 """Lines, quotes, compression and encodings, which all text formats share."""
 
 import gzip
+import tracemalloc
 
 import pytest
 
 from irecgan_gym.readers import ReaderError, ReadReport
+from irecgan_gym.readers.byte_source import LONGEST_LINE
 from irecgan_gym.readers.lines import read_rows, read_table, whole_number
+from irecgan_gym.readers.text_table import DelimitedTable
 
 
 def rows_of(path, report, **options):
@@ -81,3 +84,20 @@ def test_without_a_header_nothing_can_be_read(tmp_path, content, message, on_err
 def test_only_plain_digits_are_whole_numbers(text):
     assert whole_number(text) is None
     assert whole_number("0042") == 42
+
+
+@pytest.mark.parametrize("before", ["", "session,slate\n", "session,slate\n1,2\n"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_line_without_an_end_is_refused_before_it_fills_the_memory(tmp_path, before, pack):
+    path = tmp_path / "log.csv"
+    path.write_bytes(pack(before.encode() + bytes(3 * LONGEST_LINE)))
+    expected = rf"log\.csv, line {before.count(chr(10)) + 1}: a line of more than 16,777,216 bytes"
+    tracemalloc.start()
+    try:
+        with pytest.raises(ReaderError, match=expected):
+            list(read_rows(path, ",", ReadReport("skip")))
+        with pytest.raises(ReaderError, match=expected):
+            list(DelimitedTable(path).batches(["slate"]))
+        assert tracemalloc.get_traced_memory()[1] < 2.5 * LONGEST_LINE
+    finally:
+        tracemalloc.stop()
