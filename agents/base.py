@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from contextlib import closing
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from irecgan_gym.agents.slate_probabilities import DEPLOYMENTS, Deployment, repl
 from irecgan_gym.ope.policies import EvaluationPolicy, PlaceTable, PointMassPolicy
 from irecgan_gym.recorder import ProgressRecorder, Recorder, Recorders, silent
 from irecgan_gym.sessions import Catalogue, Sessions
+from irecgan_gym.sessions.dataset import SessionLog, in_memory
 from irecgan_gym.slate_requests import Exclude, SlateChoice, SlateRequest
 
 AgentT = TypeVar("AgentT", bound="Agent")
@@ -34,7 +35,10 @@ class Agent(ABC):
     Attributes:
         catalogue: the items that the agent knows; it learns their names, where they have some, from the first sessions,
             and then refuses sessions over other items.
+        streams: whether it learns from sessions on disk part by part.
     """
+
+    streams: ClassVar[bool] = False
 
     def __init__(self, num_items: int, slate_size: int) -> None:
         if not 1 <= slate_size <= num_items:
@@ -45,8 +49,8 @@ class Agent(ABC):
 
     def learn(
         self: AgentT,
-        sessions: Sessions,
-        validation: Sessions | None = None,
+        sessions: SessionLog,
+        validation: SessionLog | None = None,
         *,
         recorder: Recorder = silent,
         progress_bar: bool = False,
@@ -54,7 +58,9 @@ class Agent(ABC):
         """Learn from logged sessions.
 
         Args:
-            sessions: logged sessions to learn from.
+            sessions: logged sessions to learn from, in memory or on disk
+                (:class:`~irecgan_gym.sessions.dataset.SessionDataset`). Agents that do not learn part by part
+                (:attr:`streams`) load those on disk into memory.
             validation: held-out sessions, by which epochs may be chosen; a part of ``sessions`` when None.
             recorder: receives the numbers of training, e.g. one of :mod:`irecgan_gym.recorder`.
             progress_bar: whether to show the progress of training in the terminal, on standard error.
@@ -66,11 +72,15 @@ class Agent(ABC):
             ValueError: sessions over another catalogue, or too few to hold some out.
         """
         catalogue = self._checked_catalogue(sessions, validation)
+        if not self.streams:
+            sessions, validation = in_memory(sessions), None if validation is None else in_memory(validation)
+        # Those on disk reach only agents that take both.
+        log, held_out = cast(Sessions, sessions), cast("Sessions | None", validation)
         if progress_bar:
             with closing(ProgressRecorder()) as progress:
-                self._learn(sessions, validation, Recorders(recorder, progress))
+                self._learn(log, held_out, Recorders(recorder, progress))
         else:
-            self._learn(sessions, validation, recorder)
+            self._learn(log, held_out, recorder)
         self.catalogue = catalogue
         return self
 
@@ -250,10 +260,10 @@ class Agent(ABC):
             lambda sessions: replayed_slates(self, sessions), self.num_items, self.slate_size, epsilon=epsilon
         )
 
-    def _check_catalogue(self, sessions: Sessions) -> None:
+    def _check_catalogue(self, sessions: SessionLog) -> None:
         self.catalogue.check_agrees(sessions.catalogue, "the policy", "the sessions")
 
-    def _checked_catalogue(self, sessions: Sessions, validation: Sessions | None) -> Catalogue:
+    def _checked_catalogue(self, sessions: SessionLog, validation: SessionLog | None) -> Catalogue:
         """The agent's catalogue, with the names of the sessions where it has none yet."""
         self._check_catalogue(sessions)
         catalogue = self.catalogue.joined(sessions.catalogue)

@@ -11,8 +11,10 @@ from irecgan_gym.kernels.catalogue_softmax import chosen_log_probabilities
 from irecgan_gym.models.batches import SessionTensors, StepBatch
 from irecgan_gym.models.fitting import ClippedAdamW, EarlyStopping, FitConfig
 from irecgan_gym.models.slate_policy import SlatePolicy
+from irecgan_gym.models.streams import batches_of
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions.dataset import SessionLog
 
 
 def shown_log_likelihood(model: SlatePolicy, batch: StepBatch) -> Tensor:
@@ -29,8 +31,8 @@ def shown_log_likelihood(model: SlatePolicy, batch: StepBatch) -> Tensor:
 @torch.enable_grad()
 def fit_logging_policy(
     model: SlatePolicy,
-    training: Sessions,
-    validation: Sessions,
+    training: SessionLog,
+    validation: SessionLog,
     config: FitConfig,
     *,
     generator: np.random.Generator,
@@ -46,7 +48,7 @@ def fit_logging_policy(
         generator: of the order of batches.
         recorder: receives ``logging_policy/*`` once an epoch.
     """
-    data, held_out = (SessionTensors(part, leave_option=False, device=model.device) for part in (training, validation))
+    data, held_out = (batches_of(part, leave_option=False, device=model.device) for part in (training, validation))
     optimizer, best = ClippedAdamW(model, config), EarlyStopping(model, config.patience)
     mean_steps = data.mean_steps(config.batch_size)
     for epoch in range(config.max_epochs):

@@ -11,6 +11,7 @@ from irecgan_gym.models.fitting import fit_user_model
 from irecgan_gym.models.slate_policy import Ranking, UserModelPolicy
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions.dataset import SessionDataset, SessionLog
 from irecgan_gym.settings import check_settings
 
 
@@ -30,6 +31,7 @@ class LSTM(PolicyAgent[LSTMConfig]):
 
     kind = "lstm"
     config_type = LSTMConfig
+    streams = True
     saved = ("user_model",)
 
     def _build(self) -> None:
@@ -38,13 +40,14 @@ class LSTM(PolicyAgent[LSTMConfig]):
         )
         self.policy = UserModelPolicy(self.user_model, self.slate_size, self.config.ranking)
 
-    def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
+    def _learn(self, sessions: SessionLog, validation: SessionLog | None, recorder: Recorder) -> None:
         config = self.config
         offline, held_out = self._hold_out(sessions, validation, config.validation_fraction)
         fit_user_model(
             offline, held_out, self.user_model, config.fit, seed=self._seed("user_model_training"), recorder=recorder
         )
-        recorder.record(fidelity(self.user_model, held_out, seed=self._seed("fidelity")).as_metrics(), 0)
+        judged = held_out.first_part() if isinstance(held_out, SessionDataset) else held_out
+        recorder.record(fidelity(self.user_model, judged, seed=self._seed("fidelity")).as_metrics(), 0)
 
 
 @dataclass(frozen=True)

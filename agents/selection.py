@@ -7,7 +7,7 @@ from typing import Literal, Protocol, get_args
 
 import torch
 
-from irecgan_gym.agents.returns import Objective, ReturnsData
+from irecgan_gym.agents.returns import Objective, Returns
 from irecgan_gym.models.slate_policy import SlatePolicy
 
 SelectionRule = Literal["last", "objective", "off_policy"]
@@ -23,7 +23,7 @@ class Criterion(Protocol):
         """Return the loss of the policy as it is; the epoch with the least is kept."""
 
 
-def criterion(rule: SelectionRule, objective: Objective, held_out: ReturnsData, batch_size: int) -> Criterion:
+def criterion(rule: SelectionRule, objective: Objective, held_out: Returns, batch_size: int) -> Criterion:
     """Return the criterion of a rule.
 
     Args:
@@ -65,7 +65,7 @@ class HeldOutObjective:
         batch_size: sessions a batch.
     """
 
-    def __init__(self, objective: Objective, held_out: ReturnsData, batch_size: int) -> None:
+    def __init__(self, objective: Objective, held_out: Returns, batch_size: int) -> None:
         self._objective = objective
         self._held_out = held_out
         self._batch_size = batch_size
@@ -73,9 +73,9 @@ class HeldOutObjective:
     @torch.no_grad()
     def loss(self, policy: SlatePolicy) -> float:
         """Return the mean loss a step."""
-        batches = self._held_out.sessions.all(self._batch_size)
-        total = sum(float(self._objective.held_out_losses(policy, self._held_out, batch).sum()) for batch in batches)
-        return total / self._held_out.sessions.sessions.num_steps
+        batches = self._held_out.all(self._batch_size)
+        total = sum(float(self._objective.held_out_losses(policy, part, batch).sum()) for part, batch in batches)
+        return total / self._held_out.num_steps
 
 
 class OffPolicyReturn:
@@ -95,12 +95,12 @@ class OffPolicyReturn:
         ValueError: propensities are not known.
     """
 
-    def __init__(self, held_out: ReturnsData, batch_size: int, *, weight_clip: float = WEIGHT_CLIP) -> None:
-        if held_out.propensities is None:
+    def __init__(self, held_out: Returns, batch_size: int, *, weight_clip: float = WEIGHT_CLIP) -> None:
+        if not held_out.propensities_known:
             raise ValueError(
                 "selection='off_policy' needs sessions whose propensities are all known: use 'last' or 'objective'"
             )
-        self._held_out, self._propensities = held_out, held_out.propensities
+        self._held_out = held_out
         self._batch_size = batch_size
         self._clip = weight_clip
 
@@ -108,11 +108,12 @@ class OffPolicyReturn:
     def loss(self, policy: SlatePolicy) -> float:
         """Return minus the estimate, in the unit of the agent's rewards."""
         earned = weight = 0.0
-        for batch in self._held_out.sessions.all(self._batch_size):
+        for part, batch in self._held_out.all(self._batch_size):
+            assert part.propensities is not None
             size = batch.slate_mask.sum(1)
             shown = 1 - (1 - policy.click_log_probabilities(batch).exp()) ** size
-            weights = (shown / self._propensities[batch.steps]).clamp(max=self._clip)
+            weights = (shown / part.propensities[batch.steps]).clamp(max=self._clip)
             weights = weights.where(batch.clicks < policy.num_items, 0.0)
-            earned += float((weights * self._held_out.returns(batch)).sum())
+            earned += float((weights * part.returns(batch)).sum())
             weight += float(weights.sum())
         return -earned / max(weight, 1e-12)

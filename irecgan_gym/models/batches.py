@@ -175,6 +175,11 @@ class SessionTensors:
         for first in range(0, len(order), batch_size):
             yield self.batch(order[first : first + batch_size])
 
+    @property
+    def num_steps(self) -> int:
+        """Steps of all sessions."""
+        return self.sessions.num_steps
+
     def mean_steps(self, batch_size: int) -> float:
         """Expected number of steps of a batch: the constant that a batch's summed loss is divided by.
 

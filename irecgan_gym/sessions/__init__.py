@@ -3,6 +3,7 @@
 from irecgan_gym.sessions.catalogue import Catalogue, CatalogueError
 from irecgan_gym.sessions.checks import SessionsError
 from irecgan_gym.sessions.columns import Session, Sessions, SessionStatistics
+from irecgan_gym.sessions.dataset import SessionDataset, SessionLog
 from irecgan_gym.sessions.joining import concatenate
 from irecgan_gym.sessions.leaving import with_leaving_step
 from irecgan_gym.sessions.slate_propensities import SlatePropensities
@@ -12,6 +13,8 @@ __all__ = [
     "Catalogue",
     "CatalogueError",
     "Session",
+    "SessionDataset",
+    "SessionLog",
     "SessionStatistics",
     "Sessions",
     "SessionsError",
