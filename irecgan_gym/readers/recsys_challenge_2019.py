@@ -8,11 +8,25 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from irecgan_gym.readers.assembly import KnownItems, Numbering, StepColumns, assemble, keep_lengths
-from irecgan_gym.readers.lines import TextRow, read_table, whole_number
+from irecgan_gym.readers.assembly import BatchNumbers, KnownItems, Numbering, StepColumns, assemble, keep_lengths
+from irecgan_gym.readers.click_out_batches import (
+    CLICK,
+    NO_ITEM,
+    OTHER,
+    TOUCH,
+    PlainClickOuts,
+    by_session,
+    next_click,
+    plain_click_outs,
+)
+from irecgan_gym.readers.containers import check_columns
+from irecgan_gym.readers.lines import TextRow, whole_number
 from irecgan_gym.readers.report import MAX_MALFORMED, OnError, Place, ReadReport, ReadResult, check_lengths
+from irecgan_gym.readers.row_batch import RowBatch
+from irecgan_gym.readers.text_table import DelimitedTable
 from irecgan_gym.sessions import Catalogue
 from irecgan_gym.sessions.checks import check_offsets
 from irecgan_gym.sessions.ragged import gather
@@ -83,8 +97,11 @@ def read_recsys_challenge_2019(
     check_lengths(min_length, max_length)
     report = ReadReport(on_error, max_malformed)
     log = _ClickOutLog(Path(path).name, report, KnownItems(catalogue, extend))
-    for row in read_table(Path(path), ",", _COLUMNS, report):
-        log.add(row)
+    table = DelimitedTable(Path(path))
+    check_columns(table, _COLUMNS)
+    report.columns_not_used = tuple(name for name in table.names if name not in _COLUMNS)
+    for batch in table.batches(_COLUMNS):
+        log.add_batch(batch)
     order = log.steps.in_order()
     rows = keep_lengths(log.steps, order, min_length, max_length, "click-outs", report)
     log.report_events(rows)
@@ -108,6 +125,31 @@ def read_recsys_challenge_2019(
     return ReadResult(result.with_rewards(rewards), report)
 
 
+class _Waiting:
+    """Items touched after the last click-out of sessions so far, in compact columns; most sessions do not go on."""
+
+    def __init__(self) -> None:
+        self._batches: list[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]] = []
+
+    def park(self, session: NDArray[np.int64], item: NDArray[np.int64], line: NDArray[np.int64]) -> None:
+        """Keep the items that sessions have touched, and the lines that say so."""
+        if len(session):
+            self._batches.append((session.astype(np.int32), item.astype(np.int32), line))
+
+    def of(self, session: int) -> list[tuple[int, int]]:
+        """Hand out the items of one session, with their lines, which are kept no longer."""
+        found: list[tuple[int, int]] = []
+        for sessions, items, lines in self._batches:
+            here = np.flatnonzero(sessions == session)
+            found += zip(items[here].tolist(), lines[here].tolist(), strict=True)
+            sessions[here] = -1
+        return found
+
+    def lines(self) -> list[NDArray[np.int64]]:
+        """The lines of all that is kept."""
+        return [lines[sessions >= 0] for sessions, _, lines in self._batches]
+
+
 class _ClickOutLog:
     """The rows so far."""
 
@@ -121,8 +163,101 @@ class _ClickOutLog:
         self.end_skipped: set[int] = set()
         self._event_lines = array("q")
         self._open_events: dict[int, list[tuple[int, int]]] = {}
+        self._waiting = _Waiting()
         self._last: list[_Last] = []
         self._user_numbers = Numbering()
+
+    def add_batch(self, batch: RowBatch) -> None:
+        """Take in the rows of a batch, in their order: those of sound sessions at once, the others one by one."""
+        rows = plain_click_outs(batch.cells, _CLICK, _INTERACTIONS)
+        names = rows.session_names.to_pylist()
+        known = self._first_user if self._report.repairs else self.sessions
+        rows = rows.without(np.array([self.known.closed or name in known for name in names], dtype=bool))
+        taken = np.zeros(len(names), dtype=bool)
+        for part, wrong in batch.stretches():
+            for first, last in rows.stretches(part):
+                if rows.plain[first] and not taken[rows.session[first:last]].any():
+                    self._add_plain(batch, rows, first, last)
+                    taken[rows.session[first:last]] = True
+                else:
+                    self._add_rows(batch, first, last)
+            if wrong is not None:
+                self._report.rows_read += 1
+                self._report.malformed(*wrong)
+
+    def _add_rows(self, batch: RowBatch, first: int, last: int) -> None:
+        """Take in rows one by one."""
+        cells = [column.to_pylist() for column in batch.cells.slice(first, last - first).columns]
+        for row, texts in enumerate(zip(*cells, strict=True), start=first):
+            self._report.rows_read += 1
+            self.add(TextRow(batch.place(row), [text or "" for text in texts]))
+
+    def _add_plain(self, batch: RowBatch, rows: PlainClickOuts, first: int, last: int) -> None:
+        """Take in sound rows of sessions that are new, all at once."""
+        self._report.rows_read += last - first
+        within = slice(first, last)
+        session = self._new_sessions(rows, first, last)
+        kind, lines = rows.kind[within], batch.numbers[within]
+        items = BatchNumbers(self.items, rows.item_names)
+        number = items(rows.items[rows.offsets[first] : rows.offsets[last]])
+        offsets = rows.offsets[first : last + 1] - rows.offsets[first]
+        clicks, touches = np.flatnonzero(kind == CLICK), np.flatnonzero(kind == TOUCH)
+        click = next_click(rows, first, last)[touches]
+        late, before = touches[click < 0], touches[click >= 0]
+        # In the order of the click-outs, those of one click-out as they came.
+        before = before[np.argsort(click[click >= 0], kind="stable")]
+        self.steps.extend(
+            batch.file,
+            batch.unit,
+            lines[clicks],
+            session=session[clicks],
+            slate=number[gather(offsets, clicks)[0]],
+            slate_length=np.diff(offsets)[clicks],
+            click=items(rows.clicked[within][clicks]),
+            reward=np.zeros(len(clicks)),
+            propensity=np.full(len(clicks), np.nan),
+            time=rows.time[within][clicks].astype(np.float64),
+            event=number[offsets[before]],
+            event_length=np.bincount(click[click >= 0], minlength=last - first)[clicks],
+        )
+        self._event_lines.frombytes(lines[before].astype(np.int64).tobytes())
+        self._waiting.park(session[late], number[offsets[late]], lines[late])
+        self._leave_out(batch, rows, first, last)
+
+    def _new_sessions(self, rows: PlainClickOuts, first: int, last: int) -> NDArray[np.int64]:
+        """Number the sessions of sound rows, all of them new; of each row."""
+        codes = rows.session[first:last]
+        user = BatchNumbers(self._user_numbers, rows.user_names)(rows.user[first:last])
+        order = by_session(codes)
+        starts = np.flatnonzero(np.append(True, np.diff(codes[order]) != 0))
+        begins, ends = order[starts], order[np.append(starts[1:], len(order)) - 1]
+        in_order = np.argsort(begins)
+        begins, ends = begins[in_order], ends[in_order]
+        users = user[begins].tolist()
+        names = rows.session_names.take(pa.array(codes[begins])).to_pylist()
+        if self._report.repairs:
+            self._first_user.update(zip(names, users, strict=True))
+            names = [f"{name}\0{number}\0{0}" for name, number in zip(names, users, strict=True)]
+        numbers = self.sessions.of(names)
+        self.users.extend(users)
+        time, step = rows.time[first:last][ends].tolist(), rows.step[first:last][ends].tolist()
+        self._last.extend(map(_Last, time, step))
+        number_of_code = np.zeros(int(codes.max()) + 1, dtype=np.int64)
+        number_of_code[codes[begins]] = numbers
+        return number_of_code[codes]
+
+    def _leave_out(self, batch: RowBatch, rows: PlainClickOuts, first: int, last: int) -> None:
+        """Count the sound rows that concern no hotel, by reason, in the order in which they come."""
+        kind, action = rows.kind[first:last], rows.action[first:last]
+        found = []
+        nothing = np.flatnonzero(kind == NO_ITEM)
+        if len(nothing):
+            found.append((nothing, "interactions whose reference is no item"))
+        others = np.flatnonzero(kind == OTHER)
+        for code in np.unique(action[others]).tolist():
+            found.append((others[action[others] == code], f"action {rows.actions[code]!r}"))
+        for places, reason in sorted(found, key=lambda pair: int(pair[0][0])):
+            self._report.left_out(reason, len(places), (batch.place(first + int(row)) for row in places))
 
     def add(self, row: TextRow) -> None:
         """Take in one row."""
@@ -145,7 +280,13 @@ class _ClickOutLog:
         elif self.known.closed and reference not in self.items:
             self._report.left_out("interactions with items that the catalogue does not have", 1, [row.place])
         else:
-            self._open_events.setdefault(session, []).append((self.items(reference), row.place.number))
+            self._open(session).append((self.items(reference), row.place.number))
+
+    def _open(self, session: int) -> list[tuple[int, int]]:
+        """The items touched since the last click-out of a session, and their lines."""
+        if session not in self._open_events:
+            self._open_events[session] = self._waiting.of(session)
+        return self._open_events[session]
 
     def _now(self, row: TextRow, timestamp: str, step: str) -> _Last | None:
         numbers = whole_number(timestamp), whole_number(step)
@@ -227,7 +368,8 @@ class _ClickOutLog:
             if len(different := list(dict.fromkeys(shown))) < len(shown):
                 self._report.repaired("lists that show a hotel twice: it counts at its first place", 1, [row.place])
             slate = [self.items(item) for item in different]
-            events = self._open_events.pop(session, [])
+            events = self._open(session)
+            del self._open_events[session]
             touched = [item for item, _ in events]
             self.steps.add(row.place, session, slate, self.items(reference), events=touched, time=float(timestamp))
             self._event_lines.extend(line for _, line in events)
@@ -239,7 +381,8 @@ class _ClickOutLog:
         Args:
             rows: numbers of the steps that are kept.
         """
-        late = np.array(sorted(line for events in self._open_events.values() for _, line in events), dtype=np.int64)
+        single = [line for events in self._open_events.values() for _, line in events]
+        late = np.sort(np.concatenate([np.array(single, dtype=np.int64), *self._waiting.lines()]))
         self._report.left_out("interactions after the last click-out of a session", len(late), self._places(late))
         offsets = check_offsets("event_length", self.steps.event_length, minimum=0)
         kept = np.zeros(len(self.steps), dtype=bool)

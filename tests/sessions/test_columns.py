@@ -320,7 +320,7 @@ def test_with_leaving_steps_all_columns_still_fit_together(seed):
 
 
 def test_arrays_are_copied_unless_nobody_can_change_them():
-    """Those of a caller may change later, read-only views of them too; those of a file's reader are taken as they are."""
+    """Those of a caller may change later, read-only views of them too; those of a reader are taken as they are."""
     rewards = np.array([1, 0, 1], dtype=np.float32)
     view = rewards.view()
     view.flags.writeable = False
