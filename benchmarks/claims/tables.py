@@ -79,8 +79,8 @@ def _unmeasured(judgements: Sequence[Judgement]) -> list[tuple[str, list[Judgeme
     return groups
 
 
-def claims_markdown(judgements: Sequence[Judgement], runs: Runs) -> str:
-    """Return verdicts, the paper's words, every number and the doses in Markdown, for a results page."""
+def verdict_table(judgements: Sequence[Judgement]) -> TextTable:
+    """Return the verdicts beside the paper's words: a row a claim and setting, one a claim that was not measured."""
     alone = {id(group[0]): place for place, group in _unmeasured(judgements)}
     rows: list[tuple[str, ...]] = []
     told = None
@@ -92,7 +92,12 @@ def claims_markdown(judgements: Sequence[Judgement], runs: Runs) -> str:
         counts = counts_text(judgement) if judgement.is_measured else "-"
         place = alone.get(id(judgement), judgement.setting.name) or "-"
         rows.append((words, place, verdict_text(judgement), counts))
-    parts = [text_table("", ("claim", "deployment", "verdict", COUNTS), rows).markdown(), f"{NOTE}\n"]
+    return text_table("", ("claim", "deployment", "verdict", COUNTS), rows)
+
+
+def claims_markdown(judgements: Sequence[Judgement], runs: Runs) -> str:
+    """Return verdicts, the paper's words, every number and the doses in Markdown, for a results page."""
+    parts = [verdict_table(judgements).markdown(), f"{NOTE}\n"]
     for judgement in judgements:
         if judgement.is_measured:
             parts.append(f"{evidence_table(judgement).section()}\n")

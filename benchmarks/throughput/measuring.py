@@ -258,7 +258,7 @@ def _row(
     done: Isolated[PhaseResult],
     plain: Isolated[float],
 ) -> SpeedRow:
-    speed, authors, threads = done.value.sessions_per_second, shape.authors.get(phase), measuring.threads_for(shape)
+    speed, threads = done.value.sessions_per_second, measuring.threads_for(shape)
     computed = None
     if resolve_device(measuring.device).type == "cpu":
         computed = done.value.processor_seconds / (done.value.seconds * threads)
@@ -278,8 +278,6 @@ def _row(
         bytes=done.value.cost.bytes / done.value.sessions,
         processor_share=computed,
         peak_memory_mb=done.peak_memory_mb,
-        authors=authors,
-        authors_ratio=None if authors is None else speed / authors,
     )
 
 

@@ -24,8 +24,8 @@ _EXPLAINED = {
         "One pass over the log by the code that agents use (a session of the discriminator is a real one and a "
         "generated one). Plain PyTorch takes one session at a time and updates after each 32. The share of the limit "
         "is the least time for the phase's matrix products and parameter traffic at the rates above, over its time. "
-        'The authors\' code was timed on two such cores with batches of 32, and not in this run. "Of its threads" is '
-        "the share of its threads' time in which a measurement computes: other work on the machine takes the rest."
+        '"Of its threads" is the share of its threads\' time in which a measurement computes: other work on the '
+        "machine takes the rest."
     ),
     "generation": (
         "Sessions of an untrained agent and a user model fitted for two epochs, cut at twice the mean logged length, "

@@ -32,8 +32,6 @@ class SpeedRow:
         processor_share: of the time of its threads that the measurement got to compute in; other work on the machine
             takes the rest, as do threads that wait. None where it does not compute on the processor.
         peak_memory_mb: see :class:`~benchmarks.throughput.isolation.Isolated`.
-        authors: sessions a second of the authors' TensorFlow code, measured on two such cores (not in this run).
-        authors_ratio: value / authors.
     """
 
     group: str
@@ -52,8 +50,6 @@ class SpeedRow:
     limit_fraction: float | None = None
     processor_share: float | None = None
     peak_memory_mb: float | None = None
-    authors: float | None = None
-    authors_ratio: float | None = None
 
 
 def to_csv(rows: Sequence[SpeedRow]) -> str:
@@ -91,8 +87,6 @@ def comparison_table(rows: Sequence[SpeedRow], caption: str = "") -> TextTable:
         rows[0].unit: lambda row: number(row.value),
         "compared with": lambda row: f"{row.compared_with} {number(row.baseline)}",
         "ratio": lambda row: _times(row.ratio),
-        "authors' code": lambda row: number(row.authors),
-        "ratio to it": lambda row: _times(row.authors_ratio),
         "GFLOP a session": lambda row: number(None if row.flops is None else row.flops / 1e9),
         "share of limit": lambda row: _share(row.limit_fraction),
         "of its threads": lambda row: _share(row.processor_share),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import gymnasium as gym
@@ -69,8 +69,6 @@ class Shape:
         slate_size: items that the agent shows.
         config: networks and numbers of the method.
         most_threads: beyond which small networks only get slower; None where they are large.
-        authors: sessions a second of the authors' TensorFlow code at this shape on two such cores, by phase; empty
-            where that was not measured.
     """
 
     name: str
@@ -79,7 +77,6 @@ class Shape:
     slate_size: int
     config: Method
     most_threads: int | None = None
-    authors: dict[str, float] = field(default_factory=dict)
 
     @property
     def num_items(self) -> int:
@@ -119,17 +116,15 @@ def shape(name: ShapeName, *, cikm_sessions: int, max_sessions: int, cikm_items:
             networks; ``"fast"``, the same logs with small ones.
         cikm_sessions: sessions of the first.
         max_sessions: sessions of the others.
-        cikm_items: catalogue of the first; the authors' code was timed on 40,000 items.
+        cikm_items: catalogue of the first.
     """
     if name == "cikm" and cikm_items != CIKM.num_items:
         log = replace(CIKM, num_items=cikm_items)
         return Shape(f"cikm, {cikm_items:,} items", log, cikm_sessions, 25, replace(PAPER, ending="leave"))
     if name == "cikm":
-        authors = {"agent": 50.0, "user model": 143.0, "discriminator": 60.0, "generation": 23.0, "adversarial": 1.65}
-        return Shape(name, CIKM, cikm_sessions, 25, replace(PAPER, ending="leave"), None, authors)
+        return Shape(name, CIKM, cikm_sessions, 25, replace(PAPER, ending="leave"))
     if name == "max":
-        authors = {"agent": 81.0, "user model": 87.0, "discriminator": 10.8, "generation": 11.4, "adversarial": 0.19}
-        return Shape(name, None, max_sessions, 10, PAPER, None, authors)
+        return Shape(name, None, max_sessions, 10, PAPER)
     return Shape(name, None, max_sessions, 10, FAST, 1)
 
 

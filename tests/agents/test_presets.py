@@ -97,7 +97,7 @@ def test_a_preset_file_names_what_differs_from_the_defaults_alone():
     [
         ("fast", "0fe09633681f3a1e"),
         ("paper", "e56b9ce2fbbcb204"),
-        ("tuned", "6e421e0140efaa84"),
+        ("tuned", "797a69179762de88"),
     ],
 )
 def test_defaults_that_change_do_not_change_presets_unnoticed(name, digest):
