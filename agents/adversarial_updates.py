@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from irecgan_gym.agents.discriminator_training import discriminator_accuracy, fit_discriminator
 from irecgan_gym.agents.generation import Generated, both_kinds, generate_sessions
@@ -14,16 +18,23 @@ from irecgan_gym.agents.treatment import user_model_shift
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.discriminator import Discriminator
 from irecgan_gym.models.fitting import ClippedAdamW, EarlyStopping, mean_log_likelihood, user_model_epoch
+from irecgan_gym.models.health import TrainingWarning
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.models.user_model import UserModel
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.storage.schedule import Schedule
+from irecgan_gym.storage.states import Things, put_back, state_of
 
 if TYPE_CHECKING:
     from irecgan_gym.agents.irecgan import IRecGANConfig
 
 _AVERAGED = 3
 """Updates whose mean held-out accuracy decides whether D has been pre-trained: held-out sessions may be few."""
+
+
+_FORGOTTEN = 0.5
+"""Nats below uniform clicks at which a user model has forgotten the log."""
 
 
 class UserModelUpdates:
@@ -51,11 +62,12 @@ class UserModelUpdates:
         self._model, self._start = model, deepcopy(model)
         self._real, self._config, self._generator = real, config, generator
         self._held_out = SessionTensors(held_out, leave_option=model.leave_option, device=model.device)
-        self._optimizer = ClippedAdamW(
-            model, replace(config.user_model_fit, learning_rate=config.user_model_learning_rate)
-        )
+        fit = replace(config.user_model_fit, learning_rate=config.user_model_learning_rate)
+        self._optimizer = ClippedAdamW(model, fit, "adversarial/user_model_loss")
         self._best = EarlyStopping(model)
+        self._uniform = -float(np.log(held_out.slate_lengths + int(model.leave_option)).mean())
         self.validate()
+        self._before = self._click
 
     def update(self, generated: Generated) -> dict[str, float]:
         """Make one pass over real and generated sessions by Eq 7, and return the mean loss a step."""
@@ -64,7 +76,7 @@ class UserModelUpdates:
         weights = np.concatenate([np.ones(self._real.num_steps, dtype=np.float32), generated.scores])
         fit = self._config.user_model_fit
         loss = user_model_epoch(self._model, steps, self._optimizer, fit, self._generator, weights)
-        return {"adversarial/user_model_loss": loss}
+        return {"adversarial/user_model_loss": loss, "adversarial/user_model_grad_norm": self._optimizer.mean_norm()}
 
     def learn_from_offline(self) -> None:
         """Make the passes over real sessions alone (Eq 3) that the settings ask for."""
@@ -72,12 +84,14 @@ class UserModelUpdates:
             real = SessionTensors(self._real, leave_option=self._model.leave_option, device=self._model.device)
             for _ in range(self._config.likelihood_epochs):
                 user_model_epoch(self._model, real, self._optimizer, self._config.user_model_fit, self._generator)
+            self._optimizer.mean_norm()
 
     def validate(self) -> dict[str, float]:
         """Compare the user model with the best so far, and return its held-out log-likelihoods a step."""
         fit = self._config.user_model_fit
         click, reward = mean_log_likelihood(self._model, self._held_out.all(fit.batch_size * 4))
         self._best.update(-(click + fit.lambda_p * reward))
+        self._click = click
         return {
             "adversarial/validation_click_log_likelihood": click,
             "adversarial/validation_reward_log_likelihood": reward,
@@ -85,10 +99,38 @@ class UserModelUpdates:
 
     def finish(self) -> dict[str, float]:
         """Keep the last user model or put the best one back, and return how far it has moved."""
-        if self._config.selection != "last":
-            self._best.restore()
+        if self._config.selection != "last" or not all(map(_is_finite, self._model.parameters())):
+            self._best.restore("adversarial/user_model_loss")
         size = self._config.user_model_fit.batch_size * 4
+        if self._click < min(self._before, self._uniform - _FORGOTTEN):
+            warnings.warn(
+                "the user model has collapsed in the rounds: held-out clicks have a log-likelihood of "
+                f"{self._click:.3f} under it, {self._uniform:.3f} if users clicked at random",
+                TrainingWarning,
+                stacklevel=3,
+            )
         return {"treatment/user_model_moved": user_model_shift(self._start, self._model, self._held_out, size)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of all that rounds change."""
+        return {"things": state_of(self._things()), "click": self._click}
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        """Take what :meth:`state_dict` has returned."""
+        put_back(self._things(), state["things"])
+        self._click = state["click"]
+
+    def _things(self) -> Things:
+        return {
+            "model": self._model,
+            "optimizer": self._optimizer,
+            "best": self._best,
+            "generator": self._generator,
+        }
+
+
+def _is_finite(parameter: Tensor) -> bool:
+    return bool(torch.isfinite(parameter).all())
 
 
 class DiscriminatorUpdates:
@@ -116,17 +158,21 @@ class DiscriminatorUpdates:
     ) -> None:
         self._discriminator, self._policy, self._user_model = discriminator, policy, user_model
         self._real, self._held_out, self._config, self._generator = real, held_out, config, generator
-        self._optimizer = ClippedAdamW(discriminator, config.discriminator_fit)
+        self._optimizer = ClippedAdamW(discriminator, config.discriminator_fit, "disc/loss")
         self._accuracies: list[float] = []
 
-    def pre_train(self, recorder: Recorder) -> None:
+    def pre_train(self, schedule: Schedule, recorder: Recorder) -> None:
         """Update until held-out sessions are told from generated ones as well as the settings ask, or updates end."""
-        config = self._config
-        for _ in range(config.pre_training_d_steps):
+        things: Things = {"updates": self}
+        for _ in schedule.steps(
+            "discriminator", self._config.pre_training_d_steps, things, until=lambda: self._tells_enough
+        ):
             self.update(recorder)
-            latest = self._accuracies[-_AVERAGED:]
-            if len(latest) == _AVERAGED and np.mean(latest) >= config.discriminator_accuracy:
-                break
+
+    @property
+    def _tells_enough(self) -> bool:
+        latest = self._accuracies[-_AVERAGED:]
+        return len(latest) == _AVERAGED and bool(np.mean(latest) >= self._config.discriminator_accuracy)
 
     def update(self, recorder: Recorder) -> None:
         """Make one d-step: some epochs of Eq 5 on freshly generated sessions and as many real ones."""
@@ -151,6 +197,22 @@ class DiscriminatorUpdates:
         return {
             "treatment/discriminator_accuracy": float(np.mean(self._accuracies[-_AVERAGED:])),
             "treatment/discriminator_updates": float(len(self._accuracies)),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of all that updates change."""
+        return {"things": state_of(self._things()), "accuracies": list(self._accuracies)}
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        """Take what :meth:`state_dict` has returned."""
+        put_back(self._things(), state["things"])
+        self._accuracies = list(state["accuracies"])
+
+    def _things(self) -> Things:
+        return {
+            "discriminator": self._discriminator,
+            "optimizer": self._optimizer,
+            "generator": self._generator,
         }
 
     def _held_out_accuracy(self) -> float:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, TypeVar
 
 import numpy as np
 from scipy.special import softmax
 
 from irecgan_gym.agents.choice_planner import NUM_KINDS
 from irecgan_gym.agents.planner import Planner, PlanningConfig
-from irecgan_gym.agents.user_candidates import ChoiceCandidate, LatentCandidate, UserCandidate
+from irecgan_gym.agents.user_candidates import ChoiceCandidate, FittedUser, LatentCandidate, UserCandidate
 from irecgan_gym.models.appeal import AppealConfig, Link
 from irecgan_gym.models.choice_model import ChoiceModelConfig
 from irecgan_gym.models.latent_user_model import LatentUserConfig
@@ -37,7 +38,8 @@ class AutoPlannerConfig(PlanningConfig):
         move_spreads: of their transitions.
         max_context_items: catalogues up to which the last click is a context of its own.
         rank: numbers in the embedding of an item, in larger catalogues than those.
-        num_folds: of cross-validation, for logs up to ``fold_sessions``.
+        num_starts: searches for a latent-state model in large logs, unless slates tell the states.
+        num_folds: of cross-validation, for logs up to ``fold_sessions`` whose policy does not see the state.
         fold_sessions: settings of larger logs are chosen on so many sessions; then the best models of each family are
             compared on held-out sessions of the whole.
         num_members: models averaged at most.
@@ -51,6 +53,7 @@ class AutoPlannerConfig(PlanningConfig):
     move_spreads: Annotated[tuple[Positive, ...], NOT_EMPTY] = (0.5, 1.5)
     max_context_items: CountFrom0 = 1000
     rank: Width = 8
+    num_starts: Count = 2
     num_folds: Count = 4
     fold_sessions: Count = 1500
     num_members: Count = 4
@@ -58,6 +61,7 @@ class AutoPlannerConfig(PlanningConfig):
 
 
 Folds = list[tuple[LoggedSteps, LoggedSteps]]
+CandidateT = TypeVar("CandidateT", bound=UserCandidate)
 
 
 class AutoPlanner(Planner[AutoPlannerConfig]):
@@ -87,26 +91,24 @@ class AutoPlanner(Planner[AutoPlannerConfig]):
         self.sees = config.least is not None and logger_sees(mixture, *whole[0])
         large = len(log) > config.fold_sessions
         part = log.select(slice(0, config.fold_sessions))
-        folds = _folds(part, 1 if large else config.num_folds, self.seed)
-        families = self._families(folds)
-        scored = {
-            candidate: _held_out(candidate, folds, self.seed) for candidates in families for candidate in candidates
-        }
+        search = _Search(_folds(part, 1 if large or self.sees else config.num_folds, self.seed), self.seed)
+        finalists = self._finalists(search)
         if large:
-            finalists = [max(candidates, key=scored.__getitem__) for candidates in families]
-            scored = {candidate: _held_out(candidate, whole, self.seed) for candidate in finalists}
-        recorder.record({f"held_out/{candidate.name}": score for candidate, score in scored.items()}, 0)
-        best = sorted(scored, key=scored.__getitem__, reverse=True)[: config.num_members]
-        shares = softmax(np.array([scored[candidate] for candidate in best]))
-        best, shares = best[: int((shares > _LEAST_SHARE).sum())], shares[shares > _LEAST_SHARE]
+            finalists = [started for candidate in finalists for started in self._starts(candidate)]
+            search = _Search(whole, self.seed)
+        trials = sorted((search.tried(candidate) for candidate in finalists), key=lambda trial: -trial.score)
+        recorder.record({f"held_out/{name}": score for name, score in search.scores.items()}, 0)
+        trials = trials[: config.num_members]
+        shares = softmax(np.array([trial.score for trial in trials]))
+        trials, shares = trials[: int((shares > _LEAST_SHARE).sum())], shares[shares > _LEAST_SHARE]
         shares = shares / shares.sum()
-        self.chosen = {candidate.name: float(share) for candidate, share in zip(best, shares, strict=True)}
-        steps, rng = LoggedSteps.of(log), np.random.default_rng(self.seed)
+        self.chosen = {trial.name: float(share) for trial, share in zip(trials, shares, strict=True)}
+        steps = LoggedSteps.of(log)
         least = config.least if self.sees else None
-        return ensemble([candidate.fit(steps, rng).world(steps, least) for candidate in best], shares)
+        return ensemble([trial.fitted.refit(steps).world(steps, least) for trial in trials], shares)
 
-    def _families(self, folds: Folds) -> list[list[UserCandidate]]:
-        """Candidates that differ in their settings, by what they have in common; the link is chosen at once."""
+    def _finalists(self, search: _Search) -> list[UserCandidate]:
+        """The best candidate of each family; families differ in what depends on what, and members in spreads."""
         config = self.config
         rank = None if self.num_items <= config.max_context_items else config.rank
         by_place = [
@@ -114,23 +116,69 @@ class AutoPlanner(Planner[AutoPlannerConfig]):
             for link in config.links
             for spread in config.spreads
         ]
-        best = max(by_place, key=lambda candidate: _held_out(candidate, folds, self.seed))
-        link = best.config.appeal.link
-        families: list[list[UserCandidate]] = [
-            [candidate for candidate in by_place if candidate.config.appeal.link == link]
-        ]
+        of_place = search.best(by_place)
+        finalists: list[UserCandidate] = [of_place]
+        link = of_place.config.appeal.link
         if self.num_items <= config.max_context_items:
             appeals = [AppealConfig(link=link, group_spread=spread, rank=rank) for spread in config.spreads]
-            families.append([ChoiceCandidate(ChoiceModelConfig("last-click", appeal)) for appeal in appeals])
+            finalists.append(search.best([ChoiceCandidate(ChoiceModelConfig("last-click", one)) for one in appeals]))
         # Small logs like few states, and large ones as many as there are: each number is a family of its own.
         for number in config.num_states[:1] if self.sees else config.num_states:
+            first, *others = config.move_spreads
             models = [
-                LatentUserConfig(number, AppealConfig(link=link, group_spread=spread, rank=rank), move_spread)
+                LatentUserConfig(number, AppealConfig(link=link, group_spread=spread, rank=rank), first)
                 for spread in config.state_spreads
-                for move_spread in config.move_spreads
             ]
-            families.append([LatentCandidate(model, self.sees) for model in models])
-        return families
+            best = search.best([LatentCandidate(model, self.sees) for model in models])
+            moved = [replace(best, config=replace(best.config, move_spread=spread)) for spread in others]
+            finalists.append(search.best([best, *moved]))
+        return finalists
+
+    def _starts(self, candidate: UserCandidate) -> list[UserCandidate]:
+        """The candidate with each of its starts; where kinds of slates say where to start, there is one."""
+        if isinstance(candidate, LatentCandidate) and not candidate.sees:
+            return [replace(candidate, start=start) for start in range(self.config.num_starts)]
+        return [candidate]
+
+
+@dataclass(frozen=True, eq=False)
+class _Trial:
+    """What came of a candidate: the log-likelihood of all held-out steps, and its fit to the first fold."""
+
+    name: str
+    score: float
+    fitted: FittedUser
+
+
+class _Search:
+    """Tries candidates, each once.
+
+    Args:
+        folds: pairs of what is fitted to and what is held out.
+        seed: of the fits.
+    """
+
+    def __init__(self, folds: Folds, seed: int) -> None:
+        self._folds, self._seed = folds, seed
+        self._trials: dict[UserCandidate, _Trial] = {}
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Scores of all candidates that were tried, by their names."""
+        return {trial.name: trial.score for trial in self._trials.values()}
+
+    def tried(self, candidate: UserCandidate) -> _Trial:
+        """Try a candidate, if that is yet to be done."""
+        if candidate not in self._trials:
+            fits = [candidate.fit(fitted_to, self._seed) for fitted_to, _ in self._folds]
+            pairs = zip(fits, self._folds, strict=True)
+            score = sum(float(fitted.held_out(held_out).sum()) for fitted, (_, held_out) in pairs)
+            self._trials[candidate] = _Trial(candidate.name, score, fits[0])
+        return self._trials[candidate]
+
+    def best(self, candidates: Sequence[CandidateT]) -> CandidateT:
+        """Return the candidate under which held-out steps are likeliest."""
+        return max(candidates, key=lambda candidate: self.tried(candidate).score)
 
 
 def _folds(sessions: Sessions, number: int, seed: int) -> Folds:
@@ -143,11 +191,3 @@ def _folds(sessions: Sessions, number: int, seed: int) -> Folds:
         (LoggedSteps.of(concatenate([*parts[:place], *parts[place + 1 :]])), LoggedSteps.of(part))
         for place, part in enumerate(parts)
     ]
-
-
-def _held_out(candidate: UserCandidate, folds: Folds, seed: int) -> float:
-    """Log-likelihood of all held-out steps together."""
-    return sum(
-        float(candidate.fit(fitted_to, np.random.default_rng(seed)).held_out(held_out).sum())
-        for fitted_to, held_out in folds
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -14,8 +14,11 @@ from irecgan_gym.agents.slate_probabilities import DEPLOYMENTS, Deployment, repl
 from irecgan_gym.ope.policies import EvaluationPolicy, PlaceTable, PointMassPolicy
 from irecgan_gym.recorder import ProgressRecorder, Recorder, Recorders, silent
 from irecgan_gym.sessions import Catalogue, Sessions
-from irecgan_gym.sessions.dataset import SessionLog, in_memory
+from irecgan_gym.sessions.dataset import SessionDataset, SessionLog, in_memory
+from irecgan_gym.sessions.digest import digest_of_sessions
 from irecgan_gym.slate_requests import Exclude, SlateChoice, SlateRequest
+from irecgan_gym.storage.checkpoints import Checkpoints, stored_schedule
+from irecgan_gym.storage.schedule import Schedule
 
 AgentT = TypeVar("AgentT", bound="Agent")
 Array = NDArray[Any]
@@ -46,6 +49,8 @@ class Agent(ABC):
         self.num_items = num_items
         self.slate_size = slate_size
         self.catalogue = Catalogue(num_items)
+        # Gives the steps of training; another one while checkpoints are kept.
+        self._schedule: Schedule = Schedule()
 
     def learn(
         self: AgentT,
@@ -54,8 +59,13 @@ class Agent(ABC):
         *,
         recorder: Recorder = silent,
         progress_bar: bool = False,
+        resume: Checkpoints | str | Path | None = None,
     ) -> AgentT:
         """Learn from logged sessions.
+
+        With ``resume``, training keeps checkpoints, and the same call for the same agent goes on where it was stopped,
+        at any moment and by whatever: on one machine's CPU with what an unbroken training gives, to the bit. SIGINT and
+        SIGTERM then end training after the epoch or round that it is at, with a checkpoint.
 
         Args:
             sessions: logged sessions to learn from, in memory or on disk
@@ -64,25 +74,55 @@ class Agent(ABC):
             validation: held-out sessions, by which epochs may be chosen; a part of ``sessions`` when None.
             recorder: receives the numbers of training, e.g. one of :mod:`irecgan_gym.recorder`.
             progress_bar: whether to show the progress of training in the terminal, on standard error.
+            resume: folder of this training's checkpoints, made where it is missing, or the
+                :class:`~irecgan_gym.storage.checkpoints.Checkpoints` that say how often they are taken; None keeps
+                none.
 
         Returns:
             The agent itself.
 
         Raises:
             ValueError: sessions over another catalogue, or too few to hold some out.
+            CheckpointError: a folder that holds something else, or the checkpoints of another training: of other
+                settings, other sessions or another start.
+            OSError: no checkpoints can be written there; before anything is learned.
+            TrainingStopped: a signal has ended training; a kind of :class:`KeyboardInterrupt`.
         """
         catalogue = self._checked_catalogue(sessions, validation)
         if not self.streams:
             sessions, validation = in_memory(sessions), None if validation is None else in_memory(validation)
+        if resume is not None and any(isinstance(part, SessionDataset) for part in (sessions, validation)):
+            raise ValueError("resume needs sessions in memory: load() those on disk")
         # Those on disk reach only agents that take both.
         log, held_out = cast(Sessions, sessions), cast("Sessions | None", validation)
-        if progress_bar:
-            with closing(ProgressRecorder()) as progress:
-                self._learn(log, held_out, Recorders(recorder, progress))
-        else:
-            self._learn(log, held_out, recorder)
+        with ExitStack() as stack:
+            if progress_bar:
+                recorder = Recorders(recorder, stack.enter_context(closing(ProgressRecorder())))
+            if resume is not None:
+                training, size = self._training(log, held_out), self._size()
+                stored = stored_schedule(Checkpoints.of(resume), training, recorder, size)
+                self._schedule = stack.enter_context(stored)
+                recorder = self._schedule.recorder
+            try:
+                self._learn(log, held_out, recorder)
+            finally:
+                self._schedule = Schedule()
         self.catalogue = catalogue
         return self
+
+    def _training(self, sessions: Sessions, validation: Sessions | None) -> dict[str, Any]:
+        """Return all that the outcome of training depends on, JSON-compatible: what checkpoints are known by."""
+        parts = {"sessions": sessions, "validation": validation}
+        return {
+            "agent": type(self).__name__,
+            "num_items": self.num_items,
+            "slate_size": self.slate_size,
+            **{name: None if part is None else digest_of_sessions(part) for name, part in parts.items()},
+        }
+
+    def _size(self) -> int:
+        """Return the bytes of what is trained, from which the room for checkpoints is reckoned."""
+        return 0
 
     @abstractmethod
     def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:

@@ -20,7 +20,6 @@ from irecgan_gym.models.choice_model import (
 )
 from irecgan_gym.models.exposure import complete, exposure_of_shares
 from irecgan_gym.models.slate_kinds import SlateMixture, logger_sees
-from irecgan_gym.planning.hidden_states import Moves
 from irecgan_gym.planning.learned_world import LearnedWorld
 from irecgan_gym.planning.logged_steps import LoggedSteps
 from irecgan_gym.recorder import Recorder
@@ -77,20 +76,16 @@ def choice_world(model: ChoiceModel, steps: LoggedSteps, least: float | None) ->
         steps: whose exposure counts.
         least: see :class:`ChoicePlannerConfig`.
     """
+    if least is None:
+        return model.world()
     context, size = model.config.context, model.num_items
     number = num_contexts(size, context)
-    weights, successes = model.tables.weights, model.tables.successes
-    if least is not None:
-        groups = contexts_of(steps.previous, size, context)
-        flat = np.repeat(groups * size, np.diff(steps.shown.indptr)) + steps.slate_items
-        impressions = np.bincount(flat, minlength=number * size).reshape(number, size).astype(np.float64)
-        counts = np.bincount(groups, minlength=number).astype(np.float64)
-        completed = complete(model.tables, exposure_of_shares(impressions, counts), least=least)
-        weights, successes = completed.weights, completed.successes
-    start, target = np.zeros(number), np.zeros((size, number))
-    start[contexts_of(np.array([size]), size, context)[0]] = 1
-    target[np.arange(size), contexts_of(np.arange(size), size, context)] = 1
-    return LearnedWorld(start, weights, successes, Moves.of(np.ones((number, number)), target))
+    groups = contexts_of(steps.previous, size, context)
+    flat = np.repeat(groups * size, np.diff(steps.shown.indptr)) + steps.slate_items
+    impressions = np.bincount(flat, minlength=number * size).reshape(number, size).astype(np.float64)
+    counts = np.bincount(groups, minlength=number).astype(np.float64)
+    completed = complete(model.tables, exposure_of_shares(impressions, counts), least=least)
+    return replace(model.world(), weights=completed.weights, successes=completed.successes)
 
 
 def untied(config: ChoicePlannerConfig) -> ChoicePlannerConfig:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -12,8 +14,12 @@ from irecgan_gym.kernels.low_precision import matrix_precision
 from irecgan_gym.models.batches import SessionTensors, on_device
 from irecgan_gym.models.discriminator import Discriminator
 from irecgan_gym.models.fitting import ClippedAdamW, FitConfig
+from irecgan_gym.models.health import TrainingWarning
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
+
+COLLAPSED = 1e-6
+"""Standard deviation of D's log-odds below which it says the same of every session."""
 
 
 def discriminator_loss(real_logits: Tensor, generated_logits: Tensor) -> Tensor:
@@ -57,7 +63,9 @@ def fit_discriminator(
     # Both kinds go through the network in one batch: its steps are few and want many rows.
     data = SessionTensors(both_kinds(real, generated), leave_option=leave_option, device=device)
     losses, real_right, generated_right = [], [], []
+    scores: list[Tensor] = []
     for _ in range(config.max_epochs):
+        scores.clear()
         orders = generator.permutation(len(real)), len(real) + generator.permutation(len(generated))
         for first in range(0, min(len(real), len(generated)), config.batch_size):
             batch = data.batch(np.concatenate([order[first : first + config.batch_size] for order in orders]))
@@ -70,13 +78,23 @@ def fit_discriminator(
             loss = discriminator_loss(real_logits, generated_logits)
             optimizer.step(loss)
             losses.append(loss.detach())
+            scores.append(logits.detach().float())
             real_right.append((real_logits > 0).float().mean())
             generated_right.append((generated_logits < 0).float().mean())
     on_real = float(torch.stack(real_right).mean())
     on_generated = float(torch.stack(generated_right).mean())
+    spread = float(torch.cat(scores).std(correction=0))
+    if spread < COLLAPSED:
+        warnings.warn(
+            f"the discriminator has collapsed at call {step}: its scores differ by {spread:.1g}, and teach nothing",
+            TrainingWarning,
+            stacklevel=2,
+        )
     recorder.record(
         {
             "disc/loss": float(torch.stack(losses).mean()),
+            "disc/grad_norm": optimizer.mean_norm(),
+            "disc/score_spread": spread,
             "disc/accuracy": (on_real + on_generated) / 2,
             "disc/accuracy_real": on_real,
             "disc/accuracy_generated": on_generated,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -15,13 +17,20 @@ from irecgan_gym.agents.returns import ReturnsData, ReturnSettings, offline_retu
 from irecgan_gym.collection import play
 from irecgan_gym.envs.user_model_device import UsersOnDevice
 from irecgan_gym.kernels.low_precision import LowPrecision, Precision
+from irecgan_gym.models.health import TrainingWarning
 from irecgan_gym.models.predictor_policy import PolicyPredictor
 from irecgan_gym.models.sequence_score import SequenceScore
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.models.user_model import UserModel
 from irecgan_gym.sessions import Sessions, concatenate
+from irecgan_gym.sessions.state import sessions_of_state, state_of_sessions
 from irecgan_gym.settings import check_settings
 from irecgan_gym.wrappers.adversarial_reward_sessions import SessionAdversarialReward
+
+_COLLAPSED = 1.1
+"""Different items clicked, in effect, below which generated sessions are all alike."""
+_VARIED = 3.0
+"""Different items that must be clicked in the log for that to be a collapse."""
 
 
 def both_kinds(offline: Sessions, generated: Sessions) -> Sessions:
@@ -87,6 +96,7 @@ class Generated(NamedTuple):
         """Return means over the sessions, by name."""
         number = len(self.sessions)
         return {
+            "adversarial/click_variety": click_variety(self.sessions),
             "adversarial/generated_length": self.sessions.num_steps / number,
             "adversarial/generated_reward": float(self.sessions.rewards.sum()) / number,
             "adversarial/rescaled_reward": float((self.rewards * self.scores).sum()) / number,
@@ -112,6 +122,27 @@ class Generated(NamedTuple):
             clicked = self.sessions.clicks < self.sessions.num_items
             returns = np.where(clicked, returns - returns[clicked].mean(), returns)
         return returns.astype(np.float32)
+
+
+def click_variety(sessions: Sessions) -> float:
+    """Return how many different items are clicked in effect: e to the entropy of the clicks; 0 without clicks."""
+    clicks = sessions.clicks[sessions.clicks < sessions.num_items]
+    if not len(clicks):
+        return 0.0
+    shares = np.unique(clicks, return_counts=True)[1] / len(clicks)
+    return float(np.exp(-(shares * np.log(shares)).sum()))
+
+
+def warn_of_collapse(generated: Sessions, offline: Sessions) -> None:
+    """Warn where the clicks of generated sessions have collapsed to one item, and those of the log have not."""
+    simulated, logged = click_variety(generated), click_variety(offline)
+    if simulated < _COLLAPSED < _VARIED <= logged:
+        warnings.warn(
+            f"simulated users click {simulated:.2f} different items in effect, logged ones {logged:.1f}: the user "
+            "model, or the policy that shows it its slates, has collapsed",
+            TrainingWarning,
+            stacklevel=3,
+        )
 
 
 class GeneratedPool:
@@ -141,6 +172,19 @@ class GeneratedPool:
                 joined.sessions.select(slice(0, kept)), joined.rewards[:steps], joined.scores[:steps]
             )
         return joined
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the sessions that are kept, with their scores and rewards."""
+        kept = self._kept
+        if kept is None:
+            return {}
+        return {"sessions": state_of_sessions(kept.sessions), "rewards": kept.rewards, "scores": kept.scores}
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        """Take what :meth:`state_dict` has returned."""
+        self._kept = None
+        if state:
+            self._kept = Generated(sessions_of_state(state["sessions"]), state["rewards"], state["scores"])
 
 
 def returns_of_both(

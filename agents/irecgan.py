@@ -11,6 +11,7 @@ from irecgan_gym.agents.generation import (
     RescalingSettings,
     generate_adversarial_sessions,
     returns_of_both,
+    warn_of_collapse,
 )
 from irecgan_gym.agents.pgu import PGUConfig
 from irecgan_gym.agents.policy_agent import PolicyAgent
@@ -25,6 +26,7 @@ from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.settings import Count, CountFrom0, Numbers, Positive
+from irecgan_gym.storage.states import Things
 
 Accuracy = Annotated[float, Numbers("must be from 0.5 to 1", lambda value: 0.5 <= value <= 1)]
 
@@ -104,7 +106,7 @@ class IRecGAN(PolicyAgent[IRecGANConfig]):
         updates_of_d = DiscriminatorUpdates(
             self.discriminator, policy, user_model, real, real_held_out, config, self._rng("discriminator_training")
         )
-        updates_of_d.pre_train(recorder)
+        updates_of_d.pre_train(self._schedule, recorder)
 
         updates_of_u = UserModelUpdates(user_model, real, real_held_out, config, self._rng("user_model_updates"))
         updates_of_a = PolicyUpdates(policy, validating, config, self._rng("policy_updates"), dose)
@@ -116,39 +118,51 @@ class IRecGAN(PolicyAgent[IRecGANConfig]):
             num_rollouts=config.num_rollouts,
             max_session_steps=config.max_generated_steps(real),
         )
-        # 7: for e = 1 to epoch do
-        for epoch in range(1, config.rounds + 1):
-            # 8: for r-steps do
-            for _ in range(config.r_steps):
-                # 9, 10: Empty B^s, generate m simulated sequences, compute q_D(tau_0:t) at each step t by Eq 6.
-                fresh = generate_adversarial_sessions(
-                    policy,
-                    score,
-                    config.num_generated(offline),
-                    rewards=config,
-                    seed=int(rng.integers(2**31)),
-                    precision=config.generation_precision,
-                )
-                scores.add(fresh.scores)
-                generated = pool.with_earlier(fresh).scaled(config)
-                # 11, 12: Update U via the policy gradient of Eq 7 with B = [B^s, B^r], where q_D = 1 on B^r.
-                user_model_metrics = updates_of_u.update(generated)
-                # 13: Update A via the policy gradient of Eq 10 with B = [B^s, B^r].
-                policy_metrics = updates_of_a.update(returns_of_both(offline, generated, config, config, self.device))
-            updates_of_u.learn_from_offline()
-            # 15: for d-steps do
-            for _ in range(config.d_steps):
-                # 16, 17, 18: Draw B^s and B^r again, m sequences each, and update D according to Eq 5 for i epochs.
-                updates_of_d.update(recorder)
+        things: Things = {
+            "discriminator": updates_of_d,
+            "user_model": updates_of_u,
+            "policy": updates_of_a,
+            "generation": rng,
+            "pool": pool,
+            "scores": scores,
+        }
+        rounds = self._schedule.steps(
+            "rounds", config.rounds + 1, things, until=lambda: updates_of_a.should_stop, first=1
+        )
+        with updates_of_a.diverging_kept(recorder):
+            # 7: for e = 1 to epoch do
+            for epoch in rounds:
+                # 8: for r-steps do
+                for _ in range(config.r_steps):
+                    # 9, 10: Empty B^s, generate m simulated sequences, compute q_D(tau_0:t) at each step t by Eq 6.
+                    fresh = generate_adversarial_sessions(
+                        policy,
+                        score,
+                        config.num_generated(offline),
+                        rewards=config,
+                        seed=int(rng.integers(2**31)),
+                        precision=config.generation_precision,
+                    )
+                    scores.add(fresh.scores)
+                    generated = pool.with_earlier(fresh).scaled(config)
+                    # 11, 12: Update U via the policy gradient of Eq 7 with B = [B^s, B^r], where q_D = 1 on B^r.
+                    user_model_metrics = updates_of_u.update(generated)
+                    # 13: Update A via the policy gradient of Eq 10 with B = [B^s, B^r].
+                    both = returns_of_both(offline, generated, config, config, self.device)
+                    policy_metrics = updates_of_a.update(both)
+                updates_of_u.learn_from_offline()
+                # 15: for d-steps do
+                for _ in range(config.d_steps):
+                    # 16, 17, 18: Draw B^s and B^r again, m sequences each, and update D according to Eq 5 for i epochs.
+                    updates_of_d.update(recorder)
 
-            measured = {
-                "adversarial/mean_q": float(fresh.scores.mean()),
-                "adversarial/std_q": float(fresh.scores.std()),
-            }
-            measured |= fresh.metrics() | user_model_metrics | policy_metrics
-            recorder.record(measured | updates_of_u.validate() | updates_of_a.validate(), epoch)
-            if updates_of_a.should_stop:
-                break
+                measured = {
+                    "adversarial/mean_q": float(fresh.scores.mean()),
+                    "adversarial/std_q": float(fresh.scores.std()),
+                }
+                warn_of_collapse(fresh.sessions, offline)
+                measured |= fresh.metrics() | user_model_metrics | policy_metrics
+                recorder.record(measured | updates_of_u.validate() | updates_of_a.validate(), epoch)
         treatment = updates_of_a.finish() | updates_of_u.finish() | updates_of_d.finish() | scores.as_metrics()
         self._treated(treatment, recorder)
         recorder.record(fidelity(user_model, held_out, seed=self._seed("fidelity")).as_metrics(), 0)

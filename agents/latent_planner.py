@@ -109,12 +109,11 @@ def fit_hidden_states(
 
 def latent_world(model: LatentUserModel, steps: LoggedSteps, least: float | None) -> LearnedWorld:
     """The users of a latent-state model, with tables completed for what was never shown where ``least`` is given."""
+    if least is None:
+        return model.world()
     tables = model.tables
-    weights, successes = tables.appeal.weights, tables.appeal.successes
-    if least is not None:
-        evidence = step_evidence(steps, tables, shows=True)
-        states = smooth_states(steps, tables.start, tables.moves, evidence).states
-        exposure = exposure_of_counts(np.asarray(steps.shown.T @ states).T)
-        completed = complete(tables.appeal, exposure, least=least)
-        weights, successes = completed.weights, completed.successes
-    return LearnedWorld(tables.start, weights, successes, tables.moves)
+    evidence = step_evidence(steps, tables, shows=True)
+    states = smooth_states(steps, tables.start, tables.moves, evidence).states
+    exposure = exposure_of_counts(np.asarray(steps.shown.T @ states).T)
+    completed = complete(tables.appeal, exposure, least=least)
+    return replace(model.world(), weights=completed.weights, successes=completed.successes)

@@ -15,6 +15,8 @@ from irecgan_gym.models.streams import batches_of
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.sessions.dataset import SessionLog
+from irecgan_gym.storage.schedule import Schedule
+from irecgan_gym.storage.states import Things
 
 
 def shown_log_likelihood(model: SlatePolicy, batch: StepBatch) -> Tensor:
@@ -37,6 +39,7 @@ def fit_logging_policy(
     *,
     generator: np.random.Generator,
     recorder: Recorder = silent,
+    schedule: Schedule = Schedule(),  # noqa: B008 (has no state)
 ) -> None:
     """Fit beta(i | s_t), the chance of item i at a random place of the slate, by likelihood of all slates shown.
 
@@ -47,23 +50,28 @@ def fit_logging_policy(
         config: how.
         generator: of the order of batches.
         recorder: receives ``logging_policy/*`` once an epoch.
+        schedule: gives the epochs, phase ``logging_policy``.
     """
     data, held_out = (batches_of(part, leave_option=False, device=model.device) for part in (training, validation))
-    optimizer, best = ClippedAdamW(model, config), EarlyStopping(model, config.patience)
+    optimizer = ClippedAdamW(model, config, "logging_policy/loss")
+    best = EarlyStopping(model, config.patience)
     mean_steps = data.mean_steps(config.batch_size)
-    for epoch in range(config.max_epochs):
-        for batch in data.shuffled(config.batch_size, generator):
-            optimizer.step(-shown_log_likelihood(model, batch).sum() / mean_steps)
-        with torch.no_grad():
-            likelihood = sum(
-                float(shown_log_likelihood(model, batch).sum()) for batch in held_out.all(config.batch_size)
+    things: Things = {"model": model, "optimizer": optimizer, "best": best, "generator": generator}
+    with best.diverging_kept(recorder):
+        for epoch in schedule.steps("logging_policy", config.max_epochs, things, until=lambda: best.should_stop):
+            for batch in data.shuffled(config.batch_size, generator):
+                optimizer.step(-shown_log_likelihood(model, batch).sum() / mean_steps)
+            norm = optimizer.mean_norm()
+            with torch.no_grad():
+                likelihood = sum(
+                    float(shown_log_likelihood(model, batch).sum()) for batch in held_out.all(config.batch_size)
+                )
+            likelihood /= validation.num_steps
+            best.update(-likelihood)
+            recorder.record(
+                {"logging_policy/grad_norm": norm, "logging_policy/validation_log_likelihood": likelihood}, epoch
             )
-        likelihood /= validation.num_steps
-        best.update(-likelihood)
-        recorder.record({"logging_policy/validation_log_likelihood": likelihood}, epoch)
-        if best.should_stop:
-            break
-    best.restore()
+    best.restore("logging_policy/loss")
 
 
 @torch.no_grad()

@@ -44,7 +44,13 @@ class LSTM(PolicyAgent[LSTMConfig]):
         config = self.config
         offline, held_out = self._hold_out(sessions, validation, config.validation_fraction)
         fit_user_model(
-            offline, held_out, self.user_model, config.fit, seed=self._seed("user_model_training"), recorder=recorder
+            offline,
+            held_out,
+            self.user_model,
+            config.fit,
+            seed=self._seed("user_model_training"),
+            recorder=recorder,
+            schedule=self._schedule,
         )
         judged = held_out.first_part() if isinstance(held_out, SessionDataset) else held_out
         recorder.record(fidelity(self.user_model, judged, seed=self._seed("fidelity")).as_metrics(), 0)
@@ -83,7 +89,7 @@ class LSTMD(PolicyAgent[LSTMDConfig]):
 
     def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
         # All of IRecGAN is trained, and its user model acts.
-        self._irecgan.learn(sessions, validation, recorder=recorder)
+        self._irecgan.learn(sessions, validation, recorder=recorder, resume=self._schedule.inner("irecgan"))
         self.treatment = dict(self._irecgan.treatment)
 
     def adopt(self, irecgan: IRecGAN) -> None:

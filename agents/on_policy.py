@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -26,10 +29,18 @@ class OnPolicyUpdates:
 
     def __init__(self, policy: SlatePolicy, fit: FitConfig, *, gamma: float, lambda_r: float) -> None:
         self._policy = policy
-        self._optimizer = ClippedAdamW(policy, fit)
+        self._optimizer = ClippedAdamW(policy, fit, "online/policy_loss")
         self._fit = fit
         self._gamma = gamma
         self._lambda_r = lambda_r
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of the optimizer."""
+        return self._optimizer.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        """Take what :meth:`state_dict` has returned."""
+        self._optimizer.load_state_dict(state)
 
     @torch.inference_mode(False)
     @torch.enable_grad()
@@ -41,7 +52,7 @@ class OnPolicyUpdates:
         rewards = offline_rewards(sessions, self._lambda_r)
         data = ReturnsData(sessions, rewards, self._gamma, self._policy.device)
         # All in one batch, so that their order and the generator make no difference.
-        return policy_gradient_epoch(
+        loss = policy_gradient_epoch(
             self._policy,
             data,
             self._optimizer,
@@ -49,3 +60,5 @@ class OnPolicyUpdates:
             np.random.default_rng(0),
             precision=self._fit.precision,
         )
+        self._optimizer.mean_norm()  # On a GPU, this is where a loss that is no number is an error.
+        return loss

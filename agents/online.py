@@ -13,12 +13,18 @@ from irecgan_gym.agents.irecgan import IRecGAN, IRecGANConfig
 from irecgan_gym.agents.on_policy import OnPolicyUpdates
 from irecgan_gym.agents.pg import PG, PGC
 from irecgan_gym.agents.pgu import PGUConfig
+from irecgan_gym.agents.policy_agent import PolicyAgent
 from irecgan_gym.agents.policy_gradient import PGCConfig
+from irecgan_gym.agents.posterior_planner import ONLINE_PLANNERS
 from irecgan_gym.agents.presets import make_agent, preset
 from irecgan_gym.collection import collect
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions, concatenate
+from irecgan_gym.sessions.state import sessions_of_state, state_of_sessions
 from irecgan_gym.settings import Count, InnerShare, Positive, check_settings
+from irecgan_gym.storage.checkpoints import Checkpoints
+from irecgan_gym.storage.schedule import Schedule
+from irecgan_gym.storage.states import Things, put_back, state_of
 
 
 class _Method(NamedTuple):
@@ -37,6 +43,8 @@ _METHODS = {
 }
 ONLINE_METHODS = tuple(_METHODS)
 """Methods that Figure 3 compares."""
+PLANNING_METHODS = tuple(ONLINE_PLANNERS)
+"""Further methods: planners on learned users, with and without posterior sampling."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,8 @@ def online_preset(method: str, name: str) -> OnlineConfig:
     Raises:
         ValueError: an unknown method or preset.
     """
+    if method in ONLINE_PLANNERS:
+        return OnlineConfig(ONLINE_PLANNERS[method][1])
     config = preset(_method(method).agent, name)
     config = replace(config, fit=replace(config.fit, max_epochs=2, patience=1))
     if isinstance(config, PGCConfig):
@@ -109,6 +119,17 @@ class SessionPool:
         order = np.random.default_rng(seed).permutation(len(sessions))
         self._held_out.append(sessions.select(np.sort(order[:held_out])))
         self._training.append(sessions.select(np.sort(order[held_out:])))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the sessions of both parts."""
+        parts = {"training": self._training, "held_out": self._held_out}
+        return {name: [state_of_sessions(sessions) for sessions in part] for name, part in parts.items()}
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        """Take what :meth:`state_dict` has returned."""
+        self._training, self._held_out = (
+            [sessions_of_state(columns) for columns in state[name]] for name in ("training", "held_out")
+        )
 
     @property
     def training(self) -> Sessions:
@@ -181,17 +202,47 @@ class OnlineLearner:
             recorder.record({"online/policy_loss": float(np.mean(losses))}, round_number)
         return concatenate(played)
 
-    def offline_stage(self, sessions: Sessions, *, seed: int, recorder: Recorder = silent) -> None:
+    def offline_stage(
+        self,
+        sessions: Sessions,
+        *,
+        seed: int,
+        recorder: Recorder = silent,
+        resume: Checkpoints | None = None,
+    ) -> None:
         """Learn from all sessions so far, going on from the present networks; nothing without this stage.
 
         Args:
             sessions: of the last online stage.
             seed: of the held-out part.
             recorder: receives what the agent's ``learn`` reports.
+            resume: where the agent's ``learn`` keeps checkpoints; None keeps none.
         """
         if self._pool is not None:
             self._pool.add(sessions, seed=seed)
-            self.agent.learn(self._pool.training, self._pool.held_out, recorder=recorder)
+            self.agent.learn(self._pool.training, self._pool.held_out, recorder=recorder, resume=resume)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that rounds change; the agent must be one that acts by networks.
+
+        Raises:
+            TypeError: another agent.
+        """
+        return {"things": state_of(self._things()), "agent": self._networked().learned()}
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        """Take what :meth:`state_dict` has returned."""
+        put_back(self._things(), state["things"])
+        self._networked().take_over(state["agent"])
+
+    def _things(self) -> Things:
+        parts = {"online": self._online, "pool": self._pool}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    def _networked(self) -> PolicyAgent[Any]:
+        if not isinstance(self.agent, PolicyAgent):
+            raise TypeError(f"rounds of a {type(self.agent).__name__} keep no checkpoints: it has no networks")
+        return self.agent
 
 
 class OnlineRound(NamedTuple):
@@ -215,6 +266,7 @@ def learn_in_rounds(
     seed: int,
     env_kwargs: Mapping[str, Any] | None = None,
     recorder: Recorder = silent,
+    schedule: Schedule = Schedule(),  # noqa: B008 (has no state)
 ) -> Iterator[OnlineRound]:
     """Go through rounds of an online and an offline stage, and yield each round when it is over.
 
@@ -226,17 +278,41 @@ def learn_in_rounds(
         seed: of the users, of the sampled slates and of the held-out parts; methods share their users by sharing it.
         env_kwargs: arguments of the env.
         recorder: receives the last number of each kind that a round reports, with the round as its step.
+        schedule: gives the rounds. Rounds that are over when it opens are yielded once more, with their sessions.
     """
-    for number, stream in enumerate(np.random.SeedSequence(seed).spawn(rounds), start=1):
-        online_seed, offline_seed = (int(word) for word in stream.generate_state(2))
+    streams = np.random.SeedSequence(seed).spawn(rounds)
+    played, seen = _Played(), 0
+    for number in schedule.steps("rounds", rounds + 1, {"learner": learner, "played": played}, first=1):
+        while seen < number - 1:
+            yield (earlier := played.rounds[seen])
+            seen = earlier.number
+        online_seed, offline_seed = (int(word) for word in streams[number - 1].generate_state(2))
         last = _LastValues()
         sessions = learner.online_stage(
             env, sessions_per_round, seed=online_seed, env_kwargs=env_kwargs, recorder=last, round_number=number
         )
-        learner.offline_stage(sessions, seed=offline_seed, recorder=last)
+        inner = schedule.inner(f"round-{number:04}")
+        learner.offline_stage(sessions, seed=offline_seed, recorder=last, resume=inner)
         if last.values:
             recorder.record(last.values, number)
-        yield OnlineRound(number, sessions)
+        played.rounds.append(OnlineRound(number, sessions))
+        seen = number
+        yield played.rounds[-1]
+    yield from played.rounds[seen:]
+
+
+class _Played:
+    """Rounds that are over."""
+
+    def __init__(self) -> None:
+        self.rounds: list[OnlineRound] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"sessions": [state_of_sessions(one.sessions) for one in self.rounds]}
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        found = (sessions_of_state(columns) for columns in state["sessions"])
+        self.rounds = [OnlineRound(number, sessions) for number, sessions in enumerate(found, start=1)]
 
 
 class _LastValues:
@@ -252,10 +328,10 @@ class _LastValues:
 def make_learner(
     method: str, *, num_items: int, slate_size: int, config: OnlineConfig, seed: int, device: str = "auto"
 ) -> OnlineLearner:
-    """A method of Figure 3, from scratch.
+    """A method of Figure 3, or a planner, from scratch.
 
     Args:
-        method: one of :data:`ONLINE_METHODS`.
+        method: one of :data:`ONLINE_METHODS` or :data:`PLANNING_METHODS`.
         num_items: size of the catalogue, n.
         slate_size: items to show at a time, k.
         config: e.g. from :func:`online_preset`.
@@ -265,6 +341,9 @@ def make_learner(
     Raises:
         ValueError: an unknown method.
     """
+    if method in ONLINE_PLANNERS:
+        planner = ONLINE_PLANNERS[method][0](num_items, slate_size, config.agent, seed=seed)
+        return OnlineLearner(planner, config.sessions_per_update, pool=SessionPool(config.validation_fraction))
     kind, learns_online, learns_offline = _method(method)
     agent = make_agent(kind, num_items=num_items, slate_size=slate_size, config=config.agent, seed=seed, device=device)
     online = None
@@ -278,5 +357,5 @@ def make_learner(
 
 def _method(name: str) -> _Method:
     if name not in _METHODS:
-        raise ValueError(f"method must be one of {ONLINE_METHODS}, got {name!r}")
+        raise ValueError(f"method must be one of {(*ONLINE_METHODS, *PLANNING_METHODS)}, got {name!r}")
     return _METHODS[name]

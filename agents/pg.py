@@ -10,6 +10,7 @@ from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.sessions.dataset import SessionLog
+from irecgan_gym.storage.states import Things
 
 
 class PG(PolicyAgent[PGConfig]):
@@ -52,11 +53,12 @@ class PGC(PolicyAgent[PGCConfig]):
         dose = pre_train_policy(self, self.policy, data, held_out, recorder)
         updates = PolicyUpdates(self.policy, held_out, config, self._rng("policy_updates"), dose)
         rng = self._rng("generation")
-        for epoch in range(1, config.rounds + 1):
-            for _ in range(config.r_steps):
-                drawn = rng.integers(len(offline), size=config.num_generated(offline))
-                measured = updates.update(replayed_returns(offline, offline.select(drawn), config, self.device))
-            recorder.record(measured | updates.validate(), epoch)
-            if updates.should_stop:
-                break
+        things: Things = {"policy": updates, "generation": rng}
+        rounds = self._schedule.steps("rounds", config.rounds + 1, things, until=lambda: updates.should_stop, first=1)
+        with updates.diverging_kept(recorder):
+            for epoch in rounds:
+                for _ in range(config.r_steps):
+                    drawn = rng.integers(len(offline), size=config.num_generated(offline))
+                    measured = updates.update(replayed_returns(offline, offline.select(drawn), config, self.device))
+                recorder.record(measured | updates.validate(), epoch)
         self._treated(updates.finish(), recorder)

@@ -116,7 +116,16 @@ class PGIS(PolicyAgent[PGISConfig]):
         data, held_out = (returns_of(part, config, self.device, propensities) for part in (offline, validating))
         objective = ImportanceWeighted(weight_clip=config.weight_clip, top_k_correction=config.top_k_correction)
         rng = self._rng("policy_pre_training")
-        dose = fit_policy(self.policy, data, held_out, config, generator=rng, objective=objective, recorder=recorder)
+        dose = fit_policy(
+            self.policy,
+            data,
+            held_out,
+            config,
+            generator=rng,
+            objective=objective,
+            recorder=recorder,
+            schedule=self._schedule,
+        )
         self._treated(dose.as_metrics(), recorder)
 
     def _propensities(self, training: SessionLog, held_out: SessionLog, recorder: Recorder) -> Propensities | None:
@@ -131,6 +140,14 @@ class PGIS(PolicyAgent[PGISConfig]):
         encoder = replace(config.encoder, events=False, recall=False)
         model = self._module("logging_policy", lambda: SlatePolicy(self.num_items, self.slate_size, encoder))
         rng = self._rng("logging_policy_training")
-        fit_logging_policy(model, training, held_out, config.logging_policy_fit, generator=rng, recorder=recorder)
+        fit_logging_policy(
+            model,
+            training,
+            held_out,
+            config.logging_policy_fit,
+            generator=rng,
+            recorder=recorder,
+            schedule=self._schedule,
+        )
         size = config.fit.batch_size * 4
         return partial(estimated_propensities, model, batch_size=size)

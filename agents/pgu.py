@@ -10,6 +10,7 @@ from irecgan_gym.agents.generation import (
     RescalingSettings,
     generate_sessions,
     returns_of_both,
+    warn_of_collapse,
     with_rewards,
 )
 from irecgan_gym.agents.policy_agent import PolicyAgent, UserModelSettings
@@ -23,6 +24,7 @@ from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.settings import CountFrom0, Positive
+from irecgan_gym.storage.states import Things
 
 
 @dataclass(frozen=True)
@@ -108,23 +110,25 @@ def _learn_without_discriminator(
     updates = PolicyUpdates(policy, validating, config, agent._rng("policy_updates"), dose, objective)
     rng, pool, unscaled = agent._rng("generation"), GeneratedPool(config.generated_pool), RescalingSettings()
     max_steps = config.max_generated_steps(user_sessions(offline, user_model.config))
-    for epoch in range(1, config.rounds + 1):
-        for _ in range(config.r_steps):
-            # Line 9: generate m sessions, B^s; the agent's rewards are those of q_D = 1.
-            played = generate_sessions(
-                policy,
-                user_model,
-                config.num_generated(offline),
-                max_session_steps=max_steps,
-                seed=int(rng.integers(2**31)),
-                precision=config.generation_precision,
-            )
-            generated = pool.with_earlier(with_rewards(played, config))
-            # Line 13: update A by Eq 10 with B = [B^s, B^r].
-            both = returns_of_both(offline, generated, config, unscaled, agent.device)
-            measured = generated.metrics() | updates.update(both)
-        recorder.record(measured | updates.validate(), epoch)
-        if updates.should_stop:
-            break
+    things: Things = {"policy": updates, "generation": rng, "pool": pool}
+    rounds = agent._schedule.steps("rounds", config.rounds + 1, things, until=lambda: updates.should_stop, first=1)
+    with updates.diverging_kept(recorder):
+        for epoch in rounds:
+            for _ in range(config.r_steps):
+                # Line 9: generate m sessions, B^s; the agent's rewards are those of q_D = 1.
+                played = generate_sessions(
+                    policy,
+                    user_model,
+                    config.num_generated(offline),
+                    max_session_steps=max_steps,
+                    seed=int(rng.integers(2**31)),
+                    precision=config.generation_precision,
+                )
+                generated = pool.with_earlier(with_rewards(played, config))
+                # Line 13: update A by Eq 10 with B = [B^s, B^r].
+                both = returns_of_both(offline, generated, config, unscaled, agent.device)
+                measured = generated.metrics() | updates.update(both)
+            warn_of_collapse(played, offline)
+            recorder.record(measured | updates.validate(), epoch)
     agent._treated(updates.finish(), recorder)
     recorder.record(fidelity(user_model, held_out, seed=agent._seed("fidelity")).as_metrics(), 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
@@ -19,7 +19,7 @@ from irecgan_gym.models.stored_catalogue import catalogue_tensors, split_catalog
 from irecgan_gym.ope.plackett_luce import prefix_log_probabilities, sample_slates
 from irecgan_gym.ope.policies import ContextScores, EvaluationPolicy, PlackettLucePolicy, PointMassPolicy
 from irecgan_gym.planning.hidden_states import Moves
-from irecgan_gym.planning.learned_world import LearnedWorld
+from irecgan_gym.planning.learned_world import ROUNDING, LearnedWorld
 from irecgan_gym.planning.logged_steps import LoggedSteps
 from irecgan_gym.planning.point_values import KnownStateSlates, PointValues, points_along
 from irecgan_gym.planning.slate_sampling import choose_temperature, draw_slates, item_scores
@@ -41,9 +41,6 @@ ConfigT = TypeVar("ConfigT", bound="PlanningConfig")
 PlannerT = TypeVar("PlannerT", bound="Planner[Any]")
 
 _BELIEFS_LOOKED_AT = 500
-_PROBABILITIES = ("start", "successes", "points")
-_ROUNDING = 1e-9
-"""Most by which a stored probability may be above 1."""
 _HELD_OUT = 0.1
 """Share of the sessions that chooses settings where no validation is given."""
 
@@ -272,26 +269,15 @@ class Planner(Agent, Generic[ConfigT]):
             config = from_json(cls.config_type, arguments["config"])
             agent = cls(items, arguments["slate_size"], config, seed=arguments["seed"])
             tables = {name: tensor.numpy() for name, tensor in tensors.items()}
-            _check_ranges(tables)
             moves = Moves.of(tables["source"], tables["target"])
-            world = LearnedWorld(tables["start"], tables["weights"], tables["successes"], moves)
-            agent._plan(world, tables["points"])
+            world = LearnedWorld(tables["start"], tables["weights"], tables["successes"], moves).checked()
+            points = tables["points"]
+            if points.size and not (points.min() >= 0 and points.max() <= 1 + ROUNDING):
+                raise ValueError(f"points must be from 0 to 1, got {points.min():g} to {points.max():g}")
+            agent._plan(world, points)
         agent.catalogue = catalogue
         agent.temperature = arguments["temperature"]
         return agent
-
-
-def _check_ranges(tables: Mapping[str, NDArray[np.float64]]) -> None:
-    """Refuse tables that no user can have: planning on them need not end.
-
-    Raises:
-        ValueError: probabilities that are not from 0 to 1, or weights below 0.
-    """
-    for name, table in tables.items():
-        highest = 1 + _ROUNDING if name in _PROBABILITIES else np.inf
-        if table.size and not (table.min() >= 0 and table.max() <= highest):
-            wanted = "from 0 to 1" if name in _PROBABILITIES else "at least 0"
-            raise ValueError(f"{name} must be {wanted}, got numbers from {table.min():g} to {table.max():g}")
 
 
 def _ignorant_world(num_items: int) -> LearnedWorld:

@@ -28,8 +28,9 @@ from irecgan_gym.sessions import Sessions
 from irecgan_gym.sessions.dataset import SessionLog
 from irecgan_gym.settings import InnerShare, check_is, check_settings
 from irecgan_gym.slate_requests import SlateChoice, SlateRequest
+from irecgan_gym.storage.checkpoints import Checkpoints
 from irecgan_gym.storage.files import from_json
-from irecgan_gym.storage.weights import check_tensors, described_by, load_weights, save_weights
+from irecgan_gym.storage.weights import check_tensors, described_by, digest_of_tensors, load_weights, save_weights
 
 PolicyAgentT = TypeVar("PolicyAgentT", bound="PolicyAgent[Any]")
 ConfigT = TypeVar("ConfigT")
@@ -138,16 +139,42 @@ class PolicyAgent(Agent, Generic[ConfigT]):
         *,
         recorder: Recorder = silent,
         progress_bar: bool = False,
+        resume: Checkpoints | str | Path | None = None,
     ) -> PolicyAgentT:
         """See :meth:`irecgan_gym.agents.base.Agent.learn`; gradients are taken whatever the caller has switched off."""
         try:
-            super().learn(sessions, validation, recorder=recorder, progress_bar=progress_bar)
+            super().learn(sessions, validation, recorder=recorder, progress_bar=progress_bar, resume=resume)
         finally:
             self.lessons += 1
             # What has been taken over is the agent's own now, and need not be kept twice.
             self.sources = {}
         self._tell_user_models()
         return self
+
+    def learned(self) -> dict[str, Any]:
+        """Return all that learning has changed, as checkpoints keep it: :meth:`take_over` puts it back."""
+        return {
+            "networks": {name: module.state_dict() for name, module in self.networks().items()},
+            "lessons": self.lessons,
+            "treatment": dict(self.treatment),
+        }
+
+    def take_over(self, learned: Mapping[str, Any]) -> None:
+        """Become what an agent of the same settings was when :meth:`learned` was called on it."""
+        for name, module in self.networks().items():
+            module.load_state_dict(learned["networks"][name])
+        self.lessons, self.treatment = learned["lessons"], dict(learned["treatment"])
+
+    def _training(self, sessions: Sessions, validation: Sessions | None) -> dict[str, Any]:
+        return super()._training(sessions, validation) | {
+            "config": asdict(self.config),  # type: ignore[call-overload]
+            "seed": self.seed,
+            "lessons": self.lessons,
+            "networks": digest_of_tensors(self._state()),
+        }
+
+    def _size(self) -> int:
+        return sum(tensor.numel() * tensor.element_size() for tensor in self._state().values())
 
     def _tell_user_models(self) -> None:
         """Give user models among the networks the agent's catalogue: they are environments of their own."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from math import isfinite, nan
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -22,6 +24,8 @@ from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.sessions.dataset import SessionLog
 from irecgan_gym.settings import Count, CountFrom0, Positive
+from irecgan_gym.storage.schedule import Schedule
+from irecgan_gym.storage.states import Stateful, Things, put_back, state_of
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,7 @@ class PolicyTraining:
         patience: passes without a better one after which training should stop.
         generator: of the order of batches.
         objective: the loss.
+        phase: component of training under which recorders receive the loss.
 
     Attributes:
         dose: updates and sessions so far.
@@ -136,11 +141,13 @@ class PolicyTraining:
         patience: int | None,
         generator: np.random.Generator,
         objective: Objective,
+        phase: str = "train",
     ) -> None:
+        self._phase = phase
         self._policy, self._fit, self._generator, self._objective = policy, fit, generator, objective
         self._held_out = held_out
         self._criterion = criterion(config.selection, objective, held_out, fit.batch_size * 4)
-        self._optimizer = ClippedAdamW(policy, fit)
+        self._optimizer = ClippedAdamW(policy, fit, f"{phase}/policy_loss")
         self._best = EarlyStopping(policy, patience)
         self.dose = self.kept_dose = Dose(0, 0)
 
@@ -157,7 +164,7 @@ class PolicyTraining:
             precision=fit.precision,
         )
         self.dose = self.dose.after_pass(data.num_sessions, fit.batch_size)
-        return {"policy_loss": loss, **self._objective.metrics()}
+        return {"policy_loss": loss, "policy_grad_norm": self._optimizer.mean_norm(), **self._objective.metrics()}
 
     def validate(self) -> dict[str, float]:
         """Compare the policy with the best so far, and return its held-out losses."""
@@ -175,7 +182,29 @@ class PolicyTraining:
 
     def restore(self) -> None:
         """Put the parameters of the pass that is kept back."""
-        self._best.restore()
+        self._best.restore(f"{self._phase}/policy_loss")
+
+    def diverging_kept(self, recorder: Recorder) -> AbstractContextManager[None]:
+        """Return the context of passes that end where training diverges; see :class:`EarlyStopping`."""
+        return self._best.diverging_kept(recorder)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of all that passes change."""
+        return {"things": state_of(self._things()), "dose": list(self.dose), "kept_dose": list(self.kept_dose)}
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        """Take what :meth:`state_dict` has returned."""
+        put_back(self._things(), state["things"])
+        self.dose, self.kept_dose = Dose(*state["dose"]), Dose(*state["kept_dose"])
+
+    def _things(self) -> Things:
+        things: dict[str, Stateful | np.random.Generator] = {
+            "policy": self._policy,
+            "optimizer": self._optimizer,
+            "best": self._best,
+            "generator": self._generator,
+        }
+        return things | ({"criterion": self._criterion} if isinstance(self._criterion, Stateful) else {})
 
 
 @torch.inference_mode(False)
@@ -189,6 +218,7 @@ def fit_policy(
     generator: np.random.Generator,
     objective: Objective | None = None,
     recorder: Recorder = silent,
+    schedule: Schedule = Schedule(),  # noqa: B008 (has no state)
 ) -> Dose:
     """Train a policy from logged sessions alone, and leave it at the epoch that the config's rule selects.
 
@@ -200,17 +230,18 @@ def fit_policy(
         generator: of the order of batches.
         objective: the loss; :class:`~irecgan_gym.agents.returns.Reinforce` when None.
         recorder: receives ``train/*`` once an epoch.
+        schedule: gives the epochs, phase ``policy``.
 
     Returns:
         What the policy has learned from at the epoch that is kept.
     """
     fit, objective = config.fit, Reinforce() if objective is None else objective
     trained = PolicyTraining(policy, held_out, config, fit, fit.patience, generator, objective)
-    for epoch in range(fit.max_epochs):
-        measured = trained.epoch(training) | trained.validate()
-        recorder.record({name if "/" in name else f"train/{name}": value for name, value in measured.items()}, epoch)
-        if trained.should_stop:
-            break
+    with trained.diverging_kept(recorder):
+        for epoch in schedule.steps("policy", fit.max_epochs, {"policy": trained}, until=lambda: trained.should_stop):
+            measured = trained.epoch(training) | trained.validate()
+            named = {name if "/" in name else f"train/{name}": value for name, value in measured.items()}
+            recorder.record(named, epoch)
     trained.restore()
     return trained.kept_dose
 
@@ -260,7 +291,9 @@ class PolicyUpdates:
         self._policy, self._start, self._held_out = policy, deepcopy(policy), held_out
         objective = Reinforce() if objective is None else objective
         fit = replace(config.fit, learning_rate=config.agent_learning_rate)
-        self._training = PolicyTraining(policy, held_out, config, fit, config.patience, generator, objective)
+        self._training = PolicyTraining(
+            policy, held_out, config, fit, config.patience, generator, objective, "adversarial"
+        )
         self._pre_training = pre_training
         self._round = self._kept_round = 0
         self.validate()
@@ -283,6 +316,10 @@ class PolicyUpdates:
         """True once the patience is used up."""
         return self._training.should_stop
 
+    def diverging_kept(self, recorder: Recorder) -> AbstractContextManager[None]:
+        """Return the context of rounds that end where training diverges; the best policy before that is kept."""
+        return self._training.diverging_kept(recorder)
+
     def finish(self) -> dict[str, float]:
         """Put the policy of the round that is kept back, and return the treatment that it has had."""
         self._training.restore()
@@ -290,3 +327,12 @@ class PolicyUpdates:
         shift = policy_shift(self._start, self._policy, self._held_out.sessions)
         rounds = {"kept_round": float(self._kept_round), "rounds": float(self._round - 1), "policy_moved": shift}
         return dose.as_metrics() | {f"treatment/{name}": value for name, value in rounds.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of all that rounds change."""
+        return {"training": self._training.state_dict(), "rounds": [self._round, self._kept_round]}
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        """Take what :meth:`state_dict` has returned."""
+        self._training.load_state_dict(state["training"])
+        self._round, self._kept_round = state["rounds"]

@@ -67,7 +67,7 @@ def pre_train_user_model(
         model.load_state_dict(agent.sources["user_model"].networks()["user_model"].state_dict())
         return
     fit, seed = agent.config.user_model_fit, agent._seed("user_model_training")
-    fit_user_model(offline, held_out, model, fit, seed=seed, recorder=recorder)
+    fit_user_model(offline, held_out, model, fit, seed=seed, recorder=recorder, schedule=agent._schedule)
 
 
 def pre_train_policy(
@@ -92,4 +92,13 @@ def pre_train_policy(
         policy.load_state_dict(agent.sources["policy"].networks()["policy"].state_dict())
         return Dose.of(agent.sources["policy"].treatment)
     objective, rng = Reinforce() if objective is None else objective, agent._rng("policy_pre_training")
-    return fit_policy(policy, data, held_out, agent.config, generator=rng, objective=objective, recorder=recorder)
+    return fit_policy(
+        policy,
+        data,
+        held_out,
+        agent.config,
+        generator=rng,
+        objective=objective,
+        recorder=recorder,
+        schedule=agent._schedule,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import count
+from collections.abc import Mapping
 from typing import Literal, Protocol, get_args
 
 import torch
@@ -49,11 +49,20 @@ class LastEpoch:
     """Criterion that takes every epoch for better than the one before: training has a fixed length."""
 
     def __init__(self) -> None:
-        self._epochs = count()
+        self._epochs = 0
 
     def loss(self, policy: SlatePolicy) -> float:
         """Return a number that falls by one a call."""
-        return -float(next(self._epochs))
+        self._epochs += 1
+        return -float(self._epochs - 1)
+
+    def state_dict(self) -> dict[str, int]:
+        """Return the number of calls so far."""
+        return {"epochs": self._epochs}
+
+    def load_state_dict(self, state: Mapping[str, int], /) -> None:
+        """Take what :meth:`state_dict` has returned."""
+        self._epochs = state["epochs"]
 
 
 class HeldOutObjective:

@@ -111,3 +111,12 @@ class ScoreMoments:
         mean = self._sum / self._number
         spread = sqrt(max(0.0, self._sum_of_squares / self._number - mean**2))
         return {"treatment/mean_q": mean, "treatment/std_q": spread}
+
+    def state_dict(self) -> dict[str, float]:
+        """Return the sums so far."""
+        return {"number": self._number, "sum": self._sum, "sum_of_squares": self._sum_of_squares}
+
+    def load_state_dict(self, state: Mapping[str, float], /) -> None:
+        """Take what :meth:`state_dict` has returned."""
+        self._number = int(state["number"])
+        self._sum, self._sum_of_squares = state["sum"], state["sum_of_squares"]

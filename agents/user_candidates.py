@@ -26,6 +26,9 @@ class FittedUser(Protocol):
     def held_out(self, steps: LoggedSteps) -> FloatArray:
         """Log-probability of the click and its success at each step, given the slate and all before, [T]."""
 
+    def refit(self, steps: LoggedSteps) -> FittedUser:
+        """Fit to a larger log, from where this fit ended."""
+
     def world(self, steps: LoggedSteps, least: float | None) -> LearnedWorld:
         """The user to plan for; ``least`` as in :class:`irecgan_gym.agents.choice_planner.ChoicePlannerConfig`."""
 
@@ -37,7 +40,7 @@ class UserCandidate(Protocol):
     def name(self) -> str:
         """A few words that tell it from others."""
 
-    def fit(self, steps: LoggedSteps, rng: np.random.Generator) -> FittedUser:
+    def fit(self, steps: LoggedSteps, seed: int) -> FittedUser:
         """Fit the model to a log."""
 
 
@@ -53,7 +56,7 @@ class ChoiceCandidate:
         appeal = self.config.appeal
         return f"choice {self.config.context} {appeal.link} {appeal.group_spread:g}"
 
-    def fit(self, steps: LoggedSteps, rng: np.random.Generator) -> FittedChoice:
+    def fit(self, steps: LoggedSteps, seed: int) -> FittedChoice:
         """See :class:`UserCandidate`."""
         return FittedChoice(ChoiceModel.fit(steps, self.config))
 
@@ -69,6 +72,10 @@ class FittedChoice:
         click, success = self.model.log_likelihood(steps)
         return click + success
 
+    def refit(self, steps: LoggedSteps) -> FittedChoice:
+        """See :class:`FittedUser`; the posterior has one mode or nearly so, and is soon climbed."""
+        return FittedChoice(ChoiceModel.fit(steps, self.model.config))
+
     def world(self, steps: LoggedSteps, least: float | None) -> LearnedWorld:
         """See :class:`FittedUser`."""
         return choice_world(self.model, steps, least)
@@ -76,10 +83,18 @@ class FittedChoice:
 
 @dataclass(frozen=True)
 class LatentCandidate:
-    """A latent-state model; with slates as signs of the state, where its logger sees that."""
+    """A latent-state model; with slates as signs of the state, where its logger sees that.
+
+    Attributes:
+        config: settings of the model.
+        sees: whether slates are signs of the state; the states are then as many as the kinds of slates tell.
+        start: number of the search among searches with the same settings, which begin elsewhere.
+        max_iterations: of a search.
+    """
 
     config: LatentUserConfig
     sees: bool
+    start: int = 0
     max_iterations: int = 150
 
     @property
@@ -87,10 +102,12 @@ class LatentCandidate:
         """See :class:`UserCandidate`."""
         config = self.config
         states = "seen" if self.sees else f"{config.num_states}"
-        return f"latent {states} {config.appeal.link} {config.appeal.group_spread:g} {config.move_spread:g}"
+        words = f"latent {states} {config.appeal.link} {config.appeal.group_spread:g} {config.move_spread:g}"
+        return f"{words} from start {self.start}" if self.start else words
 
-    def fit(self, steps: LoggedSteps, rng: np.random.Generator) -> FittedLatent:
+    def fit(self, steps: LoggedSteps, seed: int) -> FittedLatent:
         """See :class:`UserCandidate`."""
+        rng = np.random.default_rng([seed, self.start])
         if self.sees:
             mixture = SlateMixture.fit(steps, NUM_KINDS, rng)
             model = fit_from_slates(self.config, steps, mixture, rng, max_iterations=self.max_iterations)
@@ -109,6 +126,11 @@ class FittedLatent:
     def held_out(self, steps: LoggedSteps) -> FloatArray:
         """See :class:`FittedUser`."""
         return self.model.log_likelihood(steps, slates="signs")
+
+    def refit(self, steps: LoggedSteps) -> FittedLatent:
+        """See :class:`FittedUser`: the mode that was found stays the one that is climbed."""
+        model = self.model
+        return FittedLatent(climb(model.config, steps, model.parameters, max_iterations=60, tolerance=1e-5))
 
     def world(self, steps: LoggedSteps, least: float | None) -> LearnedWorld:
         """See :class:`FittedUser`."""

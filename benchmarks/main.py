@@ -50,6 +50,10 @@ SUBCOMMANDS = {
         "third_party.experiment:ThirdParty", "compare agents of other libraries", ("benchmarks", "sb3")
     ),
     "planners": Subcommand("planners:Planners", "compare planners on learned user models with policy gradients"),
+    "latent-recovery": Subcommand("latent_recovery:LatentRecovery", "fit latent-state users to known tables"),
+    "latent-growth": Subcommand("latent_growth:LatentGrowth", "fit latent-state users over large catalogues"),
+    "simulators": Subcommand("simulators:Simulators", "compare learned users as stand-ins for the true ones"),
+    "value-bias": Subcommand("value_bias:ValueBias", "measure the biases of values by user models (§6)"),
     "ope": Subcommand("ope:OffPolicy", "compare off-policy estimators with the true value of policies"),
     "decide": Subcommand("decision.command:Decide", "say from a log whether a new policy is better"),
     "tune": Subcommand("tune:Tune", "search settings of agents"),

@@ -5,8 +5,10 @@ python -m benchmarks.online_learning --out runs/online-learning
 
 from __future__ import annotations
 
+import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,6 +20,7 @@ from rich.console import Console
 
 from irecgan_gym.agents.online import (
     ONLINE_METHODS,
+    PLANNING_METHODS,
     OnlineConfig,
     OnlineLearner,
     learn_in_rounds,
@@ -43,6 +46,8 @@ from irecgan_gym.evaluation.metrics import coverage_at_r
 from irecgan_gym.evaluation.online import evaluate_online
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.storage.checkpoints import Checkpoints, stored_schedule
+from irecgan_gym.storage.schedule import Schedule
 
 LOGGING_POLICY = "online"
 """Name in place of a logging policy: the methods make their own logs."""
@@ -75,7 +80,7 @@ class OnlineLearning(OnlineTest):
     )
 
     methods: tuple[str, ...] = ONLINE_METHODS
-    """Methods to train; the random policy comes besides."""
+    """Methods to train, posterior-sampling and latent-planner among those known; the random policy comes besides."""
     rounds: int = 20
     """Rounds of an online and an offline stage."""
     sessions: int = 200
@@ -89,7 +94,7 @@ class OnlineLearning(OnlineTest):
         Raises:
             SettingsError: with the option and what it takes.
         """
-        check_known(ONLINE_METHODS, methods=self.methods)
+        check_known((*ONLINE_METHODS, *PLANNING_METHODS), methods=self.methods)
         check_positive(rounds=self.rounds, seeds=self.seeds)
         check_at_least(2, "some are held out", sessions=self.sessions)
         super().check()
@@ -123,16 +128,18 @@ class OnlineLearning(OnlineTest):
         world = gym.make(self.env, **self.world(job.seed))
         mdp, slate_size = world.get_wrapper_attr("mdp"), world.get_wrapper_attr("slate_size")
         learner = self._learner(job.agent, mdp.num_items, slate_size, agent_seed)
-        played = learn_in_rounds(
-            learner,
-            self.env,
-            rounds=self.rounds,
-            sessions_per_round=job.num_sessions,
-            seed=rounds_seed,
-            env_kwargs=self.world(job.seed),
-            recorder=recorder,
-        )
-        by_round = [round_metrics(one.sessions, mdp.rewards) for one in played]
+        with self._schedule(job, learner, folder, recorder) as (schedule, recorder):
+            played = learn_in_rounds(
+                learner,
+                self.env,
+                rounds=self.rounds,
+                sessions_per_round=job.num_sessions,
+                seed=rounds_seed,
+                env_kwargs=self.world(job.seed),
+                recorder=recorder,
+                schedule=schedule,
+            )
+            by_round = [round_metrics(one.sessions, mdp.rewards) for one in played]
         metrics = {
             f"{name}/round-{number:02}": value
             for number, measured in enumerate(by_round, start=1)
@@ -140,6 +147,7 @@ class OnlineLearning(OnlineTest):
         }
         if isinstance(learner.agent, PolicyAgent):
             learner.agent.save(folder.checkpoint(job))
+            shutil.rmtree(folder.training(job), ignore_errors=True)
         deployed = evaluate_online(
             learner.agent,
             self.env,
@@ -151,6 +159,26 @@ class OnlineLearning(OnlineTest):
         )
         treatment = learner.agent.treatment if isinstance(learner.agent, PolicyAgent) else {}
         return metrics | summaries(by_round) | deployed.as_metrics("top-k") | treatment
+
+    @contextmanager
+    def _schedule(
+        self, job: Job, learner: OnlineLearner, folder: RunFolder, recorder: Recorder
+    ) -> Iterator[tuple[Schedule, Recorder]]:
+        """Open the schedule of a job's rounds, which keeps checkpoints where there are networks, and its recorder."""
+        if not isinstance(learner.agent, PolicyAgent):
+            yield Schedule(), recorder
+            return
+        training = {
+            "method": job.agent,
+            "config": asdict(online_preset(job.agent, self.preset)),
+            "env": self.env,
+            "env_kwargs": self.world(job.seed),
+            "rounds": self.rounds,
+            "sessions": job.num_sessions,
+            "seed": job.seed,
+        }
+        with stored_schedule(Checkpoints(folder.training(job)), training, recorder) as schedule:
+            yield schedule, schedule.recorder
 
     def _learner(self, method: str, num_items: int, slate_size: int, seed: int) -> OnlineLearner:
         if method == RANDOM:

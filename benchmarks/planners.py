@@ -1,33 +1,40 @@
-"""Planners and their controls beside PG: ``python -m benchmarks.planners --out FILE`` writes a row for each run."""
+"""Planners and their controls beside the paper's methods, on the same logs, over worlds, logging policies and sizes.
+
+python -m benchmarks.planners --sessions 200 1000 --seeds 3 --out runs/planners
+"""
 
 from __future__ import annotations
 
-import csv
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
+from pandas import DataFrame
 from rich.console import Console
-from scipy import stats
 
-import irecgan_gym  # noqa: F401 (registers the envs)
-from irecgan_gym.agents import AGENT_NAMES, Agent, Belief, MaxLogBelief, make_agent, preset
+from irecgan_gym.agents import AGENT_NAMES, Agent, Belief, MaxLogBelief, PresetName
 from irecgan_gym.agents.auto_planner import AutoPlanner, AutoPlannerConfig
 from irecgan_gym.agents.choice_planner import ChoicePlanner, ChoicePlannerConfig
 from irecgan_gym.agents.latent_planner import LatentPlanner, LatentPlannerConfig
+from irecgan_gym.agents.references.simple import RandomPolicy
 from irecgan_gym.agents.tabular_pg import TabularPG, TabularPGConfig
 from irecgan_gym.benchmarks.engine.command import check_distinct, check_known, check_positive, command_line
-from irecgan_gym.benchmarks.online_test import Streams
-from irecgan_gym.evaluation.online import evaluate_online
+from irecgan_gym.benchmarks.engine.experiment import Experiment
+from irecgan_gym.benchmarks.engine.job import Job
+from irecgan_gym.benchmarks.engine.run_folder import RunFolder
+from irecgan_gym.benchmarks.engine.summaries import Measure
+from irecgan_gym.benchmarks.joining import agent_settings, agent_type
+from irecgan_gym.benchmarks.online_test import DEPLOYMENTS, LoggingPolicy, Streams
+from irecgan_gym.benchmarks.planner_tables import planner_tables
+from irecgan_gym.benchmarks.shared_training import learn_job, stage_of
+from irecgan_gym.evaluation.online import OnlineResult, evaluate_online
 from irecgan_gym.models.appeal import AppealConfig
 from irecgan_gym.models.choice_model import ChoiceModelConfig
-from irecgan_gym.sessions import Sessions
+from irecgan_gym.recorder import Recorder
 
 ENVS = ("RecSim-v0", "RecSim-Observable-v0", "RecSim-Planning-v0")
 _CHOICE, _LATENT = ChoicePlannerConfig(), LatentPlannerConfig()
@@ -49,27 +56,42 @@ SETTINGS: dict[str, tuple[type[Any], Any]] = {
     "tabular-pg": (TabularPG, TabularPGConfig()),
     "tabular-pg-last-click": (TabularPG, TabularPGConfig(context="last-click")),
 }
-REFERENCES: dict[str, Callable[..., Agent]] = {"belief": Belief, "max-log-belief": MaxLogBelief}
+REFERENCES: dict[str, type[Belief | MaxLogBelief]] = {"belief": Belief, "max-log-belief": MaxLogBelief}
+RANDOM = "random"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Planners:
-    """Train planners, their controls and PG on the same logs, deploy them, and write a row for each run."""
+class Planners(Experiment):
+    """Train planners, their controls and the paper's methods on the same logs, deploy them, and compare what they earn.
 
-    out: Path
-    """File for the rows, in CSV."""
+    Each seed is another environment, another log and other users, those of simulated_online with the same seed; all
+    agents share them. The same command on the same folder goes on where it stopped; with further agents, worlds,
+    logging policies, sizes or seeds, the run grows.
+    """
+
+    name = "planners"
+    axes = ("agents", "env", "logging_policy", "sessions", "seeds")
+    measures = (
+        Measure("reward/top-k", "reward of a session, top-k"),
+        Measure("reward/sampled", "reward of a session, sampled"),
+        Measure("normalized/top-k", "reward, random 0, belief 1"),
+        Measure("seconds/learning", "seconds of learning", digits=1),
+    )
+
+    agents: tuple[str, ...] = ("auto", "tabular-pg", "tabular-pg-last-click", "pg", "irecgan")
+    """Agents: the first is compared with the others."""
     env: tuple[str, ...] = ENVS
     """Environments."""
-    logging_policy: tuple[str, ...] = ("random", "max", "mix")
+    logging_policy: tuple[LoggingPolicy, ...] = ("random", "max", "mix")
     """Policies that make the logs."""
     sessions: tuple[int, ...] = (200, 1000, 10000)
-    """Numbers of logged sessions."""
-    agents: tuple[str, ...] = ("auto", "tabular-pg", "tabular-pg-last-click", "pg")
-    """Agents: the first is compared with the others."""
-    seeds: tuple[int, ...] = (0, 1, 2)
-    """Seeds; logs and users are those of simulated_online with the same seed."""
+    """Numbers of logged sessions to learn from."""
+    seeds: int = 10
+    """Number of seeds; 0, 1, 2, ... are used."""
     eval_sessions: int = 10_000
     """Sessions that each agent is deployed for."""
+    preset: PresetName = "fast"
+    """Settings of the paper's methods."""
 
     def check(self) -> None:
         """Refuse settings that make no sense.
@@ -78,86 +100,93 @@ class Planners:
             SettingsError: with the option and what it takes.
         """
         check_known(ENVS, env=self.env)
-        check_known(("random", "max", "mix"), logging_policy=self.logging_policy)
-        check_known((*SETTINGS, *REFERENCES, *AGENT_NAMES), agents=self.agents)
-        check_distinct(sessions=self.sessions, seeds=self.seeds)
-        check_positive(sessions=min(self.sessions), eval_sessions=self.eval_sessions)
+        check_known((*SETTINGS, *AGENT_NAMES), agents=self.agents)
+        check_distinct(sessions=self.sessions, logging_policy=self.logging_policy)
+        check_positive(sessions=min(self.sessions), seeds=self.seeds, eval_sessions=self.eval_sessions)
 
-    def execute(self, console: Console) -> None:
-        """Train and deploy; rows are written as they come, a table at the end.
+    def config(self) -> dict[str, Any]:
+        """Return all settings that measurements depend on, those of the agents included."""
+        return {
+            "experiment": self.name,
+            "env": list(self.env),
+            "logging_policy": list(self.logging_policy),
+            "sessions": list(self.sessions),
+            "seeds": self.seeds,
+            "eval_sessions": self.eval_sessions,
+            "preset": self.preset,
+            "agents": {name: asdict(self._settings(name)[1]) for name in self.agents},
+        }
 
-        Raises:
-            SettingsError: settings that make no sense.
+    def grid(self, results: DataFrame) -> list[Job]:
+        """Return all jobs of the run; the logging policy of a job is named after its environment too."""
+        names = (RANDOM, *REFERENCES, *self.agents)
+        return [
+            Job(self.name, name, f"{env}/{policy}", number, seed)
+            for env, policy, number, seed in product(self.env, self.logging_policy, self.sessions, range(self.seeds))
+            for name in names
+        ]
+
+    def stage(self, job: Job) -> int:
+        """Return the stage of a job: agents that others begin with come first."""
+        return stage_of(job)
+
+    def measure(self, job: Job, recorder: Recorder, folder: RunFolder) -> dict[str, float]:
+        """Learn from the log of a job, and deploy; or deploy a reference policy.
+
+        Returns:
+            ``reward/top-k``, ``reward/sampled``, ``length/top-k`` and the like, and of agents that learn
+            ``seconds/learning``, of the processor.
         """
-        self.check()
-        self.out.parent.mkdir(parents=True, exist_ok=True)
-        rewards: dict[tuple[str, ...], dict[int, float]] = {}
-        with self.out.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["env", "logging_policy", "sessions", "seed", "agent", "top-k", "sampled", "seconds"])
-            for number, env, policy, seed in product(self.sessions, self.env, self.logging_policy, self.seeds):
-                made = gym.make(env, logging_policy=policy, mdp_seed=seed)
-                log = made.get_wrapper_attr("collect")(number, seed=Streams.of(seed).log)
-                for name in self.agents:
-                    began = time.process_time()
-                    agent = _learned(name, log, seed, made.get_wrapper_attr("mdp"))
-                    seconds = time.process_time() - began
-                    found = [_reward(agent, env, seed, self.eval_sessions, top) for top in (True, False)]
-                    rewards.setdefault((env, policy, str(number), name), {})[seed] = found[0]
-                    numbers = [f"{value:.4f}" for value in found]
-                    writer.writerow([env, policy, number, seed, name, *numbers, f"{seconds:.1f}"])
-                    file.flush()
-                console.print(f"{env}, {policy}({number}), seed {seed}: done", highlight=False)
-        console.print(table(rewards, self.agents), markup=False, highlight=False, soft_wrap=True)
+        env, policy = job.logging_policy.split("/")
+        if job.agent == RANDOM or job.agent in REFERENCES:
+            return dict(_reference(job.agent, env, job.seed, self.eval_sessions))
+        made = gym.make(env, logging_policy=policy, mdp_seed=job.seed)
+        log = made.get_wrapper_attr("collect")(job.num_sessions, seed=Streams.of(job.seed).log)
+        kind, config = self._settings(job.agent)
+        agent = kind(log.num_items, log.slate_size, config, seed=Streams.of(job.seed).agent, device="cpu")
+        began = time.process_time()
+        learn_job(agent, job, folder, log, recorder=recorder)
+        seconds = time.process_time() - began
+        return _deployed(agent, env, job.seed, self.eval_sessions) | {"seconds/learning": seconds}
+
+    def conclude(self, folder: RunFolder, results: DataFrame, console: Console) -> None:
+        """Print how far the first agent leads, cell by cell, and in how many cells."""
+        for table in planner_tables(results, self.agents):
+            table.print(console)
+
+    def _settings(self, name: str) -> tuple[type[Any], Any]:
+        return SETTINGS[name] if name in SETTINGS else (agent_type(name), agent_settings(name, self.preset))
 
 
-def table(rewards: dict[tuple[str, ...], dict[int, float]], agents: Sequence[str]) -> str:
-    """Mean top-k rewards by cell with halves of t intervals, and the first agent's lead on each of the others."""
-    lines = ["| cell | " + " | ".join(agents) + " |", "| --- " * (len(agents) + 1) + "|"]
-    for cell in dict.fromkeys(key[:3] for key in rewards):
-        first = rewards[(*cell, agents[0])]
-        columns = []
-        for name in agents:
-            of_seeds = rewards[(*cell, name)]
-            lead = np.array([first[seed] - of_seeds[seed] for seed in of_seeds])
-            columns.append(f"{np.mean(list(of_seeds.values())):.2f}" + ("" if of_seeds is first else f" ({_t(lead)})"))
-        lines.append(f"| {cell[0]}, {cell[1]}({cell[2]}) | " + " | ".join(columns) + " |")
-    return "\n".join(lines)
-
-
-def _t(values: np.ndarray[Any, np.dtype[np.float64]]) -> str:
-    if len(values) < 2:
-        return f"{values.mean():+.2f}"
-    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return f"{values.mean():+.2f} ± {half:.2f}"
-
-
-def _learned(name: str, log: Sessions, seed: int, mdp: Any) -> Agent:
-    size, agent_seed = log.slate_size, Streams.of(seed).agent
-    if name in REFERENCES:
-        return REFERENCES[name](mdp, size)
-    agent: Agent
-    if name in SETTINGS:
-        kind, config = SETTINGS[name]
-        agent = kind(log.num_items, size, config, seed=agent_seed)
+@lru_cache(maxsize=64)
+def _reference(name: str, env: str, seed: int, number: int) -> tuple[tuple[str, float], ...]:
+    """Measure what does not learn: the same for all logs of an environment."""
+    made = gym.make(env, mdp_seed=seed)
+    mdp, slate_size = made.get_wrapper_attr("mdp"), made.get_wrapper_attr("slate_size")
+    if name == RANDOM:
+        policy: Agent = RandomPolicy(mdp.num_items, slate_size, seed=Streams.of(seed).agent)
     else:
-        config = preset(name, "fast")
-        agent = make_agent(name, num_items=log.num_items, slate_size=size, config=config, seed=agent_seed)
-    return agent.learn(log)
+        policy = REFERENCES[name](mdp, slate_size)
+    return tuple(_deployed(policy, env, seed, number).items())
 
 
-def _reward(agent: Agent, env: str, seed: int, number: int, deterministic: bool) -> float:
-    evaluation = Streams.of(seed).evaluation
-    result = evaluate_online(
-        agent,
-        env,
-        number,
-        deterministic=deterministic,
-        seed=evaluation,
-        num_envs=min(1000, number),
-        env_kwargs={"mdp_seed": seed},
-    )
-    return result.reward.mean
+def _deployed(agent: Agent, env: str, seed: int, number: int) -> dict[str, float]:
+    metrics: dict[str, float] = {}
+    found: OnlineResult | None = None
+    for deployment, deterministic in DEPLOYMENTS.items():
+        # What shows the same slates either way earns the same: the users are the same, too.
+        if found is None or not isinstance(agent, tuple(REFERENCES.values())):
+            found = evaluate_online(
+                agent,
+                env,
+                number,
+                deterministic=deterministic,
+                seed=Streams.of(seed).evaluation,
+                num_envs=min(1000, number),
+                env_kwargs={"mdp_seed": seed},
+            )
+        metrics |= found.as_metrics(deployment)
+    return metrics
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ jobs.
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from irecgan_gym.agents.irecgan import IRecGAN
 from irecgan_gym.agents.lstm import LSTM, LSTMD
 from irecgan_gym.agents.pg import PG, PGC
 from irecgan_gym.agents.pgu import ACU, PGU
+from irecgan_gym.agents.planner import Planner
 from irecgan_gym.agents.policy_agent import PolicyAgent
 from irecgan_gym.agents.pre_training import start_from
 from irecgan_gym.benchmarks.engine.job import Job
@@ -23,6 +25,7 @@ from irecgan_gym.benchmarks.engine.run_folder import RunFolder
 from irecgan_gym.benchmarks.rerank_features import label, of_label
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.storage.checkpoints import Checkpoints
 
 _STAGES = {PG.kind: 0, AC.kind: 0, LSTM.kind: 0, LSTMD.kind: 2}
 
@@ -62,9 +65,21 @@ def learn_job(
     else:
         if isinstance(agent, PolicyAgent):
             _start(agent, job, folder)
-        agent.learn(sessions, validation, recorder=recorder)
+        training = folder.training(job)
+        agent.learn(sessions, validation, recorder=recorder, **checkpointed(agent, Checkpoints(training)))
     agent.save(folder.checkpoint(job))
+    shutil.rmtree(folder.training(job), ignore_errors=True)
     return dict(agent.treatment) if isinstance(agent, PolicyAgent) else {}
+
+
+def checkpointed(agent: Agent, checkpoints: Checkpoints) -> dict[str, Any]:
+    """Return the argument by which an agent's training keeps checkpoints; none for a class with a ``learn`` of its own.
+
+    Args:
+        agent: is going to learn.
+        checkpoints: where, and how often.
+    """
+    return {"resume": checkpoints} if isinstance(agent, (PolicyAgent, Planner)) else {}
 
 
 def _start(agent: PolicyAgent[Any], job: Job, folder: RunFolder) -> None:

@@ -26,7 +26,7 @@ START = 1_700_000_000
 
 
 class Products(NamedTuple):
-    """What the shop sells.
+    """Products of the shop, one entry each.
 
     Attributes:
         sku: names.

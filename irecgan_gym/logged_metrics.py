@@ -29,7 +29,36 @@ _RISES = "rises, then levels off; far below the training value: overfitting"
 _SELECTION = "What the rule of selection compares epochs or rounds by: the least is kept."
 _MOVED = "above 0: at 0 the rounds changed nothing, and nothing can be said of them"
 
+_NORM = "Mean L2 norm of the gradients of a pass, before they are clipped."
+_STEADY = "steady or falling; growing by powers of ten: about to diverge"
+_DIVERGED = "1 where training ended because a loss or gradient was not a finite number; the best before that is kept."
+
 LOGGED_METRICS = (
+    LoggedMetric("user_model/grad_norm", "nats", "3", _NORM, _STEADY),
+    LoggedMetric("train/policy_grad_norm", "reward", "8, 9", _NORM, _STEADY),
+    LoggedMetric("logging_policy/grad_norm", "nats", "", _NORM, _STEADY),
+    LoggedMetric("disc/grad_norm", "nats", "5", _NORM, _STEADY),
+    LoggedMetric("adversarial/policy_grad_norm", "reward", "10", _NORM, _STEADY),
+    LoggedMetric("adversarial/user_model_grad_norm", "nats", "7", _NORM, _STEADY),
+    LoggedMetric("user_model/diverged", "yes or no", "3", _DIVERGED, "not there"),
+    LoggedMetric("train/diverged", "yes or no", "8, 9", _DIVERGED, "not there"),
+    LoggedMetric("logging_policy/diverged", "yes or no", "", _DIVERGED, "not there"),
+    LoggedMetric("disc/diverged", "yes or no", "5", _DIVERGED, "not there"),
+    LoggedMetric("adversarial/diverged", "yes or no", "7, 10", _DIVERGED, "not there"),
+    LoggedMetric(
+        "disc/score_spread",
+        "log-odds",
+        "5",
+        "Standard deviation of D's log-odds over the sessions of its last pass.",
+        "above 0.01; at 0, D says the same of every session: it has collapsed",
+    ),
+    LoggedMetric(
+        "adversarial/click_variety",
+        "items",
+        "",
+        "Different items clicked in generated sessions, in effect: e to the entropy of the clicks.",
+        "near that of the log; at 1, user model or policy have collapsed",
+    ),
     LoggedMetric("user_model/train_loss", "nats a step", "3", "Mean loss of U over the training sessions.", _FALLS),
     LoggedMetric(
         "user_model/validation_click_log_likelihood",

@@ -1,12 +1,14 @@
 """Command lines: settings become a command, errors that a user can mend become one line and an exit status.
 
 Every command ends with 0 when its work is done, 1 when work has failed (a job, unreadable data, a full disk), 2 for a
-wrong usage (an option, a missing file, a folder that cannot be used), and 130 when it is stopped by Ctrl-C.
+wrong usage (an option, a missing file, a folder that cannot be used), 130 when it is stopped by Ctrl-C, and 143 when it
+is stopped by SIGTERM.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from signal import SIGTERM
 from typing import Any, Protocol
 
 import tyro
@@ -18,8 +20,9 @@ from irecgan_gym.benchmarks.engine.run_folder_error import RunFolderError
 from irecgan_gym.kernels.memory import use_huge_pages
 from irecgan_gym.readers import ReaderError
 from irecgan_gym.sessions import SessionsError
+from irecgan_gym.storage.checkpoints import CheckpointError
 
-FAILED, USAGE, STOPPED = 1, 2, 130
+FAILED, USAGE, STOPPED, TERMINATED = 1, 2, 130, 143
 
 
 class SettingsError(ValueError):
@@ -65,10 +68,10 @@ def carry_out(settings: Command) -> int:
     console = Console()
     try:
         settings.execute(console)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         console.print("stopped; the same command goes on with what is left")
-        return STOPPED
-    except (SettingsError, ProcessorsError, RunFolderError) as error:
+        return TERMINATED if getattr(stop, "signal", None) == SIGTERM else STOPPED
+    except (SettingsError, ProcessorsError, RunFolderError, CheckpointError) as error:
         return _refused(str(error), USAGE)
     except (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
         return _refused(_in_words(error), USAGE)

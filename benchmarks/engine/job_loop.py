@@ -17,6 +17,7 @@ from irecgan_gym.benchmarks.engine.run_folder import RunFolder
 from irecgan_gym.benchmarks.engine.tables import DURATIONS, RESULTS, TRAINING, TableFile, read_durations
 from irecgan_gym.benchmarks.engine.worker import Failed, Message, Outcome, Work, Worker, do_job
 from irecgan_gym.storage.files import write_atomically
+from irecgan_gym.storage.interruption import terminations_raised
 
 
 class JobsFailedError(RuntimeError):
@@ -61,7 +62,7 @@ def run_jobs(
         OSError: a file cannot be written, as where the disk is full; what had finished stays.
     """
     failures: dict[Job, str] = {}
-    with folder.claim():
+    with folder.claim(), terminations_raised():
         # The results go last: a job stopped between the tables is run again and its rows are replaced.
         training, durations_table, results = (
             TableFile(file, columns, jobs)
@@ -149,5 +150,8 @@ def _worker_list() -> Iterator[list[Worker]]:
     try:
         yield workers
     finally:
+        # All together, for each may take a while to keep a checkpoint.
+        for worker in workers:
+            worker.ask_to_end()
         for worker in workers:
             worker.stop()

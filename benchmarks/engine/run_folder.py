@@ -45,13 +45,14 @@ class RunFolder:
     | `training.csv`    | what training reported, of finished jobs                                               |
     | `durations.csv`   | the seconds that finished jobs took                                                    |
     | `failures/`       | a file a job that failed, until it has finished after all                              |
-    | `checkpoints/`    | agents                                                                                 |
+    | `checkpoints/`    | agents, and a folder `JOB.training` of each that is being trained                       |
     | `plots/`          | figures, drawn from the two tables alone                                               |
     | `tensorboard/`    | the same as `training.csv`, live                                                       |
     | `digests.json`    | SHA-256 of the tables, which are read only as they were written                        |
 
     A job is finished when its rows are in `results.csv`. Files are replaced whole, so a run that is killed at any
-    moment can be started again with the same command and goes on with the jobs that are not finished. A run grows
+    moment can be started again with the same command and goes on with the jobs that are not finished, and with those
+    in training from their last checkpoint. A run grows
     along its axes: further agents or seeds join, and what is finished stays. One process writes to a folder at a time
     (:meth:`claim`).
 
@@ -91,6 +92,15 @@ class RunFolder:
         """
         self.check_there()
         return self.checkpoints / f"{job.name}.safetensors"
+
+    def training(self, job: Job) -> Path:
+        """Return the folder of the checkpoints of a job's training, which is there while the job is at work.
+
+        Raises:
+            RunFolderError: see :meth:`checkpoint`.
+        """
+        self.check_there()
+        return self.checkpoints / f"{job.name}.training"
 
     def check_there(self) -> None:
         """Refuse to go on where the folder was moved or removed meanwhile.

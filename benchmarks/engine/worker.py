@@ -20,6 +20,10 @@ from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.engine.processors import thread_limits
 from irecgan_gym.benchmarks.engine.recorder import JobRecorder, Record
 from irecgan_gym.recorder import Recorder
+from irecgan_gym.storage.interruption import TrainingStopped
+
+_TIME_FOR_A_CHECKPOINT = 10.0
+"""Seconds after which a process that was asked to end is killed."""
 
 Work = Callable[[Job, Recorder], Mapping[str, float]]
 
@@ -99,6 +103,7 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.job: Job | None = None
+        self._asked = False
         # Daemon: a command that ends, however it does, leaves no worker behind.
         self._process = context.Process(target=_serve, args=(theirs, work, tensorboard, threads), daemon=True)
         with thread_limits(threads), _interrupts_ignored():
@@ -132,10 +137,16 @@ class Worker:
         """Tell whether the process can take another job."""
         return self._process.is_alive()
 
-    def stop(self) -> None:
-        """End the process, whatever it is doing."""
+    def ask_to_end(self) -> None:
+        """Ask the process to end; one that trains an agent keeps a checkpoint first."""
+        self._asked = True
         self._process.terminate()
-        self._process.join(timeout=2)
+
+    def stop(self) -> None:
+        """End the process, whatever it is doing, once it has had time for a checkpoint."""
+        if self._process.exitcode is None and not self._asked:
+            self.ask_to_end()
+        self._process.join(timeout=_TIME_FOR_A_CHECKPOINT)
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
@@ -162,7 +173,11 @@ def _serve(connection: Connection, work: Work, tensorboard: Path, threads: int) 
             job: Job = connection.recv()
         except EOFError:
             return
-        connection.send(do_job(work, job, tensorboard, lambda text: connection.send(Message(text))))
+        try:
+            outcome = do_job(work, job, tensorboard, lambda text: connection.send(Message(text)))
+        except TrainingStopped:
+            return
+        connection.send(outcome)
 
 
 def _end_with_parent() -> None:

@@ -16,6 +16,7 @@ from irecgan_gym.benchmarks.engine.experiment import check_device
 from irecgan_gym.benchmarks.joining import agent_type
 from irecgan_gym.benchmarks.log_data import FORMATS, read_log
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.storage.checkpoints import Checkpoints
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,22 @@ class Learning:
     """Seed of everything that is random."""
     device: str = "auto"
     """Device to train on: auto, cpu, cuda."""
+    checkpoints: Path | None = None
+    """Folder of checkpoints, from which the same command goes on, until OUT is written; OUT.training if left out."""
+    checkpoint_seconds: float = 60.0
+    """Least seconds between two checkpoints; they are taken after epochs and rounds."""
+
+    def resume(self) -> Checkpoints:
+        """Return where training keeps its checkpoints.
+
+        Raises:
+            SettingsError: seconds below 0.
+        """
+        folder = self.out.with_name(f"{self.out.name}.training") if self.checkpoints is None else self.checkpoints
+        try:
+            return Checkpoints(folder, self.checkpoint_seconds)
+        except ValueError as error:
+            raise SettingsError(f"--checkpoint-seconds: {error}") from error
 
     def read(self, console: Console) -> tuple[Sessions, Sessions]:
         """Check the options, read the logs and return the sessions to learn from and those held out.

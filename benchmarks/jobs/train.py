@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -9,22 +10,27 @@ from rich.console import Console
 from irecgan_gym.agents import with_ending
 from irecgan_gym.benchmarks.jobs.options import Learning
 from irecgan_gym.benchmarks.joining import agent_settings, agent_type
+from irecgan_gym.benchmarks.shared_training import checkpointed
 from irecgan_gym.recorder import ProgressRecorder
 
 
 @dataclass(frozen=True, kw_only=True)
 class Train(Learning):
-    """Train an agent on logged sessions and save it."""
+    """Train an agent on logged sessions and save it.
+
+    Killed or stopped, the same command goes on from the last checkpoint.
+    """
 
     agent: str = "irecgan"
     """Agent: irecgan, pg, pgis, ac, lstm, pgu, acu, pgc, lstmd, or module:Class."""
 
     def execute(self, console: Console) -> None:
         """Read, train and save."""
-        kind = agent_type(self.agent)
+        kind, resume = agent_type(self.agent), self.resume()
         training, validation = self.read(console)
         config = with_ending(agent_settings(self.agent, self.preset), self.ending)
         agent = kind(training.num_items, training.slate_size, config, seed=self.seed, device=self.device)
-        agent.learn(training, validation, recorder=ProgressRecorder())
+        agent.learn(training, validation, recorder=ProgressRecorder(), **checkpointed(agent, resume))
         agent.save(self.out)
+        shutil.rmtree(resume.folder, ignore_errors=True)
         console.print("written:", self.out, soft_wrap=True)

@@ -54,7 +54,7 @@ class UsersOnDevice:
     def step(self, slates: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, dict[str, Tensor]]:
         """Show every user a slate of different items, int64 [B, k]; returns what Gymnasium's ``step`` does."""
         response = self.user_model.respond(self._states, slates, self._generator)
-        self._states = self.user_model.encoder.step(response.clicks, self._states)
+        self._states = self.user_model.advance(self._states, slates, response.clicks)
         self._steps_left -= 1
         cut = torch.full_like(response.ended, self._steps_left == 0)
         info = {"slate": slates, "click": response.clicks}

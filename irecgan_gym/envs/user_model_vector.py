@@ -82,8 +82,9 @@ class UserModelVectorEnv(SessionVectorEnv):
         slates = distinct_slates(actions, self._duplicates, self.num_items, self.np_random)
         index = self._index(rows)
         states = self._states[index]
-        response = self.user_model.respond(states, torch.from_numpy(slates).to(index.device), self._generator)
-        self._states[index] = self.user_model.encoder.step(response.clicks, states)
+        shown = torch.from_numpy(slates).to(index.device)
+        response = self.user_model.respond(states, shown, self._generator)
+        self._states[index] = self.user_model.advance(states, shown, response.clicks)
         self._slates[rows] = slates
         self._clicks[rows] = response.clicks.cpu().numpy()
         return response.rewards.double().cpu().numpy(), response.ended.cpu().numpy()

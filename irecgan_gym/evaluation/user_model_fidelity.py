@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -187,39 +188,54 @@ class _UsersOfLoggedSlates(VectorEnv[NDArray[np.int64], NDArray[np.int64], NDArr
         self._state = model.encoder.start(number)
         self._elapsed, self._longest = 0, int(sessions.lengths.max())
         self._clicks: Tensor | None = None
+        self._shown = np.zeros(0, dtype=np.int64)
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[NDArray[np.int64], dict[str, Any]]:
         return np.full(self.num_envs, self.num_items), {}
 
     def step(self, actions: NDArray[np.int64]) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         if self._clicks is not None:
-            self._state = self._model.encoder.step(self._clicks, self._state)
+            self._state = self._advanced()
         self._clicks, rewards, ended = self._respond(actions)
+        self._shown = actions
         self._elapsed += 1
         clicks = self._clicks.cpu().numpy()
         cut = np.full(len(clicks), self._elapsed == self._longest)
         return clicks, rewards.cpu().numpy(), ended.cpu().numpy(), cut, {"click": clicks}
 
     def _respond(self, steps: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
-        """Clicks, rewards and ends, one size of slates after the other."""
-        model, sessions = self._model, self._sessions
+        """Clicks, rewards and ends."""
+        model = self._model
         clicks = torch.empty(len(steps), dtype=torch.int64, device=model.device)
         rewards = torch.empty(len(steps), dtype=torch.float32, device=model.device)
         ended = torch.empty(len(steps), dtype=torch.bool, device=model.device)
-        sizes = sessions.slate_lengths[steps]
-        for size in np.unique(sizes):
-            rows = np.flatnonzero(sizes == size)
-            entries = sessions.slate_offsets[steps[rows]][:, None] + np.arange(size)
-            slates = torch.tensor(sessions.slate_items[entries], dtype=torch.int64, device=model.device)
-            index = torch.from_numpy(rows).to(model.device)
+        for index, slates in self._slates(steps):
             clicks[index], rewards[index], ended[index] = model.respond(self._state[index], slates, self._generator)
         return clicks, rewards, ended
+
+    def _advanced(self) -> Tensor:
+        """States after the steps last shown."""
+        assert self._clicks is not None
+        state = torch.empty_like(self._state)
+        for index, slates in self._slates(self._shown):
+            state[index] = self._model.advance(self._state[index], slates, self._clicks[index])
+        return state
+
+    def _slates(self, steps: NDArray[np.int64]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Numbers of users and the slates of their logged steps, one size of slates after the other."""
+        sizes = self._sessions.slate_lengths[steps]
+        for size in np.unique(sizes):
+            rows = np.flatnonzero(sizes == size)
+            entries = self._sessions.slate_offsets[steps[rows]][:, None] + np.arange(size)
+            slates = torch.tensor(self._sessions.slate_items[entries], dtype=torch.int64, device=self._model.device)
+            yield torch.from_numpy(rows).to(self._model.device), slates
 
     def branch(self, rows: NDArray[np.int64]) -> _UsersOfLoggedSlates:
         """The users whose sessions go on; the others are gone."""
         assert self._clicks is not None
         index = torch.from_numpy(rows).to(self._model.device)
         self._state, self._clicks, self.num_envs = self._state[index], self._clicks[index], len(rows)
+        self._shown = self._shown[rows]
         return self
 
 

@@ -13,7 +13,10 @@ from scipy.special import log_expit
 
 from irecgan_gym.models.appeal import AppealConfig, AppealPrior, AppealTables, Parameters
 from irecgan_gym.models.ascent import maximise
+from irecgan_gym.models.belief_user_model import BeliefUserModel
 from irecgan_gym.models.stored_catalogue import catalogue_tensors, split_catalogue
+from irecgan_gym.planning.hidden_states import Moves
+from irecgan_gym.planning.learned_world import LearnedWorld
 from irecgan_gym.planning.logged_steps import LoggedSteps
 from irecgan_gym.sessions import Catalogue, Sessions
 from irecgan_gym.settings import Count, check_settings
@@ -104,6 +107,20 @@ class ChoiceModel:
         logits = self.tables.success_logits[clicked]
         sign = 2 * steps.successes - 1
         return self.tables.log_weights[clicked] - np.log(totals), np.asarray(log_expit(sign * logits))
+
+    def world(self) -> LearnedWorld:
+        """The users of the model, whose state is their context."""
+        context, size = self.config.context, self.num_items
+        number = num_contexts(size, context)
+        start, target = np.zeros(number), np.zeros((size, number))
+        start[contexts_of(np.array([size]), size, context)[0]] = 1
+        target[np.arange(size), contexts_of(np.arange(size), size, context)] = 1
+        moves = Moves.of(np.ones((number, number)), target)
+        return LearnedWorld(start, self.tables.weights, self.tables.successes, moves)
+
+    def as_user_model(self, slate_size: int) -> BeliefUserModel:
+        """The model as a user model of the suite, which ``UserModel-v0`` plays."""
+        return BeliefUserModel(self.world(), slate_size, self.catalogue)
 
     def save(self, path: str | Path) -> None:
         """Write to one safetensors file, atomically."""

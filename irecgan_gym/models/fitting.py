@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from torch import Tensor, nn
 
 from irecgan_gym.kernels.low_precision import Precision, matrix_precision
 from irecgan_gym.models.batches import StepBatch
+from irecgan_gym.models.health import GradientHealth, NumericalError, TrainingWarning
 from irecgan_gym.models.streams import BatchSource, batches_of
 from irecgan_gym.models.user_model import LogLikelihood, UserModel, UserModelConfig
 from irecgan_gym.recorder import Recorder, silent
@@ -21,6 +24,8 @@ from irecgan_gym.sessions import Sessions
 from irecgan_gym.sessions.dataset import SessionDataset, SessionLog
 from irecgan_gym.sessions.leaving import with_leaving_step
 from irecgan_gym.settings import Count, CountFrom0, NotNegative, Positive, check_settings
+from irecgan_gym.storage.schedule import Schedule
+from irecgan_gym.storage.states import Things
 
 LogT = TypeVar("LogT", Sessions, SessionLog)
 
@@ -89,38 +94,106 @@ class EarlyStopping:
         """True once as many losses as the patience allows have not been better."""
         return self._patience is not None and 0 < self.epochs_since >= self._patience
 
-    def restore(self) -> None:
-        """Put the best parameters back.
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best parameters, their loss and the losses since; those of the module are not among them."""
+        return {"best": self._state, "loss": self.loss, "epochs_since": self.epochs_since}
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        """Take what :meth:`state_dict` has returned."""
+        own = self._module.state_dict()
+        self._state = {name: value.to(own[name].device) for name, value in state["best"].items()}
+        self.loss, self.epochs_since = state["loss"], state["epochs_since"]
+
+    @contextmanager
+    def diverging_kept(self, recorder: Recorder) -> Iterator[None]:
+        """Context of training that ends where it diverges, if there are best parameters to keep.
+
+        A :class:`~irecgan_gym.models.health.TrainingWarning` says so, and ``PHASE/diverged`` is 1.
+
+        Args:
+            recorder: receives it.
 
         Raises:
-            RuntimeError: no validation loss was a number.
+            NumericalError: training diverged before there were any.
+        """
+        try:
+            yield
+        except NumericalError as error:
+            if not self._state:
+                raise
+            warnings.warn(f"{error}. The best parameters before that are kept", TrainingWarning, stacklevel=3)
+            recorder.record({f"{error.phase}/diverged": 1.0}, 0)
+
+    def restore(self, name: str = "validation_loss") -> None:
+        """Put the best parameters back.
+
+        Args:
+            name: of the losses, for the message.
+
+        Raises:
+            NumericalError: no validation loss was a number.
         """
         if not self._state:
-            raise RuntimeError("training diverged: none of its validation losses was a finite number")
+            raise NumericalError(name, None, "none of its validation losses was a finite number")
         self._module.load_state_dict(self._state)
 
 
 class ClippedAdamW:
-    """AdamW with clipped gradients, over the parameters of one module."""
+    """AdamW with clipped gradients, over the parameters of one module.
 
-    def __init__(self, module: nn.Module, config: FitConfig) -> None:
+    Args:
+        module: its parameters are updated in place.
+        config: step size, weight decay and clipping.
+        loss: name under which recorders receive the loss, for errors.
+    """
+
+    def __init__(self, module: nn.Module, config: FitConfig, loss: str = "train/loss") -> None:
         self._parameters = list(module.parameters())
         # One pass over parameters, gradients and moments: with a large catalogue, their memory traffic is the cost.
         self._adam = torch.optim.AdamW(
             self._parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
         self._max_grad_norm = config.max_grad_norm
+        self._health = GradientHealth(loss)
 
     def step(self, loss: Tensor) -> None:
-        """One update down the gradient of ``loss``."""
+        """One update down the gradient of ``loss``.
+
+        Raises:
+            NumericalError: the loss or its gradient is not finite; the parameters stay as they are. On a GPU, which is
+                not waited for, :meth:`mean_norm` raises it.
+        """
         self._adam.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        self._clip()
+        self._clip(loss)
         self._adam.step()
 
-    def _clip(self) -> None:
+    def mean_norm(self) -> float:
+        """Return the mean L2 norm of the gradients since the last call, before they were clipped.
+
+        Raises:
+            NumericalError: an update since was left out, for its loss or gradient was not finite.
+        """
+        return self._health.mean_norm()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the moments of every parameter, by its number, and the number of updates."""
+        moments = {str(number): moments for number, moments in self._adam.state_dict()["state"].items()}
+        return {"moments": moments, "health": self._health.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        """Take what :meth:`state_dict` has returned; step sizes are those of the settings."""
+        moments = {int(number): dict(moments) for number, moments in state["moments"].items()}
+        self._adam.load_state_dict({**self._adam.state_dict(), "state": moments})
+        self._health.load_state_dict(state["health"])
+
+    def _clip(self, loss: Tensor) -> None:
         gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
         norm = nn.utils.get_total_norm(gradients, foreach=True)
+        left_out = self._health.look_at(loss, norm)
+        if left_out is not None:
+            # As gradient scalers do it: where it is 1, the fused kernel changes nothing.
+            self._adam.found_inf = left_out  # type: ignore[attr-defined]
         # Gradients that are short enough need no second pass; on a GPU, waiting for the norm would cost more.
         if norm.is_cuda or norm > self._max_grad_norm:
             nn.utils.clip_grads_with_norm_(self._parameters, self._max_grad_norm, norm, foreach=True)
@@ -258,6 +331,7 @@ def fit_user_model(
     device: str = "auto",
     validation_fraction: float = 0.1,
     recorder: Recorder = silent,
+    schedule: Schedule = Schedule(),  # noqa: B008 (has no state)
 ) -> UserModel:
     """Fit a user model to logged sessions by Eq 3 and leave it at its best validation likelihood.
 
@@ -272,6 +346,8 @@ def fit_user_model(
         device: where a new model goes, ``"auto"``, ``"cpu"``, ``"cuda"``...
         validation_fraction: share of ``training`` that is held out when no validation is given.
         recorder: receives ``user_model/*`` once an epoch.
+        schedule: gives the epochs, phase ``user_model``, and may keep checkpoints of them
+            (:func:`irecgan_gym.storage.checkpoints.stored_schedule`).
 
     Returns:
         The fitted model, the same object where one was given.
@@ -296,21 +372,24 @@ def fit_user_model(
         for part in (training, validation)
     )
     generator = np.random.default_rng(seed)
-    optimizer, best = ClippedAdamW(model, fit), EarlyStopping(model, fit.patience)
-    for epoch in range(fit.max_epochs):
-        train_loss = user_model_epoch(model, data, optimizer, fit, generator)
-        click, reward = mean_log_likelihood(model, held_out.all(fit.batch_size * 4))
-        best.update(-(click + fit.lambda_p * reward))
-        recorder.record(
-            {
-                "user_model/train_loss": train_loss,
-                "user_model/validation_click_log_likelihood": click,
-                "user_model/validation_reward_log_likelihood": reward,
-            },
-            epoch,
-        )
-        if best.should_stop:
-            break
-    best.restore()
+    optimizer = ClippedAdamW(model, fit, "user_model/train_loss")
+    best = EarlyStopping(model, fit.patience)
+    things: Things = {"model": model, "optimizer": optimizer, "best": best, "generator": generator}
+    with best.diverging_kept(recorder):
+        for epoch in schedule.steps("user_model", fit.max_epochs, things, until=lambda: best.should_stop):
+            train_loss = user_model_epoch(model, data, optimizer, fit, generator)
+            norm = optimizer.mean_norm()
+            click, reward = mean_log_likelihood(model, held_out.all(fit.batch_size * 4))
+            best.update(-(click + fit.lambda_p * reward))
+            recorder.record(
+                {
+                    "user_model/train_loss": train_loss,
+                    "user_model/grad_norm": norm,
+                    "user_model/validation_click_log_likelihood": click,
+                    "user_model/validation_reward_log_likelihood": reward,
+                },
+                epoch,
+            )
+    best.restore("user_model/train_loss")
     model.catalogue = catalogue
     return model

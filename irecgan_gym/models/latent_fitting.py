@@ -73,6 +73,33 @@ def climb(
     return LatentUserModel(config, found.parameters, steps.num_items, steps.catalogue)
 
 
+def posterior_draw(
+    model: LatentUserModel, steps: LoggedSteps, rng: np.random.Generator, *, max_iterations: int = 30
+) -> LatentUserModel:
+    """Draw a model from about the posterior around a fitted one: randomise, then optimise.
+
+    The means of the priors are drawn from the priors, the weights of the sessions from the Bayesian bootstrap, and the
+    posterior of these is climbed from the fitted model. Where the log says much, draws are alike; of what it says
+    nothing, draws are those of the prior. With a Gaussian likelihood, it would be the posterior itself.
+
+    Args:
+        model: fitted to the steps.
+        steps: the log.
+        rng: of the draw.
+        max_iterations: of the climb.
+    """
+    anchor = LatentPrior(model.config, model.num_items).drawn_anchor(rng)
+    prior = LatentPrior(model.config, model.num_items, anchor)
+    weights = rng.exponential(size=steps.num_sessions)
+    found = maximise(
+        lambda parameters: prior.posterior(steps, parameters, weights),
+        {name: value + anchor.get(name, 0.0) for name, value in model.parameters.items()},
+        max_iterations=max_iterations,
+        tolerance=1e-5,
+    )
+    return LatentUserModel(model.config, found.parameters, model.num_items, model.catalogue)
+
+
 def fit_from_slates(
     config: LatentUserConfig,
     steps: LoggedSteps,

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from scipy.special import expit, log_expit, log_softmax, logsumexp, softmax
 
 from irecgan_gym.models.appeal import AppealConfig, AppealPrior, AppealTables, Parameters, gaussian_log_density
+from irecgan_gym.models.belief_user_model import BeliefUserModel
 from irecgan_gym.models.stored_catalogue import catalogue_tensors, split_catalogue
-from irecgan_gym.planning.hidden_states import Moves, StatePosterior, filter_states, smooth_states, sums_by
+from irecgan_gym.planning.hidden_states import Moves, StatePosterior, filter_states, smooth_states
+from irecgan_gym.planning.learned_world import LearnedWorld
 from irecgan_gym.planning.logged_steps import LoggedSteps
 from irecgan_gym.sessions import Catalogue, Sessions
 from irecgan_gym.settings import CountFrom0, Positive, Width, check_settings
@@ -24,7 +26,18 @@ FloatArray = NDArray[np.float64]
 SlateReading = Literal["given", "signs", "scored"]
 
 _START_SPREAD = 3.0
+_DIFFER = (
+    "success_item",
+    "success_deviation",
+    "weight_item",
+    "weight_deviation",
+    "own_item",
+    "own",
+    "source",
+    "target",
+)
 _SHOWN_SPREAD = 3.0
+_LEAVE_SPREAD = 3.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +53,7 @@ class LatentUserConfig:
             it shows. 0 takes slates as given. With M of 1 or more, a logger draws one of M modes in each state, in each
             of which every item has a chance of its own to be in the slate.
         show_spread: of the log-odds of an item's chance to be shown in a state around its mean.
+        leaving: whether users may leave in place of a click, by a weight of the state beside the slate's items.
     """
 
     num_states: Width = 10
@@ -47,6 +61,7 @@ class LatentUserConfig:
     move_spread: Positive = 1.0
     show_modes: CountFrom0 = 0
     show_spread: Positive = 2.0
+    leaving: bool = False
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -71,6 +86,11 @@ class ShowTables:
         scores = steps.shown @ flat.T + log_expit(-flat).sum(axis=1)
         return np.asarray(scores).reshape(-1, number, modes) + self.log_modes
 
+    def joined(self, by_mode: FloatArray) -> FloatArray:
+        """Log-probability of each step's slate by state, whatever the mode, [T, K], from :meth:`log_likelihoods`."""
+        joined: FloatArray = by_mode[:, :, 0] if by_mode.shape[2] == 1 else np.logaddexp.reduce(by_mode, axis=2)
+        return joined
+
 
 @dataclass(frozen=True, eq=False)
 class LatentTables:
@@ -81,12 +101,19 @@ class LatentTables:
         appeal: weights and successes, [K, n].
         moves: transitions by state and clicked item.
         shows: how slates are shown by state; None where slates are no sign of the state.
+        leaving: weight of leaving beside those of the items shown, [K]; None for users who click at every step.
     """
 
     start: FloatArray
     appeal: AppealTables
     moves: Moves
     shows: ShowTables | None
+    leaving: FloatArray | None = None
+
+    def totals(self, steps: LoggedSteps) -> FloatArray:
+        """Sums of the weights of what users could do at each step, by state, [T, K]."""
+        totals = np.asarray(steps.shown @ self.appeal.weights.T)
+        return totals if self.leaving is None else totals + self.leaving
 
 
 class LatentUserModel:
@@ -118,14 +145,31 @@ class LatentUserModel:
                 slates are scored as well.
         """
         self.catalogue.check_agrees(sessions.catalogue, "the user model", "the sessions")
-        steps = sessions if isinstance(sessions, LoggedSteps) else LoggedSteps.of(sessions)
+        steps = sessions
+        if not isinstance(steps, LoggedSteps):
+            steps = LoggedSteps.of(steps, leaving=self.config.leaving)
         tables = self.tables
         evidence = step_evidence(steps, tables, shows=slates != "given")
         predicted, log_likelihood = filter_states(steps, tables.start, tables.moves, evidence)
         if slates == "signs" and tables.shows is not None:
-            shown = logsumexp(tables.shows.log_likelihoods(steps), axis=2)
+            shown = tables.shows.joined(tables.shows.log_likelihoods(steps))
             log_likelihood = log_likelihood - logsumexp(shown, axis=1, b=predicted)
         return log_likelihood
+
+    def world(self) -> LearnedWorld:
+        """The users of the model.
+
+        Raises:
+            ValueError: users who may leave in place of a click: planners know users whose sessions end by a failure.
+        """
+        if self.config.leaving:
+            raise ValueError("users who leave without a click cannot be planned for: the model must have leaving=False")
+        tables = self.tables
+        return LearnedWorld(tables.start, tables.appeal.weights, tables.appeal.successes, tables.moves)
+
+    def as_user_model(self, slate_size: int) -> BeliefUserModel:
+        """The model as a user model of the suite, which ``UserModel-v0`` plays."""
+        return BeliefUserModel(self.world(), slate_size, self.catalogue)
 
     def save(self, path: str | Path) -> None:
         """Write to one safetensors file, atomically."""
@@ -156,11 +200,13 @@ class LatentPrior:
     Args:
         config: the model.
         num_items: n.
+        anchor: by how much the means of the Gaussian priors are shifted; 0 where a name is left out.
     """
 
-    def __init__(self, config: LatentUserConfig, num_items: int) -> None:
+    def __init__(self, config: LatentUserConfig, num_items: int, anchor: Parameters | None = None) -> None:
         self.config = config
         self.num_items = num_items
+        self._anchor = anchor or {}
         self.appeal = AppealPrior(config.appeal, config.num_states, num_items)
         states = config.num_states
         self.shapes: dict[str, tuple[int, ...]] = {
@@ -169,7 +215,11 @@ class LatentPrior:
             "source": (states, states),
             "target": (num_items, states),
         }
+        if config.leaving:
+            self.shapes["leave"] = (states,)
         spreads = {"start": _START_SPREAD, "source": config.move_spread, "target": config.move_spread}
+        if config.leaving:
+            spreads["leave"] = _LEAVE_SPREAD
         if config.show_modes:
             self.shapes |= {
                 "show_mode": (states, config.show_modes),
@@ -188,7 +238,13 @@ class LatentPrior:
         if self.config.show_modes:
             logits = parameters["show_mean"] + parameters["show_item"] + parameters["show_deviation"]
             shows = ShowTables(log_softmax(parameters["show_mode"], axis=1), logits)
-        return LatentTables(softmax(parameters["start"]), self.appeal.tables(parameters), moves, shows)
+        leaving = np.exp(parameters["leave"]) if self.config.leaving else None
+        return LatentTables(softmax(parameters["start"]), self.appeal.tables(parameters), moves, shows, leaving)
+
+    def drawn_anchor(self, rng: np.random.Generator) -> Parameters:
+        """Draw shifts of the means from the prior, of what differs between items and states."""
+        spreads = {name: spread for name, spread in (self.appeal.spreads | self._spreads).items() if name in _DIFFER}
+        return {name: rng.normal(0, spread, self.shapes[name]) for name, spread in spreads.items()}
 
     def posterior(
         self, steps: LoggedSteps, parameters: Parameters, session_weights: FloatArray | None = None
@@ -201,15 +257,24 @@ class LatentPrior:
             session_weights: how much each session counts, [S]; 1 when left out.
         """
         tables = self.tables(parameters)
-        evidence = step_evidence(steps, tables, shows=True)
+        totals = tables.totals(steps)
+        evidence = _click_evidence(steps, tables, totals)
+        if tables.shows is not None:
+            by_mode = tables.shows.log_likelihoods(steps)
+            shown = tables.shows.joined(by_mode)
+            evidence += shown
         found = smooth_states(steps, tables.start, tables.moves, evidence, session_weights)
         weights = np.ones(steps.num_sessions) if session_weights is None else session_weights
-        gradient = self._gradient(steps, parameters, tables, found, weights)
+        states = found.states if session_weights is None else found.states * weights[steps.session][:, None]
+        gradient = self._gradient(steps, parameters, tables, found, states, totals)
+        if tables.shows is not None:
+            gradient |= _show_gradient(steps, tables.shows, np.exp(by_mode - shown[:, :, None]), states)
         density, pull = self.log_density(parameters)
         return float(weights @ found.log_likelihood) + density, {name: gradient[name] + pull[name] for name in gradient}
 
     def log_density(self, parameters: Parameters) -> tuple[float, Parameters]:
         """Log-density of the prior but for a constant, and its gradient."""
+        parameters = {name: value - self._anchor.get(name, 0.0) for name, value in parameters.items()}
         appeal, by_appeal = self.appeal.log_density(parameters)
         other, by_other = gaussian_log_density(parameters, self._spreads, {})
         return appeal + other, {**by_appeal, **by_other}
@@ -220,42 +285,59 @@ class LatentPrior:
         parameters: Parameters,
         tables: LatentTables,
         found: StatePosterior,
-        session_weights: FloatArray,
+        states: FloatArray,
+        totals: FloatArray,
     ) -> Parameters:
-        weights, size = tables.appeal.weights, steps.num_items
-        states = found.states * session_weights[steps.session][:, None]
-        totals = steps.shown @ weights.T
-        clicks = sums_by(steps.clicks, states, size).T
-        successes = sums_by(steps.clicks, states * steps.successes[:, None], size).T
-        expected = weights * (steps.shown.T @ (states / totals)).T
+        """Gradient of the likelihood but for slates; states are their posterior times the weight of the session."""
+        clicks = np.asarray(steps.clicked @ states).T
+        successes = np.asarray(steps.clicked @ (states * steps.successes[:, None])).T
+        expected = tables.appeal.weights * (steps.shown.T @ (states / totals)).T
         by_success = successes - clicks * tables.appeal.successes
         gradient = self.appeal.gradient(parameters, tables.appeal, clicks - expected, by_success)
+        if tables.leaving is not None:
+            gradient["leave"] = states[steps.left].sum(axis=0) - tables.leaving * (states / totals).sum(axis=0)
         first = states[steps.rounds[0]].sum(axis=0)
         gradient["start"] = first - first.sum() * tables.start
         moves = tables.moves
         leaving = found.moved_from / moves.totals
         gradient["source"] = found.moved - moves.source * (leaving.T @ moves.target)
         gradient["target"] = found.moved_to - (leaving @ moves.source) * moves.target
-        if tables.shows is not None:
-            gradient |= _show_gradient(steps, tables.shows, states)
         return gradient
 
 
 def step_evidence(steps: LoggedSteps, tables: LatentTables, *, shows: bool) -> FloatArray:
     """Log-likelihood of what was seen at each step, given the state, [T, K]."""
-    log_weights, logits = tables.appeal.log_weights, tables.appeal.success_logits
-    evidence: FloatArray = log_weights.T[steps.clicks] - np.log(steps.shown @ tables.appeal.weights.T)
-    succeeded = steps.successes[:, None] > 0
-    evidence += np.where(succeeded, log_expit(logits).T[steps.clicks], log_expit(-logits).T[steps.clicks])
+    evidence = _click_evidence(steps, tables, tables.totals(steps))
     if shows and tables.shows is not None:
-        evidence += logsumexp(tables.shows.log_likelihoods(steps), axis=2)
+        evidence += tables.shows.joined(tables.shows.log_likelihoods(steps))
     return evidence
 
 
-def _show_gradient(steps: LoggedSteps, shows: ShowTables, states: FloatArray) -> Parameters:
-    """Gradient of what slates tell, where states are their posterior times the weight of the session, [T, K]."""
+def _click_evidence(steps: LoggedSteps, tables: LatentTables, totals: FloatArray) -> FloatArray:
+    """Log-likelihood of clicks and successes by state, [T, K], where totals are the slates' sums of weights, [T, K]."""
+    log_weights, logits = tables.appeal.log_weights, tables.appeal.success_logits
+    # Of each click that failed, then of each that succeeded, then of leaving.
+    parts = [(log_weights + log_expit(-logits)).T, (log_weights + log_expit(logits)).T]
+    places = steps.clicks + steps.num_items * (steps.successes > 0)
+    if tables.leaving is not None:
+        parts.append(np.log(tables.leaving)[None])
+        places = np.where(steps.left, 2 * steps.num_items, places)
+    evidence: FloatArray = np.concatenate(parts)[places]
+    evidence -= np.log(totals)
+    return evidence
+
+
+def _show_gradient(steps: LoggedSteps, shows: ShowTables, by_mode: FloatArray, states: FloatArray) -> Parameters:
+    """Gradient of what slates tell.
+
+    Args:
+        steps: the log.
+        shows: the tables.
+        by_mode: probability of each mode given the state and the slate, [T, K, M].
+        states: posterior of the states times the weight of the session, [T, K].
+    """
     number, modes, items = shows.logits.shape
-    joint = (softmax(shows.log_likelihoods(steps), axis=2) * states[:, :, None]).reshape(-1, number * modes)
+    joint = (by_mode * states[:, :, None]).reshape(-1, number * modes)
     counts = joint.sum(axis=0).reshape(number, modes)
     shown = np.asarray(steps.shown.T @ joint).T.reshape(number, modes, items)
     by_logit = shown - counts[:, :, None] * expit(shows.logits)

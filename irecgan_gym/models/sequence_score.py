@@ -103,7 +103,7 @@ class SequenceScore:
     def observe(self, prefixes: Prefixes, slates: Tensor, clicks: Tensor, rewards: Tensor) -> Prefixes:
         """Every session one step longer; slates [B, k], clicks [B], rewards [B]."""
         return Prefixes(
-            self.user_model.encoder.step(clicks, prefixes.user),
+            self.user_model.advance(prefixes.user, slates, clicks),
             self.policy.observe(clicks, prefixes.policy),
             self.discriminator.observe(prefixes.partial, self.user_model.candidates(slates), clicks, rewards),
             prefixes.length + 1,
@@ -162,7 +162,7 @@ class SequenceScore:
 
         ``following`` is the row of each step's next one.
         """
-        user = _states_before(batch, self.user_model.encoder.start, self.user_model.encoder.step)
+        user = self.user_model.states_before(batch)
         acting = _states_before(batch, self.policy.start, self.policy.observe)
         judging = _states_before(batch, self.discriminator.encoder.start, self.discriminator.encoder.step)
         total = self.discriminator.step_scores(
@@ -200,7 +200,7 @@ class SequenceScore:
             if len(going) == 0:
                 return scores.view(-1, self.num_rollouts).mean(1)
             rows, total, length, clicks, origin = (column[going] for column in (rows, total, length, clicks, origin))
-            user = user_model.encoder.step(clicks, user[origin])
+            user = user_model.advance(user[origin], slates[going], clicks)
             judging = judge.encoder.step(clicks, judging[origin])
             acting = self.policy.observe(clicks, acting[origin])
             origin = torch.arange(len(rows), device=rows.device)

@@ -180,6 +180,27 @@ class UserModel(nn.Module):
         """p(r = 1 | s, c) of Eq 2; ``state`` [B, S], ``clicks`` [B]."""
         return self.reward_logits(self.encoder.output(state), clicks).sigmoid()
 
+    def advance(self, state: Tensor, slates: Tensor, clicks: Tensor) -> Tensor:
+        """States after one more step, of which recurrent models know the click alone.
+
+        Args:
+            state: before the step, [B, S].
+            slates: what was shown, [B, k]; places without an item hold ``num_items``.
+            clicks: ids 0..num_items, [B]. Users whose session goes on were rewarded where a reward of 0 ends it.
+        """
+        return self.encoder.step(clicks, state)
+
+    def states_before(self, batch: StepBatch) -> Tensor:
+        """States before every step of some sessions, [M, S]."""
+        state = self.encoder.start(batch.num_sessions)
+        states, before, first = [state], 0, batch.num_sessions
+        for size in batch.batch_sizes.tolist()[1:]:
+            shown, clicks = batch.slates[before : before + size], batch.previous_clicks[first : first + size]
+            state = self.advance(state[:size], shown, clicks)
+            states.append(state)
+            before, first = first, first + size
+        return torch.cat(states)
+
     @torch.no_grad()
     def respond(
         self, state: Tensor, slates: Tensor, generator: torch.Generator, *, position_bias: bool = False

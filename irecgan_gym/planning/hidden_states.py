@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -81,21 +82,58 @@ def filter_states(
         Probability of each state before what was seen at a step, [T, K]; and log-likelihood of what was seen at each
         step, given the steps before, [T].
     """
-    predicted = np.empty_like(evidence)
-    log_likelihood = np.empty(len(evidence))
-    highest = evidence.max(axis=1)
-    likelihood = np.exp(evidence - highest[:, None])
-    now = filtered = np.broadcast_to(start, (steps.num_sessions, len(start)))
-    for place, rows in enumerate(steps.rounds):
-        if place:
-            before = steps.rounds[place - 1][: len(rows)]
-            now = moves.after(filtered[: len(rows)], steps.clicks[before])
-        predicted[rows] = now
-        filtered = now * likelihood[rows]
-        total = filtered.sum(axis=1)
-        log_likelihood[rows] = np.log(total) + highest[rows]
-        filtered /= total[:, None]
+    found = _forward(steps, start, moves, evidence)
+    predicted, log_likelihood = np.empty_like(evidence), np.empty(len(evidence))
+    order = steps.by_round.order
+    predicted[order], log_likelihood[order] = found.predicted, found.log_likelihood
     return predicted, log_likelihood
+
+
+@dataclass(frozen=True, eq=False)
+class _Forward:
+    """Forward pass, with steps round by round.
+
+    Attributes:
+        predicted: probability of each state before what was seen, [T, K].
+        filtered: the same after it, [T, K].
+        log_likelihood: of what was seen at each step, given the steps before, [T].
+        target: of the step's click, [T, K].
+        totals: of the step's click, [T, K].
+    """
+
+    predicted: FloatArray
+    filtered: FloatArray
+    log_likelihood: FloatArray
+    target: FloatArray
+    totals: FloatArray
+
+
+def _forward(steps: LoggedSteps, start: FloatArray, moves: Moves, evidence: FloatArray) -> _Forward:
+    order, bounds = steps.by_round.order, steps.by_round.bounds
+    # Nobody moves on from a step at which the user left.
+    clicks = np.minimum(steps.clicks[order], steps.num_items - 1)
+    target, totals = moves.target[clicks], moves.totals[clicks]
+    filtered = evidence[order]
+    highest = filtered.max(axis=1)
+    filtered -= highest[:, None]
+    np.exp(filtered, out=filtered)
+    predicted = np.empty_like(filtered)
+    predicted[: steps.num_sessions] = start
+    likelihood = np.empty(len(filtered))
+    ones = np.ones(len(start))
+    earlier = 0
+    for low, high in pairwise(bounds):
+        if low:
+            rows = slice(earlier, earlier + high - low)
+            predicted[low:high] = ((filtered[rows] / totals[rows]) @ moves.source) * target[rows]
+        now = filtered[low:high]
+        now *= predicted[low:high]
+        # A product with ones: sums over a short axis are slow.
+        total = now @ ones
+        likelihood[low:high] = total
+        now /= total[:, None]
+        earlier = low
+    return _Forward(predicted, filtered, np.log(likelihood) + highest, target, totals)
 
 
 def smooth_states(
@@ -115,42 +153,33 @@ def smooth_states(
         session_weights: how much each session counts in the statistics, [S]; 1 when left out. Likelihoods are those of
             single sessions, whatever their weights.
     """
-    predicted, log_likelihood = filter_states(steps, start, moves, evidence)
-    filtered = predicted * np.exp(evidence - log_likelihood[:, None])
-    # Ratio of the smoothed to the filtered posterior, times the likelihood: the backward recursion, normalised.
-    states = np.empty_like(filtered)
-    clicks = steps.clicks
-    from_weights, to_weights, next_states, rows_moved = [], [], [], []
-    ahead = np.empty((0, len(start)))
-    for place in reversed(range(len(steps.rounds))):
-        rows = steps.rounds[place]
-        smoothed = filtered[rows]
-        if len(ahead):
-            moving = rows[: len(ahead)]
-            clicked = clicks[moving]
-            # ahead is P(later | s') / P(later | earlier) for the next states of those who go on.
-            arriving = moves.target[clicked] * ahead
-            smoothed = smoothed.copy()
-            back = arriving @ moves.source.T / moves.totals[clicked]
-            smoothed[: len(ahead)] *= back
-            rows_moved.append(moving)
-            from_weights.append(filtered[moving] / moves.totals[clicked])
-            to_weights.append(arriving)
-            next_states.append(steps.rounds[place + 1])
-        states[rows] = smoothed
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ahead = np.where(predicted[rows] > 0, smoothed / predicted[rows], 0.0)
-    number, size = len(start), steps.num_items
-    moved, moved_to, moved_from = np.zeros((number, number)), np.zeros((size, number)), np.zeros((size, number))
-    weights = np.ones(steps.num_sessions) if session_weights is None else session_weights
-    if rows_moved:
-        moving = np.concatenate(rows_moved)
-        weight = weights[steps.session[moving]][:, None]
-        moved = moves.source * ((np.concatenate(from_weights) * weight).T @ np.concatenate(to_weights))
-        moved_to = sums_by(clicks[moving], states[np.concatenate(next_states)] * weight, size)
-        moved_from = sums_by(clicks[moving], states[moving] * weight, size)
-    by_session = sums_by(steps.session, log_likelihood[:, None], steps.num_sessions)[:, 0]
-    return StatePosterior(by_session, states, moved, moved_to, moved_from)
+    found = _forward(steps, start, moves, evidence)
+    order, bounds, before = steps.by_round.order, steps.by_round.bounds, steps.by_round.before
+    first, states = steps.num_sessions, found.filtered.copy()
+    arriving = np.zeros_like(states)
+    for (earlier, _), (low, high) in reversed(list(pairwise(pairwise(bounds)))):
+        rows = slice(earlier, earlier + high - low)
+        # P(later | s') / P(later | earlier) for the next states of those who go on.
+        ahead = arriving[low:high]
+        np.divide(states[low:high], found.predicted[low:high], out=ahead, where=found.predicted[low:high] > 0)
+        ahead *= found.target[rows]
+        states[rows] *= (ahead @ moves.source.T) / found.totals[rows]
+    leaving = found.filtered[before] / found.totals[before]
+    left, reached = states[before], states[first:]
+    if session_weights is not None:
+        weight = session_weights[steps.session[order[before]]][:, None]
+        leaving, left, reached = leaving * weight, left * weight, reached * weight
+    clicked = steps.by_round.moved_by
+    smoothed = np.empty_like(states)
+    smoothed[order] = states
+    log_likelihood = np.bincount(steps.session[order], found.log_likelihood, steps.num_sessions)
+    return StatePosterior(
+        log_likelihood,
+        smoothed,
+        moves.source * (leaving.T @ arriving[first:]),
+        np.asarray(clicked @ reached),
+        np.asarray(clicked @ left),
+    )
 
 
 def sums_by(groups: NDArray[np.integer[Any]], rows: FloatArray, number: int) -> FloatArray:

@@ -19,6 +19,8 @@ IntArray = NDArray[np.integer[Any]]
 # Relative: policy iteration ends where a round gains less.
 _TOLERANCE = 1e-9
 _MAX_ROUNDS = 100
+ROUNDING = 1e-9
+"""Most by which a stored probability may be above 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +38,21 @@ class LearnedWorld:
     weights: FloatArray
     successes: FloatArray
     moves: Moves
+
+    def checked(self) -> LearnedWorld:
+        """Return the world itself, if there can be such users: planning on others need not end.
+
+        Raises:
+            ValueError: probabilities that are not from 0 to 1, or weights below 0.
+        """
+        tables = {"start": self.start, "weights": self.weights, "successes": self.successes}
+        tables |= {"source": self.moves.source, "target": self.moves.target}
+        for name, table in tables.items():
+            highest = 1 + ROUNDING if name in ("start", "successes") else np.inf
+            if table.size and not (table.min() >= 0 and table.max() <= highest):
+                wanted = "at least 0" if np.isinf(highest) else "from 0 to 1"
+                raise ValueError(f"{name} must be {wanted}, got numbers from {table.min():g} to {table.max():g}")
+        return self
 
     @property
     def num_states(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ class LoggedSteps:
         shown: 1 where an item was in the slate of a step, sparse [T, n].
         slate_items: the same as item ids, one slate after the other, [L].
         slate_starts: first entry of each slate in ``slate_items``, [T].
-        clicks: the item clicked, [T].
+        clicks: the item clicked, n where the user left, [T].
         successes: whether the click was rewarded, as 0.0 or 1.0; [T].
         previous: the click before, n at the start of a session; [T].
         session: the session of each step, [T].
@@ -47,20 +48,32 @@ class LoggedSteps:
     catalogue: Catalogue
 
     @classmethod
-    def of(cls, sessions: Sessions) -> LoggedSteps:
-        """Lay out sessions of users who click at every step.
+    def of(cls, sessions: Sessions, *, leaving: bool = False) -> LoggedSteps:
+        """Lay out sessions.
+
+        Args:
+            sessions: whose rewards are 0 or 1.
+            leaving: whether the last step of a session may be one without a click, at which the user left.
 
         Raises:
-            ValueError: rewards other than 0 and 1, or users who leave without a click.
+            ValueError: rewards other than 0 and 1, or a step without a click that cannot be.
         """
         wrong = np.flatnonzero((sessions.rewards != 0) & (sessions.rewards != 1))
         if len(wrong):
             raise ValueError(
                 f"rewards[{wrong[0]}] must be 0 or 1 for a model of choice, got {sessions.rewards[wrong[0]]}"
             )
-        left = np.flatnonzero(sessions.clicks == sessions.num_items)
-        if len(left):
-            raise ValueError(f"clicks[{left[0]}] is no item: models of choice are for users who click at every step")
+        left = sessions.clicks == sessions.num_items
+        if leaving:
+            left = left & ~np.isin(np.arange(sessions.num_steps), sessions.offsets[1:] - 1)
+        if left.any():
+            step = np.flatnonzero(left)[0]
+            rule = (
+                "users leave at the end of a session"
+                if leaving
+                else "models of choice are for users who click at every step"
+            )
+            raise ValueError(f"clicks[{step}] is no item: {rule}")
         items = sessions.slate_items.astype(np.int64)
         shown = sparse.csr_matrix(
             (np.ones(len(items)), items, sessions.slate_offsets), shape=(sessions.num_steps, sessions.num_items)
@@ -87,3 +100,46 @@ class LoggedSteps:
     def num_steps(self) -> int:
         """Number of steps, T."""
         return len(self.clicks)
+
+    @cached_property
+    def left(self) -> NDArray[np.bool_]:
+        """True where the user left at a step, [T]."""
+        return np.asarray(self.clicks == self.num_items)
+
+    @cached_property
+    def clicked(self) -> sparse.csr_matrix:
+        """1 where an item was clicked at a step, sparse [n, T]: its products are sums over the clicks of each item."""
+        return _clicked_by(self.clicks, self.num_items)
+
+    @cached_property
+    def by_round(self) -> StepsByRound:
+        """The steps round by round, so that those of a round lie side by side."""
+        order = np.concatenate([np.zeros(0, dtype=np.int64), *self.rounds])
+        sizes = [len(rows) for rows in self.rounds]
+        bounds = np.cumsum([0, *sizes])
+        starts = np.repeat(bounds[:-2], sizes[1:])
+        before = starts + np.arange(len(starts)) + self.num_sessions - np.repeat(bounds[1:-1], sizes[1:])
+        moved_by = _clicked_by(self.clicks[order[before]], self.num_items)
+        return StepsByRound(order, bounds.tolist(), before, moved_by)
+
+
+@dataclass(frozen=True, eq=False)
+class StepsByRound:
+    """An order of steps: the first ones of all sessions, the second ones, and so on, longest sessions first.
+
+    Attributes:
+        order: the steps in it, [T].
+        bounds: where rounds begin in it, and its end.
+        before: places in it of the steps before those from the second round on, [T - S].
+        moved_by: 1 where an item was clicked at these, sparse [n, T - S].
+    """
+
+    order: IntArray
+    bounds: list[int]
+    before: IntArray
+    moved_by: sparse.csr_matrix
+
+
+def _clicked_by(clicks: IntArray, num_items: int) -> sparse.csr_matrix:
+    steps = np.flatnonzero(clicks < num_items)
+    return sparse.csr_matrix((np.ones(len(steps)), (clicks[steps], steps)), shape=(num_items, len(clicks)))

@@ -201,6 +201,11 @@ def _check_keys(what: str, values: Any, expected: Mapping[str, type]) -> None:
             raise StorageError(f"{what}: {name!r} must be {_JSON_WORDS.get(kind, kind.__name__)}, got {shown}")
 
 
+def digest_of_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """Return a SHA-256 of tensors with their names, types and shapes, on any device; 64 hexadecimal digits."""
+    return _digest({}, {name: tensor.detach().cpu() for name, tensor in tensors.items()})
+
+
 def _digest(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 of a description and of tensors with their names, types and shapes."""
     digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())

@@ -1,4 +1,4 @@
-from itertools import permutations
+from itertools import permutations, product
 
 import gymnasium as gym
 import numpy as np
@@ -10,6 +10,7 @@ from irecgan_gym.models.appeal import AppealConfig
 from irecgan_gym.models.latent_fitting import climb, random_start
 from irecgan_gym.models.latent_user_model import LatentPrior, LatentUserConfig, LatentUserModel
 from irecgan_gym.planning.logged_steps import LoggedSteps
+from irecgan_gym.sessions import Sessions
 
 
 def log_of(num_sessions, *, logging_policy="random", seed=0, **tables):
@@ -99,6 +100,68 @@ def test_saved_and_loaded_it_is_the_same(tmp_path):
     assert loaded.config == config
     for how in ("given", "signs", "scored"):
         np.testing.assert_array_equal(loaded.log_likelihood(steps, slates=how), model.log_likelihood(steps, slates=how))
+
+
+def leaving_log(rng, number=12, items=5, size=3):
+    """Sessions in which rewards are anything and most users leave at the end."""
+    lengths = rng.integers(1, 4, number)
+    steps, last = int(lengths.sum()), np.cumsum(lengths) - 1
+    slates = np.array([rng.permutation(items)[:size] for _ in range(steps)])
+    clicks, rewards = slates[np.arange(steps), rng.integers(size, size=steps)], rng.integers(2, size=steps)
+    left = last[rng.random(number) < 0.7]
+    clicks[left], rewards[left] = items, 0
+    truncated = ~np.isin(last, left)
+    columns = {"slates": slates, "clicks": clicks, "rewards": rewards, "truncated": truncated}
+    return Sessions.from_columns(num_items=items, lengths=lengths, **columns)
+
+
+def test_leaving_is_in_the_likelihood_as_a_sum_over_all_paths(rng):
+    log, config = leaving_log(rng), LatentUserConfig(3, AppealConfig(link="untied"), leaving=True)
+    prior = LatentPrior(config, 5)
+    model = LatentUserModel(config, {name: rng.normal(0, 1, shape) for name, shape in prior.shapes.items()}, 5)
+    found, tables = model.log_likelihood(log), model.tables
+    moves = tables.moves.table()
+    for low, high in zip(log.offsets[:-1], log.offsets[1:], strict=True):
+        total = 0.0
+        for path in product(range(3), repeat=int(high - low)):
+            chance = tables.start[path[0]]
+            for place, step in enumerate(range(low, high)):
+                state, click = path[place], log.clicks[step]
+                slate = log.slate_items.reshape(-1, 3)[step]
+                total_weight = tables.appeal.weights[state, slate].sum() + tables.leaving[state]
+                if click == 5:
+                    chance *= tables.leaving[state] / total_weight
+                else:
+                    success = tables.appeal.successes[state, click]
+                    chance *= tables.appeal.weights[state, click] / total_weight
+                    chance *= success if log.rewards[step] else 1 - success
+                if place:
+                    chance *= moves[path[place - 1], log.clicks[step - 1], state]
+            total += chance
+        assert np.exp(found[low:high].sum()) == pytest.approx(total)
+
+
+def test_the_gradient_with_leaving_is_that_of_the_posterior(rng):
+    config = LatentUserConfig(3, leaving=True, show_modes=1)
+    steps, prior = LoggedSteps.of(leaving_log(rng), leaving=True), LatentPrior(config, 5)
+    parameters = {name: rng.normal(0, 0.5, shape) for name, shape in prior.shapes.items()}
+    _, gradient = prior.posterior(steps, parameters)
+    assert gradient.keys() == parameters.keys()
+    for name, value in parameters.items():
+        direction = rng.normal(size=value.shape)
+        ahead, behind = (
+            prior.posterior(steps, {**parameters, name: value + step * direction})[0] for step in (1e-5, -1e-5)
+        )
+        assert (ahead - behind) / 2e-5 == pytest.approx((gradient[name] * direction).sum(), rel=1e-5, abs=1e-5), name
+
+
+def test_leaving_is_refused_where_it_cannot_be(rng):
+    log = leaving_log(rng)
+    with pytest.raises(ValueError, match="users who click at every step"):
+        LoggedSteps.of(log)
+    config = LatentUserConfig(2, leaving=True)
+    with pytest.raises(ValueError, match="leaving=False"):
+        climb(config, LoggedSteps.of(log, leaving=True), random_start(config, 5, rng), max_iterations=2).world()
 
 
 @pytest.mark.parametrize("wrong", [{"num_states": 0}, {"show_modes": -1}, {"move_spread": 0.0}])

@@ -1,0 +1,38 @@
+"""Digest of sessions: whether two logs are the same."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+from irecgan_gym.sessions.columns import Sessions
+
+_TOLD = ("provenance",)
+"""Columns that say something of the sessions, and are no part of them."""
+
+
+def digest_of_sessions(sessions: Sessions) -> str:
+    """Return a SHA-256 of all columns, by which a log is known again; 64 hexadecimal digits.
+
+    Where the sessions come from makes no difference.
+    """
+    digest = hashlib.sha256()
+    _add(digest, sessions)
+    return digest.hexdigest()
+
+
+def _add(digest: Any, value: Any) -> None:
+    if isinstance(value, np.ndarray):
+        digest.update(f"{value.dtype.str}{value.shape}".encode())
+        digest.update(np.ascontiguousarray(value).tobytes())
+    elif is_dataclass(value):
+        for field in fields(value):
+            # A column that nobody knew of when a digest was taken leaves it as it was where it is missing.
+            if field.name not in _TOLD and (part := getattr(value, field.name)) is not None:
+                digest.update(f"|{field.name}:".encode())
+                _add(digest, part)
+    else:
+        digest.update(repr(value).encode())
