@@ -16,7 +16,7 @@ from irecgan_gym.models.batches import StepBatch
 from irecgan_gym.models.encoder import EncoderConfig
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder
-from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions.dataset import SessionLog
 from irecgan_gym.settings import Positive, Share
 
 
@@ -121,13 +121,14 @@ class AC(PolicyAgent[ACConfig]):
 
     kind = "ac"
     config_type = ACConfig
+    streams = True
     policy: ActorCriticPolicy
 
     def _build(self) -> None:
         shape = (self.num_items, self.slate_size, self.config.encoder)
         self.policy = self._module("policy", lambda: ActorCriticPolicy(*shape))
 
-    def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
+    def _learn(self, sessions: SessionLog, validation: SessionLog | None, recorder: Recorder) -> None:
         config = self.config
         parts = self._hold_out(sessions, validation, config.validation_fraction)
         data, held_out = offline_and_held_out(*parts, config, self.device)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from irecgan_gym.agents.slate_probabilities import DEPLOYMENTS, Deployment, repl
 from irecgan_gym.ope.policies import EvaluationPolicy, PlaceTable, PointMassPolicy
 from irecgan_gym.recorder import ProgressRecorder, Recorder, Recorders, silent
 from irecgan_gym.sessions import Catalogue, Sessions
+from irecgan_gym.sessions.dataset import SessionDataset, SessionLog, in_memory
 from irecgan_gym.sessions.digest import digest_of_sessions
 from irecgan_gym.slate_requests import Exclude, SlateChoice, SlateRequest
 from irecgan_gym.storage.checkpoints import Checkpoints, stored_schedule
@@ -37,7 +38,10 @@ class Agent(ABC):
     Attributes:
         catalogue: the items that the agent knows; it learns their names, where they have some, from the first sessions,
             and then refuses sessions over other items.
+        streams: whether it learns from sessions on disk part by part.
     """
+
+    streams: ClassVar[bool] = False
 
     def __init__(self, num_items: int, slate_size: int) -> None:
         if not 1 <= slate_size <= num_items:
@@ -50,8 +54,8 @@ class Agent(ABC):
 
     def learn(
         self: AgentT,
-        sessions: Sessions,
-        validation: Sessions | None = None,
+        sessions: SessionLog,
+        validation: SessionLog | None = None,
         *,
         recorder: Recorder = silent,
         progress_bar: bool = False,
@@ -64,7 +68,9 @@ class Agent(ABC):
         SIGTERM then end training after the epoch or round that it is at, with a checkpoint.
 
         Args:
-            sessions: logged sessions to learn from.
+            sessions: logged sessions to learn from, in memory or on disk
+                (:class:`~irecgan_gym.sessions.dataset.SessionDataset`). Agents that do not learn part by part
+                (:attr:`streams`) load those on disk into memory.
             validation: held-out sessions, by which epochs may be chosen; a part of ``sessions`` when None.
             recorder: receives the numbers of training, e.g. one of :mod:`irecgan_gym.recorder`.
             progress_bar: whether to show the progress of training in the terminal, on standard error.
@@ -83,16 +89,22 @@ class Agent(ABC):
             TrainingStopped: a signal has ended training; a kind of :class:`KeyboardInterrupt`.
         """
         catalogue = self._checked_catalogue(sessions, validation)
+        if not self.streams:
+            sessions, validation = in_memory(sessions), None if validation is None else in_memory(validation)
+        if resume is not None and any(isinstance(part, SessionDataset) for part in (sessions, validation)):
+            raise ValueError("resume needs sessions in memory: load() those on disk")
+        # Those on disk reach only agents that take both.
+        log, held_out = cast(Sessions, sessions), cast("Sessions | None", validation)
         with ExitStack() as stack:
             if progress_bar:
                 recorder = Recorders(recorder, stack.enter_context(closing(ProgressRecorder())))
             if resume is not None:
-                training, size = self._training(sessions, validation), self._size()
+                training, size = self._training(log, held_out), self._size()
                 stored = stored_schedule(Checkpoints.of(resume), training, recorder, size)
                 self._schedule = stack.enter_context(stored)
                 recorder = self._schedule.recorder
             try:
-                self._learn(sessions, validation, recorder)
+                self._learn(log, held_out, recorder)
             finally:
                 self._schedule = Schedule()
         self.catalogue = catalogue
@@ -288,10 +300,10 @@ class Agent(ABC):
             lambda sessions: replayed_slates(self, sessions), self.num_items, self.slate_size, epsilon=epsilon
         )
 
-    def _check_catalogue(self, sessions: Sessions) -> None:
+    def _check_catalogue(self, sessions: SessionLog) -> None:
         self.catalogue.check_agrees(sessions.catalogue, "the policy", "the sessions")
 
-    def _checked_catalogue(self, sessions: Sessions, validation: Sessions | None) -> Catalogue:
+    def _checked_catalogue(self, sessions: SessionLog, validation: SessionLog | None) -> Catalogue:
         """The agent's catalogue, with the names of the sessions where it has none yet."""
         self._check_catalogue(sessions)
         catalogue = self.catalogue.joined(sessions.catalogue)

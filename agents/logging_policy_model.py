@@ -11,8 +11,10 @@ from irecgan_gym.kernels.catalogue_softmax import chosen_log_probabilities
 from irecgan_gym.models.batches import SessionTensors, StepBatch
 from irecgan_gym.models.fitting import ClippedAdamW, EarlyStopping, FitConfig
 from irecgan_gym.models.slate_policy import SlatePolicy
+from irecgan_gym.models.streams import batches_of
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions.dataset import SessionLog
 from irecgan_gym.storage.schedule import Schedule
 from irecgan_gym.storage.states import Things
 
@@ -31,8 +33,8 @@ def shown_log_likelihood(model: SlatePolicy, batch: StepBatch) -> Tensor:
 @torch.enable_grad()
 def fit_logging_policy(
     model: SlatePolicy,
-    training: Sessions,
-    validation: Sessions,
+    training: SessionLog,
+    validation: SessionLog,
     config: FitConfig,
     *,
     generator: np.random.Generator,
@@ -50,7 +52,7 @@ def fit_logging_policy(
         recorder: receives ``logging_policy/*`` once an epoch.
         schedule: gives the epochs, phase ``logging_policy``.
     """
-    data, held_out = (SessionTensors(part, leave_option=False, device=model.device) for part in (training, validation))
+    data, held_out = (batches_of(part, leave_option=False, device=model.device) for part in (training, validation))
     optimizer = ClippedAdamW(model, config, "logging_policy/loss")
     best = EarlyStopping(model, config.patience)
     mean_steps = data.mean_steps(config.batch_size)

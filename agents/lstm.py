@@ -14,6 +14,7 @@ from irecgan_gym.models.slate_policy import Ranking, UserModelPolicy
 from irecgan_gym.ope.off_policy_selection import CriterionName
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions.dataset import SessionDataset, SessionLog
 from irecgan_gym.settings import check_settings
 
 
@@ -36,6 +37,7 @@ class LSTM(PolicyAgent[LSTMConfig]):
 
     kind = "lstm"
     config_type = LSTMConfig
+    streams = True
     saved = ("user_model",)
 
     def _build(self) -> None:
@@ -44,7 +46,7 @@ class LSTM(PolicyAgent[LSTMConfig]):
         )
         self.policy = UserModelPolicy(self.user_model, self.slate_size, self.config.ranking)
 
-    def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
+    def _learn(self, sessions: SessionLog, validation: SessionLog | None, recorder: Recorder) -> None:
         config = self.config
         offline, held_out = self._hold_out(sessions, validation, config.validation_fraction)
         chosen_by = None if config.selection == "likelihood" else EstimatedReward(config.selection, held_out)
@@ -58,7 +60,8 @@ class LSTM(PolicyAgent[LSTMConfig]):
             schedule=self._schedule,
             criterion=None if chosen_by is None else lambda: chosen_by.loss(self.policy),
         )
-        recorder.record(fidelity(self.user_model, held_out, seed=self._seed("fidelity")).as_metrics(), 0)
+        judged = held_out.first_part() if isinstance(held_out, SessionDataset) else held_out
+        recorder.record(fidelity(self.user_model, judged, seed=self._seed("fidelity")).as_metrics(), 0)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from irecgan_gym.agents.pre_training import pre_train_policy
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions.dataset import SessionLog
 from irecgan_gym.storage.states import Things
 
 
@@ -17,12 +18,13 @@ class PG(PolicyAgent[PGConfig]):
 
     kind = "pg"
     config_type = PGConfig
+    streams = True
     policy: SlatePolicy
 
     def _build(self) -> None:
         self.policy = self._module("policy", lambda: SlatePolicy(self.num_items, self.slate_size, self.config.encoder))
 
-    def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
+    def _learn(self, sessions: SessionLog, validation: SessionLog | None, recorder: Recorder) -> None:
         config = self.config
         parts = self._hold_out(sessions, validation, config.validation_fraction)
         data, held_out = offline_and_held_out(*parts, config, self.device)

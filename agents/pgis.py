@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from irecgan_gym.agents.logging_policy_model import estimated_propensities, fit_logging_policy
 from irecgan_gym.agents.policy_agent import PolicyAgent
 from irecgan_gym.agents.policy_gradient import PGConfig, fit_policy
-from irecgan_gym.agents.returns import ReturnsData, known_propensities, offline_returns
+from irecgan_gym.agents.returns import ReturnsData
+from irecgan_gym.agents.streamed_returns import Propensities, propensities_are_known, returns_of
 from irecgan_gym.models.batches import StepBatch
 from irecgan_gym.models.fitting import FitConfig
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder
-from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions.dataset import SessionDataset, SessionLog
 from irecgan_gym.settings import Positive
 
 
@@ -103,20 +103,17 @@ class PGIS(PolicyAgent[PGISConfig]):
 
     kind = "pgis"
     config_type = PGISConfig
+    streams = True
     policy: SlatePolicy
 
     def _build(self) -> None:
         self.policy = self._module("policy", lambda: SlatePolicy(self.num_items, self.slate_size, self.config.encoder))
 
-    def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
+    def _learn(self, sessions: SessionLog, validation: SessionLog | None, recorder: Recorder) -> None:
         config = self.config
         offline, validating = self._hold_out(sessions, validation, config.validation_fraction)
-        data, held_out = (
-            offline_returns(part, config, self.device, propensities)
-            for part, propensities in zip(
-                (offline, validating), self._propensities(offline, validating, recorder), strict=True
-            )
-        )
+        propensities = self._propensities(offline, validating, recorder)
+        data, held_out = (returns_of(part, config, self.device, propensities) for part in (offline, validating))
         objective = ImportanceWeighted(weight_clip=config.weight_clip, top_k_correction=config.top_k_correction)
         rng = self._rng("policy_pre_training")
         dose = fit_policy(
@@ -131,16 +128,14 @@ class PGIS(PolicyAgent[PGISConfig]):
         )
         self._treated(dose.as_metrics(), recorder)
 
-    def _propensities(
-        self, training: Sessions, held_out: Sessions, recorder: Recorder
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the probability that each clicked item was shown, of both parts, [T]; any number where users left."""
+    def _propensities(self, training: SessionLog, held_out: SessionLog, recorder: Recorder) -> Propensities | None:
+        """Return what tells how probable it was that a clicked item was shown; None where the log does."""
         config = self.config
-        logged = known_propensities(training), known_propensities(held_out)
-        if logged[0] is not None and logged[1] is not None and config.propensities != "estimated":
-            return logged[0], logged[1]
+        if config.propensities != "estimated" and propensities_are_known(training) and propensities_are_known(held_out):
+            return None
         if config.propensities == "logged":
-            which = "have none" if training.propensities is None else "do not have them for all clicks"
+            first = training.first_part() if isinstance(training, SessionDataset) else training
+            which = "have none" if first.propensities is None else "do not have them for all clicks"
             raise ValueError(f"propensities='logged', but the sessions {which}: use 'estimated'")
         encoder = replace(config.encoder, events=False, recall=False)
         model = self._module("logging_policy", lambda: SlatePolicy(self.num_items, self.slate_size, encoder))
@@ -155,4 +150,4 @@ class PGIS(PolicyAgent[PGISConfig]):
             schedule=self._schedule,
         )
         size = config.fit.batch_size * 4
-        return estimated_propensities(model, training, size), estimated_propensities(model, held_out, size)
+        return partial(estimated_propensities, model, batch_size=size)

@@ -18,7 +18,7 @@ from irecgan_gym.agents.selection import judged
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.building import ModuleT, build, resolve_device
 from irecgan_gym.models.encoder import EncoderConfig
-from irecgan_gym.models.fitting import FitConfig, split_validation
+from irecgan_gym.models.fitting import FitConfig, LogT, split_validation
 from irecgan_gym.models.log_knowledge import take_log
 from irecgan_gym.models.reward_laws import RewardKind
 from irecgan_gym.models.slate_policy import CataloguePolicy
@@ -28,6 +28,7 @@ from irecgan_gym.ope.agent_policies import PolicyScores
 from irecgan_gym.ope.policies import EvaluationPolicy, PlackettLucePolicy, TopKPolicy
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions.dataset import SessionLog
 from irecgan_gym.settings import InnerShare, check_is, check_settings
 from irecgan_gym.slate_requests import SlateChoice, SlateRequest
 from irecgan_gym.storage.checkpoints import Checkpoints
@@ -150,8 +151,8 @@ class PolicyAgent(Agent, Generic[ConfigT]):
     @torch.enable_grad()
     def learn(
         self: PolicyAgentT,
-        sessions: Sessions,
-        validation: Sessions | None = None,
+        sessions: SessionLog,
+        validation: SessionLog | None = None,
         *,
         recorder: Recorder = silent,
         progress_bar: bool = False,
@@ -228,7 +229,7 @@ class PolicyAgent(Agent, Generic[ConfigT]):
         self.treatment |= metrics
         recorder.record(dict(metrics), 0)
 
-    def _hold_out(self, sessions: Sessions, validation: Sessions | None, fraction: float) -> tuple[Sessions, Sessions]:
+    def _hold_out(self, sessions: LogT, validation: LogT | None, fraction: float) -> tuple[LogT, LogT]:
         offline, held_out = split_validation(sessions, validation, fraction, self.seed)
         return offline, judged(getattr(self.config, "selection", "last"), offline, held_out)
 

@@ -7,14 +7,15 @@ from contextlib import AbstractContextManager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from math import isfinite, nan
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
 
 from irecgan_gym.agents.policy_agent import NetworkConfig
-from irecgan_gym.agents.returns import Objective, Reinforce, ReturnsData, ReturnSettings, offline_returns
+from irecgan_gym.agents.returns import Objective, Reinforce, Returns, ReturnsData, ReturnSettings
 from irecgan_gym.agents.selection import SelectionRule, criterion
+from irecgan_gym.agents.streamed_returns import returns_of
 from irecgan_gym.agents.treatment import Dose, policy_shift
 from irecgan_gym.kernels.low_precision import Precision, matrix_precision
 from irecgan_gym.models.fitting import ClippedAdamW, EarlyStopping, FitConfig
@@ -22,6 +23,7 @@ from irecgan_gym.models.ranks import current_ranks
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions.dataset import SessionLog
 from irecgan_gym.settings import Count, CountFrom0, Positive
 from irecgan_gym.storage.schedule import Schedule
 from irecgan_gym.storage.states import Stateful, Things, put_back, state_of
@@ -70,7 +72,7 @@ class PGCConfig(PGConfig):
 
 def policy_gradient_epoch(
     policy: SlatePolicy,
-    data: ReturnsData,
+    data: Returns,
     optimizer: ClippedAdamW,
     batch_size: int,
     generator: np.random.Generator,
@@ -90,24 +92,24 @@ def policy_gradient_epoch(
         precision: of matrix products.
     """
     objective = Reinforce() if objective is None else objective
-    mean_steps = data.sessions.mean_steps(batch_size)
+    mean_steps = data.mean_steps(batch_size)
     # Added up on the device: a number would have to be waited for after every batch.
     total = torch.zeros((), dtype=torch.float64, device=policy.device)
-    for batch in data.sessions.shuffled(batch_size, generator, optimizer.ranks):
+    for part, batch in data.shuffled(batch_size, generator, optimizer.ranks):
         with matrix_precision(precision, policy.device):
-            losses = objective.losses(policy, data, batch)
+            losses = objective.losses(policy, part, batch)
         loss = losses.sum() / mean_steps * batch.share
         optimizer.step(loss)
         total += loss.detach().double() * mean_steps
-    return float(optimizer.ranks.total(total)) / data.sessions.sessions.num_steps
+    return float(optimizer.ranks.total(total)) / data.num_steps
 
 
 @torch.no_grad()
-def held_out_loss(policy: SlatePolicy, data: ReturnsData, batch_size: int) -> float:
+def held_out_loss(policy: SlatePolicy, data: Returns, batch_size: int) -> float:
     """Return -sum R_t log pi(c_t) / sum R_t on held-out sessions, in nats: PG's own loss, told of every method."""
     total = weight = 0.0
-    for batch in data.sessions.all(batch_size):
-        returns = data.returns(batch)
+    for part, batch in data.all(batch_size):
+        returns = part.returns(batch)
         total -= float((returns * policy.click_log_probabilities(batch)).sum())
         weight += float(returns.sum())
     return total / max(weight, 1e-12)
@@ -134,7 +136,7 @@ class PolicyTraining:
     def __init__(
         self,
         policy: SlatePolicy,
-        held_out: ReturnsData,
+        held_out: Returns,
         config: PGConfig,
         fit: FitConfig,
         patience: int | None,
@@ -150,7 +152,7 @@ class PolicyTraining:
         self._best = EarlyStopping(policy, patience)
         self.dose = self.kept_dose = Dose(0, 0)
 
-    def epoch(self, data: ReturnsData) -> dict[str, float]:
+    def epoch(self, data: Returns) -> dict[str, float]:
         """Make one pass over the data, and return the loss and the objective's measurements."""
         fit = self._fit
         loss = policy_gradient_epoch(
@@ -210,8 +212,8 @@ class PolicyTraining:
 @torch.enable_grad()
 def fit_policy(
     policy: SlatePolicy,
-    training: ReturnsData,
-    held_out: ReturnsData,
+    training: Returns,
+    held_out: Returns,
     config: PGConfig,
     *,
     generator: np.random.Generator,
@@ -245,11 +247,23 @@ def fit_policy(
     return trained.kept_dose
 
 
+@overload
 def offline_and_held_out(
     sessions: Sessions, validation: Sessions, config: PGConfig, device: torch.device
-) -> tuple[ReturnsData, ReturnsData]:
+) -> tuple[ReturnsData, ReturnsData]: ...
+
+
+@overload
+def offline_and_held_out(
+    sessions: SessionLog, validation: SessionLog, config: PGConfig, device: torch.device
+) -> tuple[Returns, Returns]: ...
+
+
+def offline_and_held_out(
+    sessions: SessionLog, validation: SessionLog, config: PGConfig, device: torch.device
+) -> tuple[Returns, Returns]:
     """Return logged sessions to learn from and those held out, with the returns of Eq 10."""
-    return offline_returns(sessions, config, device), offline_returns(validation, config, device)
+    return returns_of(sessions, config, device), returns_of(validation, config, device)
 
 
 class PolicyUpdates:

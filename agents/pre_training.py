@@ -11,7 +11,7 @@ from typing import Any
 
 from irecgan_gym.agents.policy_agent import PolicyAgent, UserModelSettings
 from irecgan_gym.agents.policy_gradient import fit_policy
-from irecgan_gym.agents.returns import Objective, Reinforce, ReturnsData
+from irecgan_gym.agents.returns import Objective, Reinforce, Returns
 from irecgan_gym.agents.treatment import Dose
 from irecgan_gym.models.fitting import fit_user_model
 from irecgan_gym.models.slate_policy import SlatePolicy
@@ -75,8 +75,8 @@ def pre_train_user_model(
 def pre_train_policy(
     agent: PolicyAgent[Any],
     policy: SlatePolicy,
-    data: ReturnsData,
-    held_out: ReturnsData,
+    data: Returns,
+    held_out: Returns,
     recorder: Recorder,
     objective: Objective | None = None,
 ) -> Dose:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from irecgan_gym.models.batches import SessionTensors, StepBatch
+from irecgan_gym.models.ranks import ALONE, Ranks
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.settings import NotNegative, Share, check_settings
@@ -90,6 +91,30 @@ class ReturnsData:
         """Number of sessions."""
         return len(self.sessions.sessions)
 
+    @property
+    def num_steps(self) -> int:
+        """Steps of all sessions."""
+        return self.sessions.num_steps
+
+    @property
+    def propensities_known(self) -> bool:
+        """True where the propensities of all clicks are known."""
+        return self.propensities is not None
+
+    def mean_steps(self, batch_size: int) -> float:
+        """See :meth:`irecgan_gym.models.batches.SessionTensors.mean_steps`."""
+        return self.sessions.mean_steps(batch_size)
+
+    def all(self, batch_size: int) -> Iterator[tuple[ReturnsData, StepBatch]]:
+        """Yield every session once, in the order of the columns, in batches, with the returns that they belong to."""
+        return ((self, batch) for batch in self.sessions.all(batch_size))
+
+    def shuffled(
+        self, batch_size: int, generator: np.random.Generator, ranks: Ranks = ALONE
+    ) -> Iterator[tuple[ReturnsData, StepBatch]]:
+        """Yield the same in random order."""
+        return ((self, batch) for batch in self.sessions.shuffled(batch_size, generator, ranks))
+
     def rewards(self, batch: StepBatch) -> Tensor:
         """Return the agent's reward of each step of the batch, [M]."""
         return self._rewards[batch.steps]
@@ -125,6 +150,33 @@ def known_propensities(sessions: Sessions) -> NDArray[np.float32] | None:
         return None
     known: NDArray[np.float32] = np.nan_to_num(logged, nan=1.0).astype(np.float32)
     return known
+
+
+class Returns(Protocol):
+    """Sessions with their returns, in memory or on disk, as batches; each comes with the returns that it belongs to."""
+
+    @property
+    def num_sessions(self) -> int:
+        """Number of sessions."""
+
+    @property
+    def num_steps(self) -> int:
+        """Steps of all sessions."""
+
+    @property
+    def propensities_known(self) -> bool:
+        """True where the propensities of all clicks are known."""
+
+    def mean_steps(self, batch_size: int) -> float:
+        """Return the expected number of steps of a batch."""
+
+    def all(self, batch_size: int) -> Iterator[tuple[ReturnsData, StepBatch]]:
+        """Yield every session once, in the order of the log."""
+
+    def shuffled(
+        self, batch_size: int, generator: np.random.Generator, ranks: Ranks = ALONE
+    ) -> Iterator[tuple[ReturnsData, StepBatch]]:
+        """Yield every session once, in random order."""
 
 
 class Objective(Protocol):

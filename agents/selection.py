@@ -7,7 +7,8 @@ from typing import Literal, Protocol, get_args
 
 import torch
 
-from irecgan_gym.agents.returns import Objective, ReturnsData
+from irecgan_gym.agents.returns import Objective, Returns, ReturnsData
+from irecgan_gym.models.fitting import LogT
 from irecgan_gym.models.slate_policy import CataloguePolicy, SlatePolicy
 from irecgan_gym.ope.off_policy_selection import CRITERIA, LOWER, CriterionName, judged_sessions, selection_criterion
 from irecgan_gym.sessions import Sessions
@@ -25,7 +26,7 @@ class Criterion(Protocol):
         """Return the loss of the policy as it is; the epoch with the least is kept."""
 
 
-def criterion(rule: SelectionRule, objective: Objective, held_out: ReturnsData, batch_size: int) -> Criterion:
+def criterion(rule: SelectionRule, objective: Objective, held_out: Returns, batch_size: int) -> Criterion:
     """Return the criterion of a rule.
 
     Args:
@@ -37,8 +38,8 @@ def criterion(rule: SelectionRule, objective: Objective, held_out: ReturnsData, 
         batch_size: sessions a batch.
 
     Raises:
-        ValueError: an unknown rule, ``"off_policy"`` with sessions whose propensities are not known, or too few
-            sessions to estimate from.
+        ValueError: an unknown rule, ``"off_policy"`` with sessions whose propensities are not known, too few
+            sessions to estimate from, or sessions on disk with a rule that needs them in memory.
     """
     if rule == "last":
         return LastEpoch()
@@ -47,6 +48,10 @@ def criterion(rule: SelectionRule, objective: Objective, held_out: ReturnsData, 
     if rule == "off_policy":
         return OffPolicyReturn(held_out, batch_size)
     if rule in CRITERIA:
+        if not isinstance(held_out, ReturnsData):
+            raise ValueError(
+                f"selection={rule!r} judges by whole sessions in memory: use 'last', 'objective' or 'off_policy'"
+            )
         return EstimatedReward(rule, held_out.sessions.sessions)
     raise ValueError(f"selection must be one of {SELECTION_RULES}, got {rule!r}")
 
@@ -80,7 +85,7 @@ class HeldOutObjective:
         batch_size: sessions a batch.
     """
 
-    def __init__(self, objective: Objective, held_out: ReturnsData, batch_size: int) -> None:
+    def __init__(self, objective: Objective, held_out: Returns, batch_size: int) -> None:
         self._objective = objective
         self._held_out = held_out
         self._batch_size = batch_size
@@ -88,9 +93,9 @@ class HeldOutObjective:
     @torch.no_grad()
     def loss(self, policy: SlatePolicy) -> float:
         """Return the mean loss a step."""
-        batches = self._held_out.sessions.all(self._batch_size)
-        total = sum(float(self._objective.held_out_losses(policy, self._held_out, batch).sum()) for batch in batches)
-        return total / self._held_out.sessions.sessions.num_steps
+        batches = self._held_out.all(self._batch_size)
+        total = sum(float(self._objective.held_out_losses(policy, part, batch).sum()) for part, batch in batches)
+        return total / self._held_out.num_steps
 
 
 class OffPolicyReturn:
@@ -110,12 +115,12 @@ class OffPolicyReturn:
         ValueError: propensities are not known.
     """
 
-    def __init__(self, held_out: ReturnsData, batch_size: int, *, weight_clip: float = WEIGHT_CLIP) -> None:
-        if held_out.propensities is None:
+    def __init__(self, held_out: Returns, batch_size: int, *, weight_clip: float = WEIGHT_CLIP) -> None:
+        if not held_out.propensities_known:
             raise ValueError(
                 "selection='off_policy' needs sessions whose propensities are all known: use 'last' or 'objective'"
             )
-        self._held_out, self._propensities = held_out, held_out.propensities
+        self._held_out = held_out
         self._batch_size = batch_size
         self._clip = weight_clip
 
@@ -123,12 +128,13 @@ class OffPolicyReturn:
     def loss(self, policy: SlatePolicy) -> float:
         """Return minus the estimate, in the unit of the agent's rewards."""
         earned = weight = 0.0
-        for batch in self._held_out.sessions.all(self._batch_size):
+        for part, batch in self._held_out.all(self._batch_size):
+            assert part.propensities is not None
             size = batch.slate_mask.sum(1)
             shown = 1 - (1 - policy.click_log_probabilities(batch).exp()) ** size
-            weights = (shown / self._propensities[batch.steps]).clamp(max=self._clip)
+            weights = (shown / part.propensities[batch.steps]).clamp(max=self._clip)
             weights = weights.where(batch.clicks < policy.num_items, 0.0)
-            earned += float((weights * self._held_out.returns(batch)).sum())
+            earned += float((weights * part.returns(batch)).sum())
             weight += float(weights.sum())
         return -earned / max(weight, 1e-12)
 
@@ -159,7 +165,7 @@ class EstimatedReward:
         return -self._criterion(policy, self._held_out)
 
 
-def judged(rule: str, training: Sessions, held_out: Sessions) -> Sessions:
+def judged(rule: str, training: LogT, held_out: LogT) -> LogT:
     """Return held-out sessions with what a rule needs of them: the probabilities of their slates, or nothing more.
 
     Args:
@@ -167,4 +173,5 @@ def judged(rule: str, training: Sessions, held_out: Sessions) -> Sessions:
         training: the rest of the log, by which probabilities are estimated where the log does not hold them.
         held_out: sessions that choose.
     """
-    return judged_sessions(training, held_out) if rule in CRITERIA else held_out
+    in_memory = isinstance(training, Sessions) and isinstance(held_out, Sessions)
+    return judged_sessions(training, held_out) if rule in CRITERIA and in_memory else held_out

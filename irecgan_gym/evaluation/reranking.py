@@ -13,12 +13,15 @@ from irecgan_gym.evaluation.metrics import (
     Interval,
     Metric,
     RankedLists,
+    click_ranks,
     counted_lists,
+    mean_interval,
     mean_reciprocal_rank,
     measure,
     precision_at_k,
 )
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions.dataset import SessionDataset, SessionLog
 
 
 class SlateScorer(Protocol):
@@ -62,7 +65,7 @@ class RerankResult:
 
 def evaluate_reranking(
     scorer: SlateScorer,
-    sessions: Sessions,
+    sessions: SessionLog,
     *,
     deterministic: bool,
     seed: int,
@@ -77,18 +80,23 @@ def evaluate_reranking(
 
     Args:
         scorer: scores the items of every list, given the clicks before.
-        sessions: held-out sessions.
+        sessions: held-out sessions, in memory or on disk
+            (:class:`~irecgan_gym.sessions.dataset.SessionDataset`), of which a few bytes a list are kept.
         deterministic: True ranks by score; False by score plus Gumbel noise, which draws a ranking from the policy
             as it would draw a slate (Plackett-Luce).
         seed: of the order of items with equal scores and of the noise.
         at: numbers of places k for p@k.
         min_list_length: shorter lists do not count; the authors count lists longer than 10, and so does the default.
-        metrics: further metrics by name, such as ``{"ndcg@10": ndcg(10)}``.
+        metrics: further metrics by name, such as ``{"ndcg@10": ndcg(10)}``; of sessions in memory alone.
 
     Raises:
-        ValueError: no list counts, or scores that are NaN.
+        ValueError: no list counts, scores that are NaN, or further metrics of sessions on disk.
     """
     rng = np.random.default_rng(seed)
+    if isinstance(sessions, SessionDataset):
+        if metrics:
+            raise ValueError("further metrics look at all lists at once: load() the sessions, or a part of them")
+        return _reranked_by_parts(scorer, sessions, rng, deterministic, at, min_list_length)
     scores = np.asarray(scorer.slate_scores(sessions), dtype=np.float64)
     if not deterministic:
         scores = scores + rng.gumbel(size=scores.shape)
@@ -102,4 +110,37 @@ def evaluate_reranking(
         click_ranks=ranks,
         counted=counted,
         metrics=measure(metrics or {}, lists),
+    )
+
+
+def _reranked_by_parts(
+    scorer: SlateScorer,
+    dataset: SessionDataset,
+    rng: np.random.Generator,
+    deterministic: bool,
+    at: Sequence[int],
+    min_list_length: int,
+) -> RerankResult:
+    """See :func:`evaluate_reranking`; the same numbers as of all sessions at once."""
+    all_ranks, all_counted, all_users, number = [], [], [], 0
+    for part in dataset:
+        scores = np.asarray(scorer.slate_scores(part), dtype=np.float64)
+        if not deterministic:
+            scores = scores + rng.gumbel(size=scores.shape)
+        ranks = click_ranks(part, scores, rng)
+        all_ranks.append(ranks)
+        all_counted.append((ranks >= 0) & (part.slate_lengths >= min_list_length))
+        users = np.arange(number, number + len(part)) if part.users is None else part.users
+        all_users.append(users[part.session_of_step])
+        number += len(part)
+    ranks, counted = np.concatenate(all_ranks), np.concatenate(all_counted)
+    if not counted.any():
+        raise ValueError(f"no slate with a click holds at least {min_list_length} items")
+    found, users = ranks[counted], np.concatenate(all_users)[counted]
+    return RerankResult(
+        precision={k: mean_interval(found < k, clusters=users) for k in at},
+        reciprocal_rank=mean_interval(1 / (1 + found), clusters=users),
+        num_lists=int(counted.sum()),
+        click_ranks=ranks,
+        counted=counted,
     )

@@ -190,6 +190,11 @@ class SessionTensors:
             part, share = ranks.part(order[first : first + batch_size])
             yield replace(self.batch(part), share=share)
 
+    @property
+    def num_steps(self) -> int:
+        """Steps of all sessions."""
+        return self.sessions.num_steps
+
     def mean_steps(self, batch_size: int) -> float:
         """Expected number of steps of a batch: the constant that a batch's summed loss is divided by.
 

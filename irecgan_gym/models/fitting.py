@@ -6,7 +6,8 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -14,18 +15,22 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from irecgan_gym.kernels.low_precision import Precision, matrix_precision
-from irecgan_gym.models.batches import SessionTensors, StepBatch
+from irecgan_gym.models.batches import StepBatch
 from irecgan_gym.models.health import GradientHealth, NumericalError, TrainingWarning
 from irecgan_gym.models.log_knowledge import take_log
 from irecgan_gym.models.ranks import ALONE, Ranks, current_ranks
 from irecgan_gym.models.reward_laws import reward_law
+from irecgan_gym.models.streams import BatchSource, batches_of
 from irecgan_gym.models.user_model import LogLikelihood, UserModel, UserModelConfig
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions.dataset import SessionDataset, SessionLog
 from irecgan_gym.sessions.leaving import with_leaving_step
 from irecgan_gym.settings import Count, CountFrom0, NotNegative, Positive, check_settings
 from irecgan_gym.storage.schedule import Schedule
 from irecgan_gym.storage.states import Things
+
+LogT = TypeVar("LogT", Sessions, SessionLog)
 
 
 @dataclass(frozen=True)
@@ -260,7 +265,7 @@ def mean_log_likelihood(model: UserModel, batches: Iterable[StepBatch]) -> tuple
 
 def user_model_epoch(
     model: UserModel,
-    data: SessionTensors,
+    data: BatchSource,
     optimizer: ClippedAdamW,
     config: FitConfig,
     generator: np.random.Generator,
@@ -287,12 +292,10 @@ def user_model_epoch(
         loss = loss * batch.share
         optimizer.step(loss)
         total += loss.detach().double() * mean_steps
-    return float(optimizer.ranks.total(total)) / data.sessions.num_steps
+    return float(optimizer.ranks.total(total)) / data.num_steps
 
 
-def split_validation(
-    sessions: Sessions, validation: Sessions | None, fraction: float, seed: int
-) -> tuple[Sessions, Sessions]:
+def split_validation(sessions: LogT, validation: LogT | None, fraction: float, seed: int) -> tuple[LogT, LogT]:
     """Return the sessions to learn from and those held out: a given validation set, or a part of the sessions.
 
     Args:
@@ -312,12 +315,14 @@ def split_validation(
     return sessions, validation
 
 
-def ending_of(sessions: Sessions) -> Literal["reward", "leave"]:
+def ending_of(sessions: SessionLog) -> Literal["reward", "leave"]:
     """Return how sessions end, by what they show.
 
     ``"reward"`` where every step but the last has a reward, the last of a finished session has none, and nobody leaves
     without a click, as in ``RecSim-v0``; ``"leave"`` for everything else, as in click logs.
     """
+    if isinstance(sessions, SessionDataset):
+        return "leave" if any(ending_of(part) == "leave" for part in sessions) else "reward"
     last = np.zeros(sessions.num_steps, dtype=bool)
     last[sessions.offsets[1:][~sessions.truncated] - 1] = True
     by_reward = (sessions.rewards == np.where(last, 0, 1)).all() and (sessions.clicks < sessions.num_items).all()
@@ -327,8 +332,8 @@ def ending_of(sessions: Sessions) -> Literal["reward", "leave"]:
 @torch.inference_mode(False)
 @torch.enable_grad()
 def fit_user_model(
-    training: Sessions,
-    validation: Sessions | None = None,
+    training: SessionLog,
+    validation: SessionLog | None = None,
     model: UserModel | UserModelConfig | None = None,
     fit: FitConfig | None = None,
     *,
@@ -342,7 +347,8 @@ def fit_user_model(
     """Fit a user model to logged sessions by Eq 3 and leave it at its best validation likelihood.
 
     Args:
-        training: sessions to learn from.
+        training: sessions to learn from, in memory or on disk
+            (:class:`~irecgan_gym.sessions.dataset.SessionDataset`).
         validation: held-out sessions that choose the epoch; a part of ``training`` when None.
         model: a model, which is trained in place; the settings of a new one; or None for a new one of the default
             shape whose sessions end as those of the log do (:func:`ending_of`), and whose users click nothing and go on
@@ -374,8 +380,9 @@ def fit_user_model(
             catalogue.check_agrees(part.catalogue, "the user model", name)
             catalogue = catalogue.joined(part.catalogue)
     training, validation = split_validation(training, validation, validation_fraction, seed)
+    seen_by_model = partial(user_sessions, config=model.config)
     data, held_out = (
-        SessionTensors(user_sessions(part, model.config), leave_option=model.leave_option, device=model.device)
+        batches_of(part, leave_option=model.leave_option, device=model.device, prepared=seen_by_model)
         for part in (training, validation)
     )
     generator = np.random.default_rng(seed)

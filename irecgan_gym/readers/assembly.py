@@ -206,8 +206,10 @@ class StepColumns:
         reward: NDArray[np.float64],
         propensity: NDArray[np.float64],
         time: NDArray[np.float64],
+        event: NDArray[np.int64] | None = None,
+        event_length: NDArray[np.int64] | None = None,
     ) -> None:
-        """Many steps without events, as by :meth:`add`; the slates one behind the other.
+        """Many steps, as by :meth:`add`; the slates one behind the other.
 
         Args:
             file: where all of them stand.
@@ -220,8 +222,11 @@ class StepColumns:
             reward: [R].
             propensity: [R].
             time: [R].
+            event: items of the events of all steps; no events when None.
+            event_length: number of events of each step, [R].
         """
         zeros = np.zeros(len(lines), dtype=np.int32)
+        nothing = np.zeros(0, dtype=np.int32)
         for column, values in (
             (self.line, self.keys(file, unit, lines)),
             (self.session, session),
@@ -229,7 +234,8 @@ class StepColumns:
             (self.slate_length, slate_length),
             (self.click, click),
             (self.reward, reward),
-            (self.event_length, zeros),
+            (self.event, nothing if event is None else event),
+            (self.event_length, zeros if event_length is None else event_length),
             (self.propensity, propensity),
             (self.state, zeros),
             (self.time, time),

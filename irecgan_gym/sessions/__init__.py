@@ -3,6 +3,7 @@
 from irecgan_gym.sessions.catalogue import Catalogue, CatalogueError
 from irecgan_gym.sessions.checks import SessionsError
 from irecgan_gym.sessions.columns import Session, Sessions, SessionStatistics
+from irecgan_gym.sessions.dataset import SessionDataset, SessionLog
 from irecgan_gym.sessions.features import FeatureColumn, SessionFeatures
 from irecgan_gym.sessions.joining import concatenate
 from irecgan_gym.sessions.leaving import with_leaving_step
@@ -14,7 +15,9 @@ __all__ = [
     "CatalogueError",
     "FeatureColumn",
     "Session",
+    "SessionDataset",
     "SessionFeatures",
+    "SessionLog",
     "SessionStatistics",
     "Sessions",
     "SessionsError",

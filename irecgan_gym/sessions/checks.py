@@ -37,6 +37,12 @@ def check_column(name: str, values: ArrayLike | None, length: int) -> NDArray[An
     return array
 
 
+def as_type(array: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
+    """The array in a type, as a copy that nobody else can change; itself where nobody can."""
+    is_final = array.flags.owndata and not array.flags.writeable and array.dtype == dtype
+    return array if is_final else array.astype(dtype)
+
+
 def check_ids(
     name: str,
     values: ArrayLike | None,
@@ -53,7 +59,7 @@ def check_ids(
     if length and ((not signed and array.min() < 0) or array.max() >= limit):
         wrong = np.flatnonzero(((array < 0) & (not signed)) | (array >= limit))
         raise SessionsError(f"{name}[{wrong[0]}] is {array[wrong[0]]}, expected an id from 0 to {limit - 1}")
-    return array.astype(dtype)
+    return as_type(array, dtype)
 
 
 def check_numbers(name: str, values: ArrayLike, length: int) -> FloatArray:
@@ -65,7 +71,7 @@ def check_numbers(name: str, values: ArrayLike, length: int) -> FloatArray:
         raise SessionsError(f"{name} must be real numbers, got {array.dtype}")
     # As they will be stored: a number that 32 bits cannot hold becomes infinite.
     with np.errstate(over="ignore"):
-        stored = array.astype(np.float32)
+        stored = as_type(array, np.float32)
     wrong = np.flatnonzero(~np.isfinite(stored))
     if len(wrong):
         raise SessionsError(f"{name}[{wrong[0]}] is {array[wrong[0]]}, expected a finite number of 32 bits")
@@ -77,7 +83,7 @@ def check_propensities(values: ArrayLike, length: int) -> FloatArray:
     array = check_column("propensities", values, length)
     if length and not np.issubdtype(array.dtype, np.floating):
         raise SessionsError(f"propensities must be floating-point numbers, got {array.dtype}")
-    stored = array.astype(np.float32)
+    stored = as_type(array, np.float32)
     # As they will be stored: so small a number that it would become 0 is no probability either.
     wrong = np.flatnonzero((stored <= 0) | (array > 1))
     if len(wrong):
@@ -92,7 +98,7 @@ def check_times(values: ArrayLike, offsets: IntArray) -> NDArray[np.float64]:
     array = check_column("times", values, int(offsets[-1]))
     if len(array) and not (np.issubdtype(array.dtype, np.number) and np.isrealobj(array)):
         raise SessionsError(f"times must be real numbers, got {array.dtype}")
-    times = array.astype(np.float64)
+    times = as_type(array, np.float64)
     wrong = np.flatnonzero(~np.isfinite(times))
     if len(wrong):
         raise SessionsError(f"times[{wrong[0]}] is {array[wrong[0]]}, expected a finite number")
@@ -116,7 +122,7 @@ def check_flags(name: str, values: ArrayLike | None, length: int) -> NDArray[np.
     array = check_column(name, values, length)
     if length and array.dtype != np.bool_:
         raise SessionsError(f"{name} must be booleans, got {array.dtype}")
-    return array.astype(bool)
+    return as_type(array, np.bool_)
 
 
 def check_names(names: Sequence[str], num_items: int) -> tuple[str, ...]:

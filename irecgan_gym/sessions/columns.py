@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,7 +31,7 @@ from irecgan_gym.sessions.features import SCOPES, Scope, SessionFeatures
 from irecgan_gym.sessions.parquet import read_columns, write_columns
 from irecgan_gym.sessions.ragged import gather, rows_with_repeats
 from irecgan_gym.sessions.slate_propensities import SlatePropensities
-from irecgan_gym.sessions.splitting import check_fractions, parts_by_chance, parts_by_time
+from irecgan_gym.sessions.splitting import SplitBy, part_of_sessions
 from irecgan_gym.sessions.statistics import SessionStatistics, statistics_by_day, statistics_of
 
 _STEPS_AT_ONCE = 65_536
@@ -371,7 +371,7 @@ class Sessions:
         fractions: Sequence[float],
         *,
         seed: int | None = None,
-        by: Literal["session", "user", "time", "user-and-time"] = "session",
+        by: SplitBy = "session",
     ) -> tuple[Sessions, ...]:
         """Cut into parts of the given fractions, which add up to 1.
 
@@ -387,24 +387,15 @@ class Sessions:
         Raises:
             ValueError: fractions that do not add up to 1, an unknown ``by``, no seed, or no column of users or times.
         """
-        shares = check_fractions(fractions)
-        if by not in ("session", "user", "time", "user-and-time"):
-            raise ValueError(f"by must be 'session', 'user', 'time' or 'user-and-time', got {by!r}")
-        left_out = np.zeros(len(self), dtype=bool)
-        part: NDArray[np.integer[Any]] = np.zeros(len(self), dtype=np.int64)
-        if by != "time":
-            if seed is None:
-                raise ValueError(f"a split by {by} is random: give a seed")
-            if by != "session" and self.users is None:
-                raise ValueError("these sessions have no user column to split by")
-            part = parts_by_chance(np.arange(len(self)) if by == "session" else self.user_groups, shares, seed)
-        if by in ("time", "user-and-time"):
-            if self.times is None:
-                raise ValueError("these sessions have no times to split by")
-            moments = parts_by_time(self.times[self.offsets[:-1]], shares)
-            left_out = (moments != part) if by == "user-and-time" else left_out
-            part = moments
-        return tuple(self.select(np.flatnonzero((part == number) & ~left_out)) for number in range(len(shares)))
+        part = part_of_sessions(
+            len(self),
+            fractions,
+            seed,
+            by,
+            lambda: None if self.users is None else self.user_groups,
+            lambda: None if self.times is None else self.times[self.offsets[:-1]],
+        )
+        return tuple(self.select(np.flatnonzero(part == number)) for number in range(len(fractions)))
 
     def returns_to_go(self, values: ArrayLike, gamma: float) -> NDArray[np.float32]:
         """Discounted sums to the end of the session, G_t = x_t + gamma G_{t+1} (R_t of Eq 9); float32 [T].

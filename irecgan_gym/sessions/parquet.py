@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ FORMAT_VERSION = 3
 written as the version before."""
 OWN_KEY = b"irecgan_gym"
 """In the metadata of every file that holds sessions."""
+_ROWS = 65_536
+_BUFFER = 1 << 20
 _REQUIRED = ("session", "slate", "click", "reward", "truncated")
 _OPTIONAL = ("propensity", "state", "user", "events", "time", *propensity_columns.COLUMNS)
 _HEADER: dict[str, type | tuple[type, ...]] = {
@@ -100,64 +103,86 @@ def write_columns(path: Path, columns: Mapping[str, Any]) -> None:
 def read_columns(path: Path) -> dict[str, Any]:
     """Read a file of :func:`write_columns` as arguments of ``Sessions.from_columns``, which checks them.
 
+    Arrays are read-only and nobody else's: ``from_columns`` takes them as they are.
+
     Raises:
         FileNotFoundError: there is no such file.
         SessionsError: not a Parquet file, not one of ours, of a later format, or with other columns.
     """
-    table = _read_table(path)
-    header = _header(path, table)
-    try:
-        _check_names(table)
-        session, starts = _session_starts(table)
-        slate_lengths, slates = _ragged(table, "slate")
-        table = table.drop_columns(["slate"])  # The largest of all: it is not kept twice for longer than must be.
-        event_lengths, event_items = _ragged(table, "events") if "events" in table.column_names else (None, None)
-        return {
+    if not path.is_file():
+        raise FileNotFoundError(f"no such file: {path}")
+    with _told(path), _opened(path) as parquet:
+        schema = parquet.schema_arrow
+        header = _header(path, schema.metadata or {})
+        names = _checked_names(schema)
+        # One column after the other: what Arrow needs to read it is gone before the next.
+        session, starts = _session_starts(parquet)
+        rows = len(session)
+        columns: dict[str, Any] = {
+            "truncated": _of_sessions(parquet, "truncated", session, starts),
+            "users": _of_sessions(parquet, "user", session, starts) if "user" in names else None,
+        }
+        del session
+        slate_lengths, slates = _ragged(parquet, "slate")
+        event_lengths, event_items = _ragged(parquet, "events") if "events" in names else (None, None)
+        return columns | {
             "num_items": header["num_items"],
-            "lengths": np.diff(starts, append=len(session)),
+            "lengths": np.diff(starts, append=rows),
             "slates": slates,
             "slate_lengths": slate_lengths,
-            "clicks": _numbers(table, "click"),
-            "rewards": _numbers(table, "reward"),
-            "truncated": _of_sessions(table, "truncated", session, starts),
-            "propensities": _optional(table, "propensity"),
-            "states": _optional(table, "state"),
-            "users": _of_sessions(table, "user", session, starts),
+            "clicks": _numbers(parquet, "click"),
+            "rewards": _numbers(parquet, "reward"),
+            "propensities": _numbers(parquet, "propensity") if "propensity" in names else None,
+            "states": _numbers(parquet, "state") if "state" in names else None,
             "event_lengths": event_lengths,
             "event_items": event_items,
             "item_names": header["item_names"],
             "provenance": header["provenance"],
             "user_names": header.get("user_names"),
-            "times": _optional(table, "time"),
-            "slate_propensities": propensity_columns.propensities_in(table, header, slate_lengths),
+            "times": _numbers(parquet, "time") if "time" in names else None,
+            "slate_propensities": propensity_columns.propensities_in(
+                parquet.read(columns=[name for name in names if name in propensity_columns.COLUMNS]),
+                header,
+                slate_lengths,
+            ),
             "features": feature_columns.features_in(
-                table, header, starts, {"entries": slate_lengths, "events": event_lengths}
+                parquet.read(columns=[name for name in names if feature_columns.is_feature_column(name)]),
+                header,
+                starts,
+                {"entries": slate_lengths, "events": event_lengths},
             ),
         }
-    except SessionsError as error:
-        raise SessionsError(f"{path}: {error}") from error
 
 
-def _read_table(path: Path) -> Any:
-    """The whole file, opened once: one that is replaced meanwhile is read as it was."""
-    if not path.is_file():
-        raise FileNotFoundError(f"no such file: {path}")
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Name the file in what goes wrong while it is read."""
     try:
-        with path.open("rb") as file:
-            # Catalogues of millions of names pass the reader's limit for texts in the metadata, which is 100 MB; none
-            # can be larger than its file.
-            limit = min(max(os.fstat(file.fileno()).st_size, 100_000_000), 2**31 - 1)
-            with pq.ParquetFile(file, page_checksum_verification=True, thrift_string_size_limit=limit) as parquet:
-                return parquet.read()
+        yield
     except MemoryError as error:
         # Arrow's own is one of its exceptions too, and says nothing of the file.
         raise MemoryError(f"not enough memory to read {path}: {error}") from error
+    except SessionsError as error:
+        message = str(error)
+        raise SessionsError(message if message.startswith(str(path)) else f"{path}: {message}") from error
     except (pa.ArrowException, OSError) as error:
         raise SessionsError(f"{path} is not a readable Parquet file: {error}") from error
 
 
-def _header(path: Path, table: Any) -> dict[str, Any]:
-    metadata = table.schema.metadata or {}
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The file, opened once: one that is replaced meanwhile is read as it was."""
+    with path.open("rb") as file:
+        # Catalogues of millions of names pass the reader's limit for texts in the metadata, which is 100 MB; none
+        # can be larger than its file.
+        limit = min(max(os.fstat(file.fileno()).st_size, 100_000_000), 2**31 - 1)
+        with pq.ParquetFile(
+            file, page_checksum_verification=True, thrift_string_size_limit=limit, buffer_size=_BUFFER
+        ) as parquet:
+            yield parquet
+
+
+def _header(path: Path, metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
     if OWN_KEY not in metadata:
         raise SessionsError(
             f"{path} was not written by Sessions.save: read other tables with irecgan_gym.readers, format 'table'"
@@ -206,10 +231,10 @@ def _lists(lengths: NDArray[Any], values: NDArray[Any] | None) -> Any:
     return pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values))
 
 
-def _check_names(table: Any) -> None:
-    """Refuse missing, unknown and repeated columns."""
+def _checked_names(schema: Any) -> list[str]:
+    """The names of the columns; refuses missing, unknown and repeated ones."""
     try:
-        names = table.column_names
+        names: list[str] = schema.names
     except UnicodeDecodeError as error:
         raise SessionsError(f"a column's name is not UTF-8: {error}") from error
     for name in _REQUIRED:
@@ -219,19 +244,62 @@ def _check_names(table: Any) -> None:
         known = name in _REQUIRED or name in _OPTIONAL or feature_columns.is_feature_column(name)
         if not known or names.count(name) > 1:
             raise SessionsError(f"sessions have no column {name!r}, or not twice")
+    return names
 
 
-def _numbers(table: Any, name: str) -> NDArray[Any]:
-    column = table.column(name)
-    if column.null_count:
-        raise SessionsError(f"column {name!r} has {column.null_count} empty cells")
-    array: NDArray[Any] = column.to_numpy()
-    return array
+def _pieces(parquet: Any, name: str) -> Iterator[Any]:
+    """A column some rows at a time, as Arrow arrays without empty cells."""
+    empty_cells = rows = 0
+    for batch in parquet.iter_batches(batch_size=_ROWS, columns=[name]):
+        if batch.num_columns != 1:
+            raise SessionsError(f"there must be one column {name!r}, among {batch.schema.names}")
+        column = batch.column(0)
+        rows += len(column)
+        empty_cells += column.null_count
+        if not empty_cells:
+            yield column
+    if empty_cells:
+        raise SessionsError(f"column {name!r} has {empty_cells} empty cells")
+    if rows != parquet.metadata.num_rows:
+        raise SessionsError(f"column {name!r} has {rows} rows, the file {parquet.metadata.num_rows}")
 
 
-def _session_starts(table: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
+class _Column:
+    """An array that grows: the system moves large ones without copying them, so that they take their space once.
+
+    Args:
+        kind: Arrow type of the values.
+    """
+
+    def __init__(self, kind: Any) -> None:
+        empty: NDArray[Any] = pa.chunked_array([], type=kind).to_numpy()
+        self._array, self._length = np.empty(0, dtype=empty.dtype), 0
+
+    def append(self, piece: NDArray[Any]) -> None:
+        """Put values behind those that are there."""
+        end = self._length + len(piece)
+        if end > len(self._array):
+            self._array.resize(max(end, len(self._array) * 9 // 8), refcheck=False)
+        self._array[self._length : end] = piece
+        self._length = end
+
+    def finished(self) -> NDArray[Any]:
+        """All values, read-only."""
+        self._array.resize(self._length, refcheck=False)
+        self._array.setflags(write=False)
+        return self._array
+
+
+def _numbers(parquet: Any, name: str) -> NDArray[Any]:
+    column = _Column(parquet.schema_arrow.field(name).type)
+    for piece in _pieces(parquet, name):
+        column.append(piece.to_numpy(zero_copy_only=False))
+    return column.finished()
+
+
+def _session_starts(parquet: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Session number of each row, and the first row of each session."""
-    session = _numbers(table, "session")
+    session = _numbers(parquet, "session")
     if len(session) and not np.issubdtype(session.dtype, np.integer):
         raise SessionsError(f"column 'session' must be integers, got {session.dtype}")
     steps = np.diff(session, prepend=-1)
@@ -243,36 +311,27 @@ def _session_starts(table: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
     return session, np.flatnonzero(steps)
 
 
-def _of_sessions(table: Any, name: str, session: NDArray[Any], starts: NDArray[np.int64]) -> NDArray[Any] | None:
-    """A column that is the same in all rows of a session, one value a session; None where there is no such column."""
-    if name not in table.column_names:
-        return None
-    values = _numbers(table, name)
+def _of_sessions(parquet: Any, name: str, session: NDArray[Any], starts: NDArray[np.int64]) -> NDArray[Any]:
+    """A column that is the same in all rows of a session, one value a session."""
+    values = _numbers(parquet, name)
     wrong = np.flatnonzero(values != values[starts][session]) if len(values) else starts
     if len(wrong):
         raise SessionsError(f"column {name!r} must be the same in all rows of a session, row {wrong[0]} differs")
     return values[starts]
 
 
-def _optional(table: Any, name: str) -> NDArray[Any] | None:
-    return _numbers(table, name) if name in table.column_names else None
-
-
-def _ragged(table: Any, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
+def _ragged(parquet: Any, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
     """Lengths and values of a column of lists."""
-    column = table.column(name)
-    kind = column.type
+    kind = parquet.schema_arrow.field(name).type
     if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)) or not pa.types.is_integer(kind.value_type):
         raise SessionsError(f"column {name!r} must hold lists of integers, got {kind}")
-    arrays = column.chunks
-    empty_cells = column.null_count + sum(chunk.values.null_count for chunk in arrays)
+    lengths, values, empty_cells = _Column(pa.int64()), _Column(kind.value_type), 0
+    for piece in _pieces(parquet, name):
+        flat = piece.flatten()
+        empty_cells += flat.null_count
+        if not empty_cells:
+            lengths.append(piece.value_lengths().to_numpy(zero_copy_only=False))
+            values.append(flat.to_numpy(zero_copy_only=False))
     if empty_cells:
         raise SessionsError(f"column {name!r} has {empty_cells} empty cells")
-    lengths = [chunk.value_lengths().to_numpy(zero_copy_only=False) for chunk in arrays]
-    values = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in arrays]
-    empty = np.zeros(0, dtype=np.int64)
-    return (
-        np.concatenate(lengths).astype(np.int64) if lengths else empty,
-        # A single part is taken as it is, without a copy.
-        values[0] if len(values) == 1 else np.concatenate(values) if values else empty,
-    )
+    return lengths.finished(), values.finished()

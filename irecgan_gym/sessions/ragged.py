@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from irecgan_gym.sessions.checks import IntArray
 
+_VALUES_AT_ONCE = 1 << 18
+"""Values looked at at a time where that takes several times their space."""
+
 
 def gather(offsets: IntArray, rows: IntArray) -> tuple[IntArray, IntArray]:
     """Return the places of the values of some rows, one row behind the other, and the offsets of those rows.
@@ -36,13 +39,16 @@ def rows_with_repeats(offsets: IntArray, values: IntArray) -> IntArray:
     repeated = np.zeros(len(lengths), dtype=bool)
     for length in np.unique(lengths[lengths > 1]).tolist():
         # Rows of one length are a table: its rows are sorted many times faster than all values as one.
-        rows = np.flatnonzero(lengths == length)
-        if len(rows) == len(lengths):
-            table = values[offsets[0] : offsets[-1]].reshape(-1, length)
-        else:
-            table = values[offsets[rows][:, None] + np.arange(length)]
-        table = np.sort(table, axis=1)
-        repeated[rows] = (table[:, 1:] == table[:, :-1]).any(axis=1)
+        all_rows = np.flatnonzero(lengths == length)
+        at_once = max(1, _VALUES_AT_ONCE // length)
+        for start in range(0, len(all_rows), at_once):
+            rows = all_rows[start : start + at_once]
+            if rows[-1] - rows[0] == len(rows) - 1:
+                table = values[offsets[rows[0]] : offsets[rows[-1] + 1]].reshape(-1, length)
+            else:
+                table = values[offsets[rows][:, None] + np.arange(length)]
+            table = np.sort(table, axis=1)
+            repeated[rows] = (table[:, 1:] == table[:, :-1]).any(axis=1)
     return np.flatnonzero(repeated)
 
 

@@ -2,12 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from irecgan_gym.sessions.checks import IntArray
+
+SplitBy = Literal["session", "user", "time", "user-and-time"]
+
+
+def part_of_sessions(
+    number: int,
+    fractions: Sequence[float],
+    seed: int | None,
+    by: SplitBy,
+    users: Callable[[], IntArray | None],
+    starts: Callable[[], NDArray[Any] | None],
+) -> IntArray:
+    """Return the part of each session, -1 for those that are in none; [S] (see ``Sessions.split``).
+
+    Args:
+        number: of sessions, S.
+        fractions: share of each part.
+        seed: of what is random.
+        by: how sessions are put into parts.
+        users: gives the user of each session as a number from 0, [S], or None where users are not known.
+        starts: gives the time at which each session begins, [S], or None where times are not known.
+
+    Raises:
+        ValueError: fractions that do not add up to 1, an unknown ``by``, no seed, or no users or times.
+    """
+    shares = check_fractions(fractions)
+    if by not in get_args(SplitBy):
+        raise ValueError(f"by must be 'session', 'user', 'time' or 'user-and-time', got {by!r}")
+    part: IntArray = np.zeros(number, dtype=np.int64)
+    if by != "time":
+        if seed is None:
+            raise ValueError(f"a split by {by} is random: give a seed")
+        groups = np.arange(number) if by == "session" else users()
+        if groups is None:
+            raise ValueError("these sessions have no user column to split by")
+        part = parts_by_chance(groups, shares, seed)
+    if by in ("time", "user-and-time"):
+        begun = starts()
+        if begun is None:
+            raise ValueError("these sessions have no times to split by")
+        moments = parts_by_time(begun, shares)
+        part = np.where(moments == part, part, -1) if by == "user-and-time" else moments
+    return part
 
 
 def check_fractions(fractions: Sequence[float]) -> NDArray[np.float64]:

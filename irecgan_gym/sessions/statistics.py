@@ -1,4 +1,4 @@
-"""Counts and means of sessions."""
+"""Counts and means of sessions, taken together part by part."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from irecgan_gym.sessions.columns import Sessions
@@ -38,24 +39,56 @@ class SessionStatistics:
         return "\n".join(lines)
 
 
+class Tally:
+    """Counts over sessions of one catalogue, added part by part.
+
+    Args:
+        num_items: size of the catalogue, n.
+    """
+
+    def __init__(self, num_items: int) -> None:
+        self._shown, self._clicked = np.zeros(num_items, dtype=bool), np.zeros(num_items, dtype=bool)
+        self._users: NDArray[np.int64] | None = None
+        self._sessions = self._steps = self._entries = self._longest = self._truncated = 0
+        self._reward = 0.0
+
+    def add(self, part: Sessions) -> None:
+        """Count more sessions, whose users are numbered alike in all parts."""
+        self._shown[part.slate_items] = True
+        self._clicked[part.clicks[part.clicks < part.num_items]] = True
+        if part.users is not None:
+            before = np.zeros(0, dtype=np.int64) if self._users is None else self._users
+            self._users = np.union1d(before, part.users).astype(np.int64)
+        self._sessions += len(part)
+        self._steps += part.num_steps
+        self._entries += len(part.slate_items)
+        self._longest = max(self._longest, int(part.lengths.max()) if len(part) else 0)
+        self._truncated += int(part.truncated.sum())
+        self._reward += float(part.rewards.sum(dtype=np.float64))
+
+    def statistics(self) -> SessionStatistics:
+        """Counts and means of all that was added."""
+        sessions, steps = max(self._sessions, 1), max(self._steps, 1)
+        return SessionStatistics(
+            num_sessions=self._sessions,
+            num_steps=self._steps,
+            num_items=len(self._shown),
+            num_items_shown=int(self._shown.sum()),
+            num_items_clicked=int(self._clicked.sum()),
+            num_users=None if self._users is None else len(self._users),
+            mean_length=self._steps / sessions,
+            max_length=self._longest,
+            mean_slate_size=self._entries / steps,
+            mean_session_reward=self._reward / sessions,
+            truncated_share=self._truncated / sessions,
+        )
+
+
 def statistics_of(sessions: Sessions) -> SessionStatistics:
     """Counts and means of some sessions."""
-    lengths = sessions.lengths
-    per_session = np.add.reduceat(sessions.rewards, sessions.offsets[:-1]) if len(sessions) else np.zeros(0)
-    clicked = sessions.clicks[sessions.clicks < sessions.num_items]
-    return SessionStatistics(
-        num_sessions=len(sessions),
-        num_steps=sessions.num_steps,
-        num_items=sessions.num_items,
-        num_items_shown=len(np.unique(sessions.slate_items)),
-        num_items_clicked=len(np.unique(clicked)),
-        num_users=None if sessions.users is None else len(np.unique(sessions.user_groups)),
-        mean_length=float(lengths.mean()) if len(sessions) else 0.0,
-        max_length=int(lengths.max()) if len(sessions) else 0,
-        mean_slate_size=float(sessions.slate_lengths.mean()) if sessions.num_steps else 0.0,
-        mean_session_reward=float(per_session.mean()) if len(sessions) else 0.0,
-        truncated_share=float(sessions.truncated.mean()) if len(sessions) else 0.0,
-    )
+    tally = Tally(sessions.num_items)
+    tally.add(sessions)
+    return tally.statistics()
 
 
 def statistics_by_day(sessions: Sessions) -> dict[date, SessionStatistics]:

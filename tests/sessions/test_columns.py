@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from irecgan_gym.sessions import SessionFeatures, Sessions, SessionsError, concatenate
+from irecgan_gym.sessions import SessionFeatures, Sessions, SessionsError, concatenate, ragged
 from irecgan_gym.sessions.features import SCOPES
 from irecgan_gym.sessions.leaving import with_leaving_step
 from tests.conftest import random_sessions
@@ -351,3 +351,28 @@ def test_with_leaving_steps_all_columns_still_fit_together(seed):
     )
     assert_same(checked, sessions)
     assert ((sessions.clicks[sessions.offsets[1:] - 1] == sessions.num_items) | sessions.truncated).all()
+
+
+def test_arrays_are_copied_unless_nobody_can_change_them():
+    """Those of a caller may change later, read-only views of them too; those of a reader are taken as they are."""
+    rewards = np.array([1, 0, 1], dtype=np.float32)
+    view = rewards.view()
+    view.flags.writeable = False
+    final = np.array([1, 3, 4], dtype=np.int32)
+    final.flags.writeable = False
+    sessions = Sessions.from_columns(**COLUMNS | {"rewards": view, "clicks": final})
+    rewards[0] = 7
+    assert sessions.rewards.tolist() == [1, 0, 1]
+    assert np.shares_memory(sessions.clicks, final)
+
+
+def test_a_repeated_item_is_found_in_any_block_of_rows(monkeypatch):
+    monkeypatch.setattr(ragged, "_VALUES_AT_ONCE", 4)
+    values = np.arange(30).reshape(10, 3)
+    values[[3, 8], 2] = values[[3, 8], 0]
+    offsets = np.arange(11) * 3
+    assert ragged.rows_with_repeats(offsets, values.reshape(-1)).tolist() == [3, 8]
+    lengths = np.array([1, 3, 2, 3, 3, 2, 3])
+    values = np.array([5, 1, 2, 1, 4, 4, *range(6), 7, 8, 3, 9, 3])
+    found = ragged.rows_with_repeats(np.append(0, np.cumsum(lengths)), values)
+    assert found.tolist() == [1, 2, 6]
