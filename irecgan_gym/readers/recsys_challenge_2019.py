@@ -181,7 +181,10 @@ class _Waiting:
         for parked in self._batches:
             here = np.flatnonzero(parked.session == session)
             columns = (column[here].tolist() for column in parked[1:])
-            found += (Touch(*cells, names[action]) for *cells, action in zip(*columns, strict=True))
+            found += (
+                Touch(item, line, timestamp, names[action])
+                for item, line, timestamp, action in zip(*columns, strict=True)
+            )
             parked.session[here] = -1
         return found
 
