@@ -195,7 +195,8 @@ def recommend(log: LoggedSlates, policy: EvaluationPolicy | SlatePropensities, *
         return Recommendation(
             verdict, *chosen, (*notes, reason), there, of_chosen, candidates, conditions=tuple(conditions)
         )
-    if not usual.is_missing:
+    uncovered = _best([found[estimator.estimator_name] for estimator in safe], TOO_FEW)
+    if not usual.is_missing or uncovered is None:
         largest = max(estimate.effective_sample_size for estimate in candidates.values())
         notes.append(f"too few effective sessions: {largest:,.0f} of {data.num_sessions:,} at best")
     return Recommendation("refuse", None, None, tuple(notes), there, usual, candidates)
