@@ -114,7 +114,7 @@ class RecSimEnv(RenderedEnv[np.int64, NDArray[np.int64]]):
     50
     >>> slate = env.unwrapped.mdp.ranked_items()[0, :10]
     >>> click, reward, terminated, truncated, info = env.step(slate)
-    >>> bool(click in slate), info["shown_in_state"]
+    >>> bool(click in slate), int(info["shown_in_state"])
     (True, 0)
     >>> env.unwrapped.collect(100, seed=0).num_items
     50

@@ -24,7 +24,7 @@ from irecgan_gym.models.streams import BatchSource, batches_of
 from irecgan_gym.models.user_model import LogLikelihood, UserModel, UserModelConfig
 from irecgan_gym.recorder import Recorder, silent
 from irecgan_gym.sessions import Sessions
-from irecgan_gym.sessions.dataset import SessionDataset, SessionLog
+from irecgan_gym.sessions.dataset import SessionDataset, SessionLog, parts_of
 from irecgan_gym.sessions.leaving import with_leaving_step
 from irecgan_gym.settings import Count, CountFrom0, NotNegative, Positive, check_settings
 from irecgan_gym.storage.schedule import Schedule
@@ -370,7 +370,7 @@ def fit_user_model(
     """
     fit = FitConfig() if fit is None else fit
     if model is None:
-        skips = bool(training.skipped.any())
+        skips = any(bool(part.skipped.any()) for part in parts_of(training))
         model = UserModelConfig(training.num_items, training.slate_size, ending_of(training), outside_option=skips)
     if isinstance(model, UserModelConfig):
         model = UserModel.create(model, seed=seed, device=device)

@@ -397,6 +397,11 @@ SessionLog = Sessions | SessionDataset
 """Sessions to learn from, in memory or on disk."""
 
 
+def parts_of(sessions: SessionLog) -> Iterable[Sessions]:
+    """Return the sessions part by part: those in memory are one part."""
+    return sessions if isinstance(sessions, SessionDataset) else (sessions,)
+
+
 def in_memory(sessions: SessionLog) -> Sessions:
     """Return sessions themselves, or those on disk loaded into memory."""
     return sessions.load() if isinstance(sessions, SessionDataset) else sessions

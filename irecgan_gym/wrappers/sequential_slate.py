@@ -107,7 +107,8 @@ def _of_steps(info: dict[str, Any]) -> dict[str, Any]:
 
 def _with_rows(column: Any, other: Any, rows: NDArray[np.bool_]) -> NDArray[Any]:
     """A column of a vector env's info, with the values of another one in some rows."""
-    return np.where(rows.reshape(-1, *(1,) * (np.ndim(column) - 1)), other, column)
+    mixed: NDArray[Any] = np.where(rows.reshape(-1, *(1,) * (np.ndim(column) - 1)), other, column)
+    return mixed
 
 
 def partial_slate_space(observation_space: gym.Space[Any], num_items: int, slate_size: int) -> Dict:

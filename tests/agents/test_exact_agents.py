@@ -98,8 +98,11 @@ def test_every_part_of_training_is_recorded(kind, log):  # noqa: F811
     agent = agent_of(kind, bare).learn(bare, recorder=kept)
     assert RECORDED[kind] <= kept.keys()
     others = {name for name in kept if name not in RECORDED[kind] and not name.startswith(("fidelity/", "disc/"))}
+    norms = {name for name in others if name.endswith("grad_norm")}
+    assert norms
+    others -= norms
     assert all(name.startswith("adversarial/") for name in others)
-    assert not others or kind in ("irecgan", "lstmd")
+    assert not others or kind in ("irecgan", "lstmd", "pgu", "acu")
     assert agent.treatment == {name: value for name, value in kept.items() if name.startswith("treatment/")}
 
 

@@ -56,7 +56,7 @@ def test_part_by_part_the_bits_are_those_of_memory_in_that_order(tmp_path, sessi
     numbered = Sessions.from_columns(**offline.to_columns() | {"users": np.arange(len(offline))})
     dataset = SessionDataset.write(tmp_path / "log", numbered, sessions_a_part=4)
 
-    def shuffled(tensors, batch_size, generator):
+    def shuffled(tensors, batch_size, generator, ranks):
         for window in windows(dataset, batch_size, generator):
             yield from (tensors.batch(window.sessions.users[batch]) for batch in window.batches)
 

@@ -95,9 +95,9 @@ def test_a_preset_file_names_what_differs_from_the_defaults_alone():
 @pytest.mark.parametrize(
     ("name", "digest"),
     [
-        ("fast", "0fe09633681f3a1e"),
-        ("paper", "e56b9ce2fbbcb204"),
-        ("tuned", "797a69179762de88"),
+        ("fast", "7d5c79ee85a13e62"),
+        ("paper", "a04e02df019d2de8"),
+        ("tuned", "0e909b761f137d84"),
     ],
 )
 def test_defaults_that_change_do_not_change_presets_unnoticed(name, digest):

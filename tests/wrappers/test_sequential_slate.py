@@ -28,7 +28,10 @@ def test_one_slate():
     assert info["click"] == 6
     observation, reward, terminated, truncated, info = env.step(4)
     assert (observation["slate"].tolist(), reward, terminated, truncated) == ([4, 6, 6], 0.0, False, False)
-    assert set(info) == {"action_mask"}
+    # The same keys as after reset: nothing has been shown yet.
+    assert set(info) == {"action_mask", "slate", "click", "state", "shown_in_state"}
+    assert info["slate"].tolist() == [-1, -1, -1]
+    assert info["click"] == 6
     assert info["action_mask"].tolist() == [1, 1, 1, 1, 0, 1]
     observation = env.step(0)[0]
     assert observation["slate"].tolist() == [4, 0, 6]
