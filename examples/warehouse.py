@@ -10,9 +10,9 @@ chance.
 Users look for one kind of product at a time. The shop's own lists do not heed that; a policy that reads the session
 can. As the truth is known here, :meth:`Shop.play` tells what any policy would have earned.
 
-Policies fill one place of at most six lists a session. With two places and up to twelve lists, a policy that reads the
-session leaves the log behind list by list, until its cumulative weights are nearly 0 in all logged sessions: such a log
-cannot say what it would earn, and ``irecgan-gym decide`` answers "not known".
+Policies fill one place of at most six lists a session. With two places and up to twelve lists, weights multiply over
+the lists until few logged sessions have nearly all of the weight: ``irecgan-gym decide`` was wrong there once. Its page
+shows mean weights and effective sessions by step, and it answers "not known" where the mean weights fall too far.
 """
 
 import argparse

@@ -24,7 +24,7 @@ COVERED = 0.9
 session earns; where more than a tenth of it is unseen, what is unseen can turn any of them round."""
 SURE = 3.0
 """Standard errors below ``COVERED`` from which on a share is taken to be missing. Means of heavy-tailed weights are
-mostly below 1 by chance, as they wait for a few large ones: with two, logs with nothing wrong were refused more often.
+mostly below 1 by chance, as they wait for a few large ones: with two, logs with nothing wrong were refused at times.
 """
 
 
