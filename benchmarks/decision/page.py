@@ -100,7 +100,7 @@ class StepRow:
 
     Attributes:
         number: of the step, from 1.
-        share: of all that the log earned.
+        share: of all that the policy earns.
         weight: mean and its 95% interval.
         effective: effective sessions that got so far.
         width: of the bar, in percent: 100 for a mean of 1 and more.

@@ -91,7 +91,8 @@ class WeightsByStep:
         means: mean cumulative weight at each step, [N] for the N steps of the longest session.
         errors: standard errors of their logarithms, [N]; 0 where the mean is.
         effective_sample_sizes: of the cumulative weights of the sessions that got so far, [N].
-        reward_shares: of all discounted rewards of the log, those at each step, [N]; by absolute value.
+        reward_shares: of all discounted rewards that the weights say the policy earns, divided by their means, those at
+            each step, [N]; by absolute value. Not the log's: a policy that loses users early earns little later.
         covered: sum over steps of the share times the mean, where means above 1 count as 1: the share of what is
             earned that the weights speak for.
         covered_error: standard error of that.
@@ -142,7 +143,8 @@ def weights_by_step(data: OffPolicyData, weights: SlateWeights | None = None) ->
     surprises = np.divide(after - factors * before, scale, out=np.zeros_like(after), where=scale > 0)
     influences = np.cumsum(surprises, axis=1)
     influences[:, means == 0] = 0.0
-    earned = data.by_time(data.discounts * np.abs(data.rewards), 0.0).sum(axis=0)
+    rewards = data.by_time(data.discounts * np.abs(data.rewards), 0.0)
+    earned = np.divide((after * rewards).sum(axis=0), means, out=rewards.sum(axis=0), where=means > 0)
     if not earned.sum():
         earned = data.by_time(data.discounts, 0.0).sum(axis=0)
     shares = earned / earned.sum()

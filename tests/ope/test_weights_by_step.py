@@ -80,13 +80,16 @@ def test_means_by_hand():
     # First 0.5, 1, 1.5; then 0.5 and 1.5 become 1 and 0.75; then 0.75 becomes 0.15.
     np.testing.assert_allclose(found.means, [1.0, 1.75 / 2, 1.75 / 2 * 0.2])
     np.testing.assert_allclose(found.effective_sample_sizes, [9 / 3.5, 1.75**2 / (1 + 0.75**2), 1])
-    np.testing.assert_allclose(found.reward_shares, [0.6, 0.2, 0.2])
-    assert np.isclose(found.covered, 0.6 + 0.2 * 0.875 + 0.2 * 0.175)
+    # Rewards 1, 2, 0 weigh 2.5 together; 0 and 1 weigh 0.75, and the last 0.15; all over the mean of their step.
+    earned = np.array([2.5, 0.75 / 0.875, 0.15 / 0.175])
+    np.testing.assert_allclose(found.reward_shares, earned / earned.sum())
+    assert np.isclose(found.covered, (earned @ [1, 0.875, 0.175]) / earned.sum())
     assert found.worst_step == 2
     # Of the first mean alone the error is the usual one, of the logarithm.
     assert np.isclose(found.errors[0], np.sqrt(0.5) / 3)
     halved = weights_by_step(OffPolicyData.create(sessions, logged, wanted, gamma=0.5))
-    np.testing.assert_allclose(halved.reward_shares, np.array([3, 0.5, 0.25]) / 3.75)
+    earned *= [1, 0.5, 0.25]
+    np.testing.assert_allclose(halved.reward_shares, earned / earned.sum())
 
 
 def test_a_policy_that_never_shows_what_was_shown_leaves_nothing():
