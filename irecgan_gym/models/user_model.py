@@ -195,7 +195,8 @@ class UserModel(nn.Module):
     def _reward_queries(self, hidden: Tensor) -> Tensor:
         """Queries for rewards, one for each score; [M, H] to [M, R, E]."""
         queries: Tensor = self.reward_head(hidden[:, : self.reward_head.in_features])
-        return queries.view(len(queries), self.reward_law.num_scores, -1)
+        # Not by len(), which would fix the number of sessions where the graph is exported.
+        return queries.unflatten(1, (self.reward_law.num_scores, -1))
 
     def _catalogue_scores(self, queries: Tensor) -> Tensor:
         items = self.encoder.table[: self.config.num_items]
