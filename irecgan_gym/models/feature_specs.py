@@ -1,4 +1,4 @@
-"""What networks know of features before they see any: names, kinds, categories, and what numbers are measured by."""
+"""Descriptions of features that networks have before they see any: names, kinds, categories, and what numbers are measured by."""
 
 from __future__ import annotations
 
