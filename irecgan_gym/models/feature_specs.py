@@ -1,4 +1,4 @@
-"""Descriptions of features that networks have before they see any: names, kinds, categories, and what numbers are measured by."""
+"""Descriptions of features that networks need before they see any: names, kinds, categories, and scales of numbers."""
 
 from __future__ import annotations
 
