@@ -11,9 +11,16 @@ from irecgan_gym.benchmarks.figures.style import REFERENCES, fill_entry, interva
 from irecgan_gym.benchmarks.rerank_features import FEATURES, of_label
 
 _FEATURE_NAMES = {"none": "clicks alone", "all": "all that the log says"}
-_FILLS = {"none": "none", "all": "full"} | dict(
-    zip([name for name in FEATURES if name not in _FEATURE_NAMES], ("left", "right", "top", "bottom"), strict=True)
-)
+_FILLS = {
+    "none": "none",
+    "events": "left",
+    "recall": "right",
+    "positions": "top",
+    "events-recall": "bottom",
+    "all": "full",
+    "listwise": "full",
+    "events-recall-listwise": "left",
+}
 
 
 def rerank_figure(rows: DataFrame) -> Figure:
@@ -42,6 +49,7 @@ def rerank_figure(rows: DataFrame) -> Figure:
                     color=look_of[agent].color,
                     marker=look_of[agent].marker or "d",
                     fillstyle="full" if agent in REFERENCES else _FILLS[_features(agent)],
+                    markeredgecolor=_edge(_features(agent)),
                     markersize=5,
                     linewidth=1.2,
                 )
@@ -50,12 +58,19 @@ def rerank_figure(rows: DataFrame) -> Figure:
         axes.grid(visible=False, axis="y")
     panels[0].invert_yaxis()
     simple = {"simple ranking": fill_entry("full", "d")} if set(agents) & set(REFERENCES) else {}
-    legend_below(figure, simple | {_FEATURE_NAMES.get(name, name): fill_entry(_FILLS[name]) for name in used})
+    legend_below(
+        figure, simple | {_FEATURE_NAMES.get(name, name): fill_entry(_FILLS[name], edge=_edge(name)) for name in used}
+    )
     # Whatever the number of seeds: they have one test set.
     over_users = "bars: 95% intervals over the test users"
     intervals = seeds_text(rows["seed"].nunique(), over_users, over_users)
     figure.suptitle(f"clicks found by re-ranking logged lists, {intervals}", fontsize=10)
     return figure
+
+
+def _edge(features: str) -> str | None:
+    """Return the color of markers' edges: black where features of the entries of lists take part."""
+    return "black" if FEATURES[features].listwise else None
 
 
 def _features(agent: str) -> str:

@@ -163,9 +163,11 @@ def legend_entries(panels: Sequence[Axes]) -> dict[str, Artist]:
     return entries
 
 
-def fill_entry(fill: Any, marker: str = "o") -> Line2D:
-    """Return a handle for a filling of markers, whatever their color."""
-    return Line2D([], [], color=GREY, marker=marker, linestyle="", markersize=6, fillstyle=fill)
+def fill_entry(fill: Any, marker: str = "o", edge: str | None = None) -> Line2D:
+    """Return a handle for a filling of markers and the color of their edges, whatever the color of the filling."""
+    return Line2D(
+        [], [], color=GREY, marker=marker, linestyle="", markersize=6, fillstyle=fill, markeredgecolor=edge or GREY
+    )
 
 
 def save_figure(figure: Figure, stem: Path) -> Path:

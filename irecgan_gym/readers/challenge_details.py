@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from irecgan_gym.readers.assembly import Numbering, StepColumns
+from irecgan_gym.readers.assembly import BatchNumbers, Numbering, StepColumns
 from irecgan_gym.sessions import FeatureColumn, Sessions
 from irecgan_gym.sessions.checks import check_offsets
 from irecgan_gym.sessions.ragged import gather
@@ -63,6 +64,38 @@ class ClickOutDetails:
         for event in events:
             self._seconds.append(timestamp - event.timestamp)
             self._kinds.append(self._kind_codes(event.action))
+
+    def extend(
+        self,
+        prices: NDArray[np.float32],
+        without_prices: int,
+        context: Mapping[str, tuple[NDArray[np.int64], Any]],
+        kinds: NDArray[np.int64],
+        kind_names: Any,
+        seconds: NDArray[np.int64],
+    ) -> None:
+        """Take in many click-outs, as by :meth:`add`.
+
+        Args:
+            prices: of the entries of all lists, NaN where there is none, [L].
+            without_prices: lists that have none.
+            context: for each column of :data:`CONTEXT` the numbers of the cells, -1 where unknown, int64 [C], and their
+                different texts, Arrow strings.
+            kinds: numbers of the events' actions, in the order of the click-outs, [E].
+            kind_names: texts of the actions, Arrow strings.
+            seconds: from each event to its click-out, [E].
+        """
+        self._prices.frombytes(np.ascontiguousarray(prices).data.cast("B"))
+        self.without_prices += without_prices
+        for name in CONTEXT:
+            numbering, column = self._context[name]
+            codes, texts = context[name]
+            numbers = np.full(len(codes), -1, dtype=np.int32)
+            numbers[codes >= 0] = BatchNumbers(numbering, texts)(codes[codes >= 0])
+            column.frombytes(numbers.data.cast("B"))
+        self._kinds.frombytes(BatchNumbers(self._kind_codes, kind_names)(kinds).astype(np.int32).data.cast("B"))
+        # Through 64 bits, as Python's own numbers go into an array of 32.
+        self._seconds.frombytes(seconds.astype(np.float64).astype(np.float32).data.cast("B"))
 
     def _price_of_entries(self, shown: list[str], prices: str) -> list[float]:
         cells = prices.split("|")

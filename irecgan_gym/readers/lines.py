@@ -70,9 +70,7 @@ def read_rows(
         raise ReaderError(f"{path.name} is empty")
 
 
-def read_table(
-    path: Path, delimiter: str, columns: tuple[str, ...], report: ReadReport, *, optional: tuple[str, ...] = ()
-) -> Iterator[TextRow]:
+def read_table(path: Path, delimiter: str, columns: tuple[str, ...], report: ReadReport) -> Iterator[TextRow]:
     """Rows of a CSV file with a header, cut down to some columns.
 
     Rows with another number of cells than the header are malformed.
@@ -82,7 +80,6 @@ def read_table(
         delimiter: between cells.
         columns: names, in the order in which the cells of each row are given.
         report: counts every row, and takes note of the columns that are not wanted.
-        optional: names of columns that may be missing; their cells follow, and are empty then.
 
     Raises:
         ReaderError: as :func:`read_rows`, or a column is missing or there twice.
@@ -94,16 +91,13 @@ def read_table(
         if names.count(name) != 1:
             state = "missing" if name not in names else "there more than once"
             raise ReaderError(f"{header.place}: column {name!r} is {state}, the header has {names}")
-    found = [name for name in optional if names.count(name) == 1]
-    report.columns_not_used = tuple(name for name in names if name not in columns and name not in found)
-    # One cell more, the last, is empty: that of a column which is not there.
-    places = [*map(names.index, columns), *(names.index(name) if name in found else -1 for name in optional)]
+    report.columns_not_used = tuple(name for name in names if name not in columns)
+    places = [names.index(name) for name in columns]
     for row in rows:
         if len(row.cells) != len(names):
             report.malformed(row.place, "wrong number of cells", f"got {len(row.cells)}, the header has {len(names)}")
             continue
-        cells = [*row.cells, ""] if optional else row.cells
-        yield TextRow(row.place, [cells[place] for place in places])
+        yield TextRow(row.place, [row.cells[place] for place in places])
 
 
 class Lines:

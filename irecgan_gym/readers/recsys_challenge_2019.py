@@ -4,16 +4,31 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from irecgan_gym.readers.assembly import KnownItems, Numbering, StepColumns, assemble, keep_lengths
+from irecgan_gym.readers.assembly import BatchNumbers, KnownItems, Numbering, StepColumns, assemble, keep_lengths
 from irecgan_gym.readers.challenge_details import CONTEXT, ClickOutDetails, Touch
-from irecgan_gym.readers.lines import TextRow, read_table, whole_number
+from irecgan_gym.readers.click_out_batches import (
+    CLICK,
+    NO_ITEM,
+    OTHER,
+    TOUCH,
+    PlainClickOuts,
+    by_session,
+    next_click,
+    plain_click_outs,
+)
+from irecgan_gym.readers.containers import check_columns
+from irecgan_gym.readers.lines import TextRow, whole_number
 from irecgan_gym.readers.report import MAX_MALFORMED, OnError, Place, ReadReport, ReadResult, check_lengths
+from irecgan_gym.readers.row_batch import RowBatch
+from irecgan_gym.readers.text_table import DelimitedTable
 from irecgan_gym.sessions import Catalogue
 from irecgan_gym.sessions.checks import check_offsets
 from irecgan_gym.sessions.ragged import gather
@@ -89,8 +104,12 @@ def read_recsys_challenge_2019(
     check_lengths(min_length, max_length)
     report = ReadReport(on_error, max_malformed)
     log = _ClickOutLog(Path(path).name, report, KnownItems(catalogue, extend))
-    for row in read_table(Path(path), ",", _COLUMNS, report, optional=_OPTIONAL):
-        log.add(row)
+    table = DelimitedTable(Path(path))
+    check_columns(table, _COLUMNS)
+    columns = [*_COLUMNS, *(name for name in _OPTIONAL if table.names.count(name) == 1)]
+    report.columns_not_used = tuple(name for name in table.names if name not in columns)
+    for batch in table.batches(columns):
+        log.add_batch(_with_all_columns(batch))
     order = log.steps.in_order()
     rows = keep_lengths(log.steps, order, min_length, max_length, "click-outs", report)
     log.report_events(rows)
@@ -116,6 +135,64 @@ def read_recsys_challenge_2019(
     return ReadResult(log.details.put_into(result.with_rewards(rewards), log.steps, rows), report)
 
 
+def _with_all_columns(batch: RowBatch) -> RowBatch:
+    """The batch with empty cells in the columns that the file does not have."""
+    there = batch.cells.schema.names
+    empty = pa.nulls(len(batch), pa.string())
+    columns = [batch.cells.column(name) if name in there else empty for name in (*_COLUMNS, *_OPTIONAL)]
+    return replace(batch, cells=pa.RecordBatch.from_arrays(columns, names=[*_COLUMNS, *_OPTIONAL]))
+
+
+class _Parked(NamedTuple):
+    """Interactions of one batch, see :class:`~irecgan_gym.readers.challenge_details.Touch`; -1 are sessions gone on."""
+
+    session: NDArray[np.int32]
+    item: NDArray[np.int32]
+    line: NDArray[np.int64]
+    timestamp: NDArray[np.int64]
+    action: NDArray[np.int16]
+
+
+class _Waiting:
+    """Items touched after the last click-out of sessions so far, in compact columns; most sessions do not go on."""
+
+    def __init__(self) -> None:
+        self._batches: list[_Parked] = []
+        self._actions = Numbering()
+
+    def park(
+        self,
+        session: NDArray[np.int64],
+        item: NDArray[np.int64],
+        line: NDArray[np.int64],
+        timestamp: NDArray[np.int64],
+        action: NDArray[np.int64],
+        action_names: Any,
+    ) -> None:
+        """Keep the items that sessions have touched, when and how, and the lines that say so."""
+        if len(session):
+            actions = BatchNumbers(self._actions, action_names)(action).astype(np.int16)
+            self._batches.append(_Parked(session.astype(np.int32), item.astype(np.int32), line, timestamp, actions))
+
+    def of(self, session: int) -> list[Touch]:
+        """Hand out the interactions of one session, which are kept no longer."""
+        found: list[Touch] = []
+        names = self._actions.names
+        for parked in self._batches:
+            here = np.flatnonzero(parked.session == session)
+            columns = (column[here].tolist() for column in parked[1:])
+            found += (
+                Touch(item, line, timestamp, names[action])
+                for item, line, timestamp, action in zip(*columns, strict=True)
+            )
+            parked.session[here] = -1
+        return found
+
+    def lines(self) -> list[NDArray[np.int64]]:
+        """The lines of all that is kept."""
+        return [parked.line[parked.session >= 0] for parked in self._batches]
+
+
 class _ClickOutLog:
     """The rows so far."""
 
@@ -129,9 +206,115 @@ class _ClickOutLog:
         self.end_skipped: set[int] = set()
         self._event_lines = array("q")
         self._open_events: dict[int, list[Touch]] = {}
+        self._waiting = _Waiting()
         self.details = ClickOutDetails()
         self._last: list[_Last] = []
         self._user_numbers = Numbering()
+
+    def add_batch(self, batch: RowBatch) -> None:
+        """Take in the rows of a batch, in their order: those of sound sessions at once, the others one by one."""
+        rows = plain_click_outs(batch.cells, _CLICK, _INTERACTIONS, CONTEXT)
+        names = rows.session_names.to_pylist()
+        known = self._first_user if self._report.repairs else self.sessions
+        rows = rows.without(np.array([self.known.closed or name in known for name in names], dtype=bool))
+        taken = np.zeros(len(names), dtype=bool)
+        for part, wrong in batch.stretches():
+            for first, last in rows.stretches(part):
+                if rows.plain[first] and not taken[rows.session[first:last]].any():
+                    self._add_plain(batch, rows, first, last)
+                    taken[rows.session[first:last]] = True
+                else:
+                    self._add_rows(batch, first, last)
+            if wrong is not None:
+                self._report.rows_read += 1
+                self._report.malformed(*wrong)
+
+    def _add_rows(self, batch: RowBatch, first: int, last: int) -> None:
+        """Take in rows one by one."""
+        cells = [column.to_pylist() for column in batch.cells.slice(first, last - first).columns]
+        for row, texts in enumerate(zip(*cells, strict=True), start=first):
+            self._report.rows_read += 1
+            self.add(TextRow(batch.place(row), [text or "" for text in texts]))
+
+    def _add_plain(self, batch: RowBatch, rows: PlainClickOuts, first: int, last: int) -> None:
+        """Take in sound rows of sessions that are new, all at once."""
+        self._report.rows_read += last - first
+        within = slice(first, last)
+        session = self._new_sessions(rows, first, last)
+        kind, lines = rows.kind[within], batch.numbers[within]
+        items = BatchNumbers(self.items, rows.item_names)
+        number = items(rows.items[rows.offsets[first] : rows.offsets[last]])
+        offsets = rows.offsets[first : last + 1] - rows.offsets[first]
+        clicks, touches = np.flatnonzero(kind == CLICK), np.flatnonzero(kind == TOUCH)
+        click = next_click(rows, first, last)[touches]
+        late, before = touches[click < 0], touches[click >= 0]
+        # In the order of the click-outs, those of one click-out as they came.
+        in_order = np.argsort(click[click >= 0], kind="stable")
+        before, click = before[in_order], click[click >= 0][in_order]
+        shown = gather(offsets, clicks)[0]
+        time, action = rows.time[within], rows.action[within]
+        self.steps.extend(
+            batch.file,
+            batch.unit,
+            lines[clicks],
+            session=session[clicks],
+            slate=number[shown],
+            slate_length=np.diff(offsets)[clicks],
+            click=items(rows.clicked[within][clicks]),
+            reward=np.zeros(len(clicks)),
+            propensity=np.full(len(clicks), np.nan),
+            time=time[clicks].astype(np.float64),
+            event=number[offsets[before]],
+            event_length=np.bincount(click, minlength=last - first)[clicks],
+        )
+        self._event_lines.frombytes(lines[before].astype(np.int64).tobytes())
+        self.details.extend(
+            rows.prices[rows.offsets[first] : rows.offsets[last]][shown],
+            int((~rows.priced[within][clicks]).sum()),
+            {name: (codes[within][clicks], texts) for name, (codes, texts) in rows.context.items()},
+            action[before],
+            rows.action_names,
+            time[click] - time[before],
+        )
+        self._waiting.park(
+            session[late], number[offsets[late]], lines[late], time[late], action[late], rows.action_names
+        )
+        self._leave_out(batch, rows, first, last)
+
+    def _new_sessions(self, rows: PlainClickOuts, first: int, last: int) -> NDArray[np.int64]:
+        """Number the sessions of sound rows, all of them new; of each row."""
+        codes = rows.session[first:last]
+        user = BatchNumbers(self._user_numbers, rows.user_names)(rows.user[first:last])
+        order = by_session(codes)
+        starts = np.flatnonzero(np.append(True, np.diff(codes[order]) != 0))
+        begins, ends = order[starts], order[np.append(starts[1:], len(order)) - 1]
+        in_order = np.argsort(begins)
+        begins, ends = begins[in_order], ends[in_order]
+        users = user[begins].tolist()
+        names = rows.session_names.take(pa.array(codes[begins])).to_pylist()
+        if self._report.repairs:
+            self._first_user.update(zip(names, users, strict=True))
+            names = [f"{name}\0{number}\0{0}" for name, number in zip(names, users, strict=True)]
+        numbers = self.sessions.of(names)
+        self.users.extend(users)
+        time, step = rows.time[first:last][ends].tolist(), rows.step[first:last][ends].tolist()
+        self._last.extend(map(_Last, time, step))
+        number_of_code = np.zeros(int(codes.max()) + 1, dtype=np.int64)
+        number_of_code[codes[begins]] = numbers
+        return number_of_code[codes]
+
+    def _leave_out(self, batch: RowBatch, rows: PlainClickOuts, first: int, last: int) -> None:
+        """Count the sound rows that concern no hotel, by reason, in the order in which they come."""
+        kind, action = rows.kind[first:last], rows.action[first:last]
+        found = []
+        nothing = np.flatnonzero(kind == NO_ITEM)
+        if len(nothing):
+            found.append((nothing, "interactions whose reference is no item"))
+        others = np.flatnonzero(kind == OTHER)
+        for code in np.unique(action[others]).tolist():
+            found.append((others[action[others] == code], f"action {rows.action_names[code].as_py()!r}"))
+        for places, reason in sorted(found, key=lambda pair: int(pair[0][0])):
+            self._report.left_out(reason, len(places), (batch.place(first + int(row)) for row in places))
 
     def add(self, row: TextRow) -> None:
         """Take in one row."""
@@ -155,7 +338,13 @@ class _ClickOutLog:
             self._report.left_out("interactions with items that the catalogue does not have", 1, [row.place])
         else:
             touch = Touch(self.items(reference), row.place.number, now.timestamp, action)
-            self._open_events.setdefault(session, []).append(touch)
+            self._open(session).append(touch)
+
+    def _open(self, session: int) -> list[Touch]:
+        """The items touched since the last click-out of a session."""
+        if session not in self._open_events:
+            self._open_events[session] = self._waiting.of(session)
+        return self._open_events[session]
 
     def _now(self, row: TextRow, timestamp: str, step: str) -> _Last | None:
         numbers = whole_number(timestamp), whole_number(step)
@@ -239,7 +428,8 @@ class _ClickOutLog:
             if len(different := list(dict.fromkeys(shown))) < len(shown):
                 self._report.repaired("lists that show a hotel twice: it counts at its first place", 1, [row.place])
             slate = [self.items(item) for item in different]
-            events = self._open_events.pop(session, [])
+            events = self._open(session)
+            del self._open_events[session]
             touched = [event.item for event in events]
             self.steps.add(row.place, session, slate, self.items(reference), events=touched, time=float(timestamp))
             self._event_lines.extend(event.line for event in events)
@@ -252,9 +442,8 @@ class _ClickOutLog:
         Args:
             rows: numbers of the steps that are kept.
         """
-        late = np.array(
-            sorted(touch.line for touches in self._open_events.values() for touch in touches), dtype=np.int64
-        )
+        single = [touch.line for touches in self._open_events.values() for touch in touches]
+        late = np.sort(np.concatenate([np.array(single, dtype=np.int64), *self._waiting.lines()]))
         self._report.left_out("interactions after the last click-out of a session", len(late), self._places(late))
         offsets = check_offsets("event_length", self.steps.event_length, minimum=0)
         kept = np.zeros(len(self.steps), dtype=bool)

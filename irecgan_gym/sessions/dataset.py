@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
+from irecgan_gym.sessions import feature_columns
 from irecgan_gym.sessions.catalogue import Catalogue
 from irecgan_gym.sessions.checks import IntArray, SessionsError
 from irecgan_gym.sessions.columns import Sessions, SessionStatistics
+from irecgan_gym.sessions.features import SCOPES, SessionFeatures
 from irecgan_gym.sessions.joining import concatenate
 from irecgan_gym.sessions.parquet import checked_provenance
 from irecgan_gym.sessions.splitting import SplitBy, part_of_sessions
 from irecgan_gym.sessions.statistics import Tally
 from irecgan_gym.storage.files import write_atomically
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Version 2 tells of features; a data set without any is written as version 1."""
 SESSIONS_A_PART = 16_384
 _HEADER = "_sessions.json"
 _USER_NAMES = "_users.parquet"
@@ -62,6 +65,7 @@ class SessionDataset:
         parts: the files, in the order of the sessions.
         chosen: numbers of the sessions meant within each part, rising; None for all of a part.
         num_steps: steps of the sessions meant.
+        features: those of the items, and of all else the kinds and categories, without values.
     """
 
     folder: Path
@@ -70,6 +74,7 @@ class SessionDataset:
     parts: tuple[DatasetPart, ...]
     chosen: tuple[NDArray[np.int32] | None, ...]
     num_steps: int
+    features: SessionFeatures = field(default_factory=SessionFeatures)
 
     @classmethod
     def write(
@@ -79,11 +84,11 @@ class SessionDataset:
 
         Logs that do not fit into memory come as several: a generator that reads them file by file, say. Items and users
         of the same name are the same, as in :func:`~irecgan_gym.sessions.joining.concatenate`; new ones get the next
-        numbers.
+        numbers, and so do new categories of features.
 
         Args:
             folder: new or empty; written to as the sessions come, and a data set once all are there.
-            sessions: all of them, or one log after the other, with the same columns.
+            sessions: all of them, or one log after the other, with the same columns and features.
             sessions_a_part: the most in one file; training holds a few files at a time.
 
         Raises:
@@ -120,8 +125,11 @@ class SessionDataset:
                 raise FileNotFoundError(f"{path} lacks its part {part.file}")
         names = header["item_names"]
         catalogue = Catalogue(header["num_items"]) if names is None else Catalogue.of(names)
+        about = header.get(feature_columns.KEY)
+        features = SessionFeatures() if about is None else feature_columns.features_told(about)
+        catalogue = replace(catalogue, features=features.items)
         steps = sum(part.steps for part in parts)
-        return cls(path, catalogue, header["provenance"], parts, (None,) * len(parts), steps)
+        return cls(path, catalogue, header["provenance"], parts, (None,) * len(parts), steps, features)
 
     def __len__(self) -> int:
         """Number of sessions."""
@@ -167,7 +175,14 @@ class SessionDataset:
             # Written before later items were known: "no click" is the number behind the last item.
             clicks = np.where(sessions.clicks == sessions.num_items, self.num_items, sessions.clicks)
             sessions = replace(sessions, num_items=self.num_items, clicks=clicks.astype(np.int32))
-        sessions = replace(sessions, item_names=self.catalogue.names, provenance=self.provenance)
+        found = replace(sessions.features, items=self.features.items)
+        if found.labels() != self.features.labels():
+            raise SessionsError(
+                f"{self.folder / about.file} has other features than the data set: "
+                f"{_only_one_has(found.labels(), self.features.labels())}"
+            )
+        features = replace(_coded_as(self.features, found), items=self.features.items)
+        sessions = replace(sessions, item_names=self.catalogue.names, provenance=self.provenance, features=features)
         return sessions if rows is None else sessions.select(rows)
 
     def __iter__(self) -> Iterator[Sessions]:
@@ -314,30 +329,46 @@ class _Writer:
         self._catalogue: Catalogue | None = None
         self._users: dict[str, int] | None = None
         self._anonymous = 0
-        self._columns: tuple[str, ...] = ()
+        self._columns: list[str] = []
+        self._features = SessionFeatures()
         self._provenance: dict[str, Any] = {}
 
     def add(self, sessions: Sessions) -> None:
         """Write one log."""
-        columns = tuple(name for name, value in sessions.to_columns().items() if value is not None)
+        columns = [name for name, value in sessions.to_columns().items() if value is not None]
+        columns += sessions.features.labels()
         if self._catalogue is None:
             self._catalogue, self._columns = sessions.catalogue, columns
             self._users = None if sessions.user_names is None else {}
             self._provenance = checked_provenance(sessions.provenance)
         if columns != self._columns:
-            differing = ", ".join(sorted(set(columns) ^ set(self._columns)))
+            differing = _only_one_has(columns, self._columns)
             raise ValueError(f"all logs of a data set must have the same columns: {differing} is not in all")
         if self._catalogue.names is None:
             self._catalogue.check_agrees(sessions.catalogue, "the data set", "the sessions")
         else:
             self._catalogue = self._catalogue.extended(sessions.catalogue.names or ())
             sessions = sessions.reindexed(self._catalogue)
+        if sessions.features:
+            sessions = self._with_features(sessions, self._catalogue)
         sessions = replace(self._with_users(sessions), item_names=None, provenance={})
         for first in range(0, len(sessions), self._size):
             part = sessions.select(slice(first, first + self._size))
             file = f"part-{len(self._parts):05d}.parquet"
             part.save(self._folder / file)
             self._parts.append(DatasetPart(file, len(part), part.num_steps, part.slate_size))
+
+    def _with_features(self, sessions: Sessions, catalogue: Catalogue) -> Sessions:
+        """The sessions with the codes that categories have over all logs, and without features of items.
+
+        Codes never change: a later log's categories come behind those that there are. What is known of items is one for
+        all parts.
+        """
+        new = sessions.features.taken({scope: np.zeros(0, dtype=np.int64) for scope in SCOPES if scope != "items"})
+        known = replace(self._features, items=catalogue.features) if self._features else new
+        self._features = SessionFeatures.joined([known, new])
+        self._catalogue = replace(catalogue, features=self._features.items)
+        return replace(sessions, features=_coded_as(self._features, sessions.features))
 
     def _with_users(self, sessions: Sessions) -> Sessions:
         """The sessions with users numbered over all logs; those without a name count down from -1."""
@@ -361,14 +392,26 @@ class _Writer:
             pq.write_table(pa.table({"user": pa.array(list(self._users), pa.string())}), sink, write_page_checksum=True)
             write_atomically(self._folder / _USER_NAMES, memoryview(sink.getvalue()))
         header: dict[str, Any] = {
-            "format_version": FORMAT_VERSION,
+            "format_version": FORMAT_VERSION if self._features else 1,
             "num_items": self._catalogue.num_items,
             "item_names": self._catalogue.names,
             "provenance": self._provenance,
             "parts": [vars(part) for part in self._parts],
         }
+        if self._features:
+            features = replace(self._features, items=self._catalogue.features)
+            header[feature_columns.KEY] = feature_columns.header_of(features)
         header["checksum"] = _checksum(header)
         write_atomically(self._folder / _HEADER, json.dumps(header).encode())
+
+
+def _coded_as(known: SessionFeatures, found: SessionFeatures) -> SessionFeatures:
+    """Features, all but those of items, with the codes and categories of others; what those have of values is none."""
+    return SessionFeatures.joined([replace(known, items={}), replace(found, items={})])
+
+
+def _only_one_has(some: Sequence[str], others: Sequence[str]) -> str:
+    return ", ".join(sorted(set(some) ^ set(others)))
 
 
 def _read_header(folder: Path) -> dict[str, Any]:
@@ -380,8 +423,8 @@ def _read_header(folder: Path) -> dict[str, Any]:
     except ValueError as error:
         raise SessionsError(f"{path} is not JSON: {error}") from error
     version = header.get("format_version") if isinstance(header, dict) else None
-    if not isinstance(header, dict) or version != FORMAT_VERSION:
-        raise SessionsError(f"{path} has format version {version!r}, expected {FORMAT_VERSION}")
+    if not isinstance(header, dict) or version not in range(1, FORMAT_VERSION + 1):
+        raise SessionsError(f"{path} has format version {version!r}, expected 1 to {FORMAT_VERSION}")
     checksum = header.pop("checksum", None)
     if checksum != _checksum(header):
         raise SessionsError(f"{path} was damaged: its check sum is wrong")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -34,5 +35,9 @@ def _add(digest: Any, value: Any) -> None:
             if field.name not in _TOLD and (part := getattr(value, field.name)) is not None:
                 digest.update(f"|{field.name}:".encode())
                 _add(digest, part)
+    elif isinstance(value, Mapping):
+        for name, part in value.items():
+            digest.update(f"|{name!r}:".encode())
+            _add(digest, part)
     else:
         digest.update(repr(value).encode())

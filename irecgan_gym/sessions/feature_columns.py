@@ -95,6 +95,19 @@ def features_in(
     return SessionFeatures(**columns)
 
 
+def features_told(about: Mapping[str, Any]) -> SessionFeatures:
+    """Return the features that :func:`header_of` tells of: those of items, and of all else kinds and categories alone.
+
+    Raises:
+        SessionsError: no such description.
+    """
+    try:
+        told = {scope: {name: _empty(one) for name, one in about[scope].items()} for scope in _PREFIXES}
+        return SessionFeatures(items={name: _restored(one) for name, one in about["items"].items()}, **told)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise SessionsError(f"the header does not describe the features: {error!r}") from error
+
+
 def _described(column: FeatureColumn) -> dict[str, Any]:
     width = column.values.shape[1] if column.values.ndim == 2 else None
     return {"categories": None if column.categories is None else list(column.categories), "width": width}
@@ -136,6 +149,14 @@ def _read(
 def _stored(values: NDArray[Any]) -> dict[str, Any]:
     """Values as text: their bytes, the lowest first, in base 64."""
     return {"values": base64.b64encode(values.astype(values.dtype.newbyteorder("<")).tobytes()).decode()}
+
+
+def _empty(about: Mapping[str, Any]) -> FeatureColumn:
+    """A feature of nothing."""
+    categories, width = about["categories"], about["width"]
+    if categories is not None:
+        return FeatureColumn(np.zeros(0, dtype=np.int32), tuple(categories))
+    return FeatureColumn(np.zeros((0,) if width is None else (0, width), dtype=np.float32))
 
 
 def _restored(about: Mapping[str, Any]) -> FeatureColumn:

@@ -209,6 +209,12 @@ class SessionFeatures:
         }
         return replace(self, **changed)
 
+    def labels(self) -> list[str]:
+        """Scope, name and kind of each feature, as messages tell them."""
+        return [
+            f"{column.kind} {name!r} of {scope}" for scope in SCOPES for name, column in sorted(self.of(scope).items())
+        ]
+
     @classmethod
     def joined(cls, parts: Sequence[SessionFeatures]) -> SessionFeatures:
         """Features of things behind each other, as far as all parts have them.

@@ -8,6 +8,7 @@ import numpy as np
 
 from irecgan_gym.sessions.checks import IntArray, SessionsError
 from irecgan_gym.sessions.columns import Sessions
+from irecgan_gym.sessions.features import Scope
 from irecgan_gym.sessions.ragged import gather
 
 
@@ -22,7 +23,8 @@ def one_step_a_list(sessions: Sessions, *, places: int | None = None) -> Session
     chooses their first places: with ``places``, clicks behind them are none, and earn nothing.
 
     Args:
-        sessions: any. Propensities of clicks are left out, and so are other events before the second click on a list.
+        sessions: any. Propensities of clicks are left out, and so are other events before the second click on a list;
+            features of a step are those of the first click on its list.
         places: of each list that are kept; all when None.
 
     Raises:
@@ -58,10 +60,11 @@ def one_step_a_list(sessions: Sessions, *, places: int | None = None) -> Session
         states=None if sessions.states is None else sessions.states[first],
         times=None if sessions.times is None else sessions.times[first],
     )
+    rows: dict[Scope, IntArray] = {"entries": entries, "steps": first}
     if sessions.event_offsets is not None and sessions.event_items is not None:
-        events, event_offsets = gather(sessions.event_offsets, first)
-        lists = replace(lists, event_offsets=event_offsets, event_items=sessions.event_items[events])
-    return lists
+        rows["events"], event_offsets = gather(sessions.event_offsets, first)
+        lists = replace(lists, event_offsets=event_offsets, event_items=sessions.event_items[rows["events"]])
+    return replace(lists, features=sessions.features.taken(rows)) if sessions.features else lists
 
 
 def _goes_on(sessions: Sessions) -> np.ndarray:

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from irecgan_gym.sessions.columns import Sessions
+from irecgan_gym.sessions.features import SCOPES, FeatureColumn, SessionFeatures
 from irecgan_gym.sessions.slate_propensities import SlatePropensities
 
 
@@ -16,6 +17,13 @@ def state_of_sessions(sessions: Sessions) -> dict[str, Any]:
     given = sessions.slate_propensities
     if given is not None:
         columns["slate_propensities"] = {field.name: getattr(given, field.name) for field in fields(given)}
+    columns["features"] = {
+        scope: {
+            name: {"values": column.values, "categories": column.categories}
+            for name, column in sessions.features.of(scope).items()
+        }
+        for scope in SCOPES
+    }
     return columns
 
 
@@ -27,4 +35,13 @@ def sessions_of_state(columns: Mapping[str, Any]) -> Sessions:
             columns[name] = tuple(columns[name])
     if columns["slate_propensities"] is not None:
         columns["slate_propensities"] = SlatePropensities(**columns["slate_propensities"])
+    columns["features"] = SessionFeatures(
+        **{
+            scope: {
+                name: FeatureColumn(told["values"], None if told["categories"] is None else tuple(told["categories"]))
+                for name, told in of_scope.items()
+            }
+            for scope, of_scope in columns["features"].items()
+        }
+    )
     return Sessions(**columns)

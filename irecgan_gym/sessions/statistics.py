@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -87,7 +87,9 @@ class Tally:
 def statistics_of(sessions: Sessions) -> SessionStatistics:
     """Counts and means of some sessions."""
     tally = Tally(sessions.num_items)
-    tally.add(sessions)
+    # Somebody without a name is nobody else, and has no number of their own in memory.
+    users = None if sessions.users is None else sessions.user_groups
+    tally.add(replace(sessions, users=users, user_names=None))
     return tally.statistics()
 
 

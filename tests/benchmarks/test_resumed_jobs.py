@@ -19,7 +19,7 @@ from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.engine.job_loop import run_jobs
 from irecgan_gym.benchmarks.engine.processors import Processes
 from irecgan_gym.benchmarks.engine.run_folder import RunFolder
-from irecgan_gym.benchmarks.jobs import train
+from irecgan_gym.benchmarks.jobs import ranks, train
 from irecgan_gym.benchmarks.main import main
 from irecgan_gym.benchmarks.shared_training import learn_job
 from irecgan_gym.models.encoder import EncoderConfig
@@ -145,7 +145,7 @@ def test_train_and_fit_go_on_where_they_were_stopped(tmp_path, monkeypatch, caps
                 signal.raise_signal(signal.SIGTERM)
 
     with monkeypatch.context() as patched:
-        patched.setattr(train, "ProgressRecorder", Signalling)
+        patched.setattr(ranks, "ProgressRecorder", Signalling)
         assert run(tmp_path / "agent.safetensors") == 143
     assert not (tmp_path / "agent.safetensors").exists()
     kept = tmp_path / "agent.safetensors.training"

@@ -81,6 +81,43 @@ def test_logs_one_after_the_other_are_one_log(tmp_path):
     assert_same(dataset.load(), concatenate(logs))
 
 
+def test_features_of_all_logs_go_by_one_code_and_items_keep_what_any_log_knows(tmp_path):
+    """Categories have other codes in each log; a part written early tells of categories and items that came later."""
+    logs = [
+        replace(sessions_of(seed), item_names=tuple("abcdefg" if seed == 0 else "gfedcxy")).with_features(
+            items={"stars": np.where(np.arange(7) == 2 * seed + 2, np.nan, np.arange(7) + 10.0 * seed)},
+            steps={
+                "device": [("web", "phone", None)[(step + seed) % 3] for step in range(sessions_of(seed).num_steps)]
+            },
+            users={"tier": [("gold", "new", "old")[seed]] * len(sessions_of(seed))},
+        )
+        for seed in range(3)
+    ]
+    dataset = SessionDataset.write(tmp_path / "log", iter(logs), sessions_a_part=5)
+    together = concatenate(logs)
+    assert_same(dataset.load(), together)
+    assert_same(dataset.part(1), replace(together.select(slice(5, 10)), provenance=dataset.provenance))
+    assert dataset.part(0).features.users["tier"].categories == ("gold", "new", "old")
+    np.testing.assert_array_equal(dataset.catalogue.features["stars"].values, together.features.items["stars"].values)
+    assert dataset.part(0).catalogue.features["stars"].values[[2, 7]].tolist() == [24, 15]
+    # The files themselves have these codes, for other programs.
+    codes = dataset.to_arrow_dataset().to_table(columns=["step.device"])["step.device"]
+    assert codes.to_pylist() == together.features.steps["device"].values.tolist()
+
+
+def test_features_that_not_all_logs_have_are_refused_by_name(tmp_path, dataset, sessions):
+    log = sessions_of(0)
+    prices, names = {"price": np.ones(log.num_steps)}, {"price": ["low"] * log.num_steps}
+    with pytest.raises(ValueError, match="same columns: number 'price' of steps is not in all"):
+        SessionDataset.write(tmp_path / "a", [log, log.with_features(steps=prices)])
+    with pytest.raises(ValueError, match="category 'price' of steps, number 'price' of steps is not in all"):
+        SessionDataset.write(tmp_path / "b", [log.with_features(steps=names), log.with_features(steps=prices)])
+    other = replace(dataset.part(0), features=log.features, item_names=None)
+    other.save(dataset.folder / dataset.parts[0].file)
+    with pytest.raises(SessionsError, match="other features than the data set: category 'kind' of entries"):
+        dataset.part(0)
+
+
 def test_logs_that_do_not_go_together_are_refused(tmp_path):
     with pytest.raises(ValueError, match="same columns: states"):
         SessionDataset.write(tmp_path / "a", [sessions_of(0), replace(sessions_of(1), states=sessions_of(1).clicks)])

@@ -41,6 +41,25 @@ def test_clicks_on_one_list_are_one_step():
     assert one_step_a_list(log(times=None)).rewards.tolist() == [7, 0, 8, 48]
 
 
+@pytest.mark.parametrize("places", [None, 2])
+def test_features_go_with_their_lists(places):
+    sessions = log(event_lengths=[1, 0, 1, 0, 2, 0, 1], event_items=[0, 1, 2, 3, 4])
+    sessions = sessions.with_features(
+        items={"stars": np.arange(5)},
+        entries={"price": np.arange(18)},
+        steps={"device": list("abcdefg")},
+        events={"seconds": [10, 20, 30, 40, 50]},
+        users={"age": [30, 40]},
+    )
+    features = one_step_a_list(sessions, places=places).features
+    kept = [0, 1, 2, 9, 10, 11, 12, 13, 14, 15, 16, 17] if places is None else [0, 1, 9, 10, 12, 13, 14, 15, 16, 17]
+    assert features.entries["price"].values.tolist() == kept
+    assert [features.steps["device"].categories[code] for code in features.steps["device"].values] == list("adefg")
+    assert features.events["seconds"].values.tolist() == [10, 30, 40, 50]
+    assert features.items["stars"].values.tolist() == [0, 1, 2, 3, 4]
+    assert features.users["age"].values.tolist() == [30, 40]
+
+
 def test_lists_are_cut_to_their_first_places():
     lists = one_step_a_list(log(), places=2)
     assert lists.slate_items.reshape(-1, 2).tolist() == [[0, 1], [0, 1], [3, 4], [3, 4], [3, 4]]
