@@ -9,6 +9,10 @@ chance.
 
 Users look for one kind of product at a time. The shop's own lists do not heed that; a policy that reads the session
 can. As the truth is known here, :meth:`Shop.play` tells what any policy would have earned.
+
+Policies fill one place of at most six lists a session. With two places and up to twelve lists, weights multiply over
+the lists until few logged sessions have nearly all of the weight: ``irecgan-gym decide`` was wrong there once. Its page
+shows mean weights and effective sessions by step, and it answers "not known" where the mean weights fall too far.
 """
 
 import argparse
@@ -21,6 +25,8 @@ import numpy as np
 KINDS = ("tea", "coffee", "honey", "cups", "books", "lamps")
 PLACES = 1
 """The first places of a list that policies fill; the shop fills the others."""
+MOST_LISTS = 6
+"""Lists of a session at most."""
 WEEK = 7 * 86_400
 START = 1_700_000_000
 
@@ -84,7 +90,7 @@ class Shop:
                 clicks += int(clicked[:PLACES].sum())
                 history += [int(item) for item in shown[:PLACES][clicked[:PLACES]]] or [-1]
                 step += 1
-                if rng.random() < (0.25 if clicked.any() else 0.45) or step == 6:
+                if rng.random() < (0.25 if clicked.any() else 0.45) or step == MOST_LISTS:
                     break
         return clicks / num_sessions, rows
 

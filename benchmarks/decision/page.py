@@ -14,6 +14,7 @@ from irecgan_gym import __version__
 from irecgan_gym.benchmarks.decision.account import Account, Changes, ItemChange
 from irecgan_gym.evaluation.metrics import Interval
 from irecgan_gym.ope.decision import PRACTICAL_GAPS, agreed_interval
+from irecgan_gym.ope.diagnostics import COVERED, SURE, WeightsByStep
 from irecgan_gym.ope.recommendation import ENOUGH, SURPRISE, p_text
 
 ESTIMATORS = {
@@ -26,6 +27,7 @@ ESTIMATORS = {
     "inclusion-ips": ("weights of single items", "a click depends on the item alone"),
 }
 """In words: what each estimator goes by, and what it takes for granted of users."""
+_STEPS_SHOWN = 12
 _WEIGHT_BANDS = (0.0, 0.1, 0.5, 2.0, 10.0, math.inf)
 HEADLINES = {
     "better": "The new policy is better",
@@ -93,6 +95,25 @@ class Band:
 
 
 @dataclass(frozen=True)
+class StepRow:
+    """Step of sessions with its mean cumulative weight.
+
+    Attributes:
+        number: of the step, from 1.
+        share: of all that the policy earns.
+        weight: mean and its 95% interval.
+        effective: effective sessions that got so far.
+        width: of the bar, in percent: 100 for a mean of 1 and more.
+    """
+
+    number: int
+    share: float
+    weight: Interval
+    effective: float
+    width: float
+
+
+@dataclass(frozen=True)
 class ChangeRow:
     """An item with a bar of its change, in percent of the largest one."""
 
@@ -131,6 +152,9 @@ def decision_html(account: Account, settings: Mapping[str, object], read_report:
         summary=summary(account),
         chart=gains_chart(account),
         bands=weight_bands(account.weights),
+        steps=step_rows(decision.advice.weights),
+        needed=COVERED,
+        errors_below=SURE,
         tests=tests,
         card_test=None if not tests else tests[0] if decision.gain is not None else tests[-2],
         gained=change_rows(account.changes.gained, account.changes),
@@ -228,6 +252,28 @@ def weight_bands(weights: np.ndarray[tuple[int], np.dtype[np.float64]]) -> list[
             label = f"{low:g} to {high:g} times as often"
         bands.append(Band(label, float(inside.mean()), float(weights[inside].sum()) / total if total else 0.0))
     return bands
+
+
+def step_rows(weights: WeightsByStep) -> list[StepRow]:
+    """Mean cumulative weights by step; of long sessions, steps further and further apart and the one with most unseen.
+
+    Args:
+        weights: by step.
+    """
+    number = len(weights.means)
+    shown = np.arange(number)
+    if number > _STEPS_SHOWN:
+        shown = np.geomspace(1, number, _STEPS_SHOWN).round().astype(np.int64) - 1
+    return [
+        StepRow(
+            step + 1,
+            float(weights.reward_shares[step]),
+            weights.interval(step),
+            float(weights.effective_sample_sizes[step]),
+            100 * min(1.0, float(weights.means[step])),
+        )
+        for step in np.union1d(shown, weights.worst_step).tolist()
+    ]
 
 
 def live_tests(account: Account) -> list[tuple[str, float, int]]:

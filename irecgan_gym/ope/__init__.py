@@ -3,7 +3,15 @@
 from irecgan_gym.ope.adaptive import AdaptiveIPS, AdaptiveWeights
 from irecgan_gym.ope.cascade_doubly_robust import PlaceRewards, SlateCascadeDoublyRobust
 from irecgan_gym.ope.decision import Decision, LiveTest, decide
-from irecgan_gym.ope.diagnostics import Overlap, calibration_p_value, confounding_p_value, overlap, place_effect_p_value
+from irecgan_gym.ope.diagnostics import (
+    Overlap,
+    WeightsByStep,
+    calibration_p_value,
+    confounding_p_value,
+    overlap,
+    place_effect_p_value,
+    weights_by_step,
+)
 from irecgan_gym.ope.difference import difference, live_test_sessions, logged_value
 from irecgan_gym.ope.direct_method import DirectMethod
 from irecgan_gym.ope.doubly_robust import DoublyRobust, SelfNormalizedDR, SwitchDoublyRobust
@@ -102,6 +110,7 @@ __all__ = [
     "TrajectoryWiseImportanceSampling",
     "ValueColumns",
     "ValueModel",
+    "WeightsByStep",
     "WholeSlate",
     "calibration_p_value",
     "confounding_p_value",
@@ -124,4 +133,5 @@ __all__ = [
     "same_first",
     "selection_criterion",
     "shared_items",
+    "weights_by_step",
 ]

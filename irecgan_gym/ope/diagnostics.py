@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincc, stdtr
 
+from irecgan_gym.evaluation.metrics import Interval
 from irecgan_gym.ope.estimate import effective_sample_size
 from irecgan_gym.ope.luce_user_model import LuceUserModel
 from irecgan_gym.ope.off_policy_data import OffPolicyData
@@ -18,6 +19,13 @@ FloatArray = NDArray[np.float64]
 
 _SESSIONS_LOOKED_AT = 10_000
 """By tests that need the probabilities of all items at each step."""
+COVERED = 0.9
+"""Share of what is to be judged that a log must hold. Verdicts are about differences of a few to ten percent of what a
+session earns; where more than a tenth of it is unseen, what is unseen can turn any of them round."""
+SURE = 3.0
+"""Standard errors below ``COVERED`` from which on a share is taken to be missing. Means of heavy-tailed weights are
+mostly below 1 by chance, as they wait for a few large ones: with two, logs with nothing wrong were refused at times.
+"""
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,7 @@ class Overlap:
     @property
     def is_missing(self) -> bool:
         """True if the policy does what the log cannot hold, or nearly never does: the mean weight is far below 1."""
-        return self.mean_weight + 3 * self.standard_error < 0.9
+        return self.mean_weight + SURE * self.standard_error < COVERED
 
 
 def overlap(data: OffPolicyData, weights: SlateWeights | None = None) -> Overlap:
@@ -63,6 +71,93 @@ def overlap(data: OffPolicyData, weights: SlateWeights | None = None) -> Overlap
         standard_error=float(first.std(ddof=1) / np.sqrt(len(first))) if len(first) > 1 else float("inf"),
         unmatched=float((first == 0).mean()),
         largest_share=float(np.abs(first).max() / total) if total else 1.0,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class WeightsByStep:
+    """Mean cumulative weights by step, which are 1 at every step if the log holds what the policy does.
+
+    The mean at a step is the product, up to it, of how many times as large the cumulative weights of the sessions that
+    got so far are after a step as before it. Sessions that are over have no part in what comes later: they would make
+    a collapse of the others' weights look small. That sessions last longer or shorter under the policy does not change
+    the expectation.
+
+    A mean far below 1 says that from that step on the policy shows slates that this log lacks. Self-normalized
+    estimates divide by that mean, and so judge the policy by what little it shares with the log. Numbers of effective
+    sessions do not show it: where no session has a large weight, they are all alike.
+
+    Attributes:
+        means: mean cumulative weight at each step, [N] for the N steps of the longest session.
+        errors: standard errors of their logarithms, [N]; 0 where the mean is.
+        effective_sample_sizes: of the cumulative weights of the sessions that got so far, [N].
+        reward_shares: of all discounted rewards that the weights say the policy earns, divided by their means, those at
+            each step, [N]; by absolute value. Not the log's: a policy that loses users early earns little later.
+        covered: sum over steps of the share times the mean, where means above 1 count as 1: the share of what is
+            earned that the weights speak for.
+        covered_error: standard error of that.
+    """
+
+    means: FloatArray
+    errors: FloatArray
+    effective_sample_sizes: FloatArray
+    reward_shares: FloatArray
+    covered: float
+    covered_error: float
+
+    @property
+    def is_missing(self) -> bool:
+        """True if the log lacks too much of what the policy is to be judged by."""
+        return self.covered + SURE * self.covered_error < COVERED
+
+    @property
+    def worst_step(self) -> int:
+        """Number from 0 of the step at which most of the rewards are missing."""
+        return int(np.argmax(self.reward_shares * (1 - self.means)))
+
+    def interval(self, step: int) -> Interval:
+        """95% interval of the mean at a step, symmetric in its logarithm; too short where the weights collapse.
+
+        Args:
+            step: its number from 0.
+        """
+        mean, factor = float(self.means[step]), float(np.exp(1.96 * self.errors[step]))
+        return Interval(mean, mean / factor, mean * factor)
+
+
+def weights_by_step(data: OffPolicyData, weights: SlateWeights | None = None) -> WeightsByStep:
+    """Look at what becomes of cumulative weights over the steps of sessions.
+
+    Args:
+        data: the log and the policies.
+        weights: kind of weights, none negative; whole slates when None.
+    """
+    running = data.running_products((WholeSlate() if weights is None else weights).steps(data))
+    after = data.by_time(running, 0.0)
+    before = data.by_time(data.shifted(running, 1.0), 0.0)
+    totals = before.sum(axis=0)
+    factors = np.divide(after.sum(axis=0), totals, out=np.zeros_like(totals), where=totals > 0)
+    means = np.cumprod(factors)
+    # Influences of sessions on the logarithm of the mean, by the delta method; [S, N].
+    scale = factors * totals
+    surprises = np.divide(after - factors * before, scale, out=np.zeros_like(after), where=scale > 0)
+    influences = np.cumsum(surprises, axis=1)
+    influences[:, means == 0] = 0.0
+    rewards = data.by_time(data.discounts * np.abs(data.rewards), 0.0)
+    earned = np.divide((after * rewards).sum(axis=0), means, out=rewards.sum(axis=0), where=means > 0)
+    if not earned.sum():
+        earned = data.by_time(data.discounts, 0.0).sum(axis=0)
+    shares = earned / earned.sum()
+    squares = (after**2).sum(axis=0)
+    return WeightsByStep(
+        means=means,
+        errors=np.sqrt((influences**2).sum(axis=0)),
+        effective_sample_sizes=np.divide(
+            after.sum(axis=0) ** 2, squares, out=np.zeros_like(squares), where=squares > 0
+        ),
+        reward_shares=shares,
+        covered=float(shares @ np.minimum(means, 1.0)),
+        covered_error=float(np.sqrt(((influences @ (shares * means * (means < 1))) ** 2).sum())),
     )
 
 

@@ -8,16 +8,19 @@ from typing import Literal, NamedTuple
 from irecgan_gym.evaluation.metrics import Interval
 from irecgan_gym.ope.diagnostics import (
     Overlap,
+    WeightsByStep,
     calibration_p_value,
     confounding_p_value,
     overlap,
     place_effect_p_value,
+    weights_by_step,
 )
-from irecgan_gym.ope.doubly_robust import SelfNormalizedDR
+from irecgan_gym.ope.doubly_robust import DoublyRobust, SelfNormalizedDR
 from irecgan_gym.ope.estimate import OffPolicyEstimate
 from irecgan_gym.ope.estimator import OffPolicyEstimator
 from irecgan_gym.ope.importance_sampling import (
     InclusionIPS,
+    PerDecisionImportanceSampling,
     SelfNormalizedLatentIPS,
     SelfNormalizedSlateIndependentIPS,
     SelfNormalizedSlateRewardInteractionIPS,
@@ -84,6 +87,7 @@ class Recommendation:
         estimate: what it says; None with ``"refuse"``.
         reasons: sentences that say why.
         overlap: of the sessions' first steps.
+        weights: by step, of the estimator to use; with ``"refuse"``, of the one that would have been.
         candidates: estimates of all estimators looked at, by name, for the curious.
         conditions: of ``"conditional"``; empty otherwise.
     """
@@ -93,6 +97,7 @@ class Recommendation:
     estimate: OffPolicyEstimate | None
     reasons: tuple[str, ...]
     overlap: Overlap
+    weights: WeightsByStep
     candidates: dict[str, OffPolicyEstimate] = field(default_factory=dict)
     conditions: tuple[Condition, ...] = ()
 
@@ -115,10 +120,11 @@ def recommend(log: LoggedSlates, policy: EvaluationPolicy | SlatePropensities, *
     """Say which estimator to use for a policy and a log, from what can be seen of them.
 
     Refused is a log whose propensities cannot be right (its slates are not as probable as they say), whose logger seems
-    to have acted upon more than they know (confounding), which does not hold what the policy does (no overlap), or
-    that leaves too few effective sessions. Otherwise, the doubly robust estimator is taken, or the self-normalized one
-    where there is no model; by the items of a slate in any order where the log shows that users do not care about it.
-    With too few effective sessions for these, one that assumes more may do, under the condition that this holds.
+    to have acted upon more than they know (confounding), which does not hold what the policy does (no overlap at first,
+    or weights that vanish at later steps), or that leaves too few effective sessions. Otherwise, the doubly robust
+    estimator is taken, or the self-normalized one where there is no model; by the items of a slate in any order where
+    the log shows that users do not care about it. With too few effective sessions for these, one that assumes more may
+    do, under the condition that this holds.
 
     Args:
         log: the sessions and who made them.
@@ -131,52 +137,73 @@ def recommend(log: LoggedSlates, policy: EvaluationPolicy | SlatePropensities, *
     order_matters = not place_effect_p_value(data) > 0.01
     has_policy = data.target_policy is not None
     model = LastValues(CrossFitted(LuceUserModel.fit))
-    safe: list[OffPolicyEstimator] = [SelfNormalizedDR(model)] if has_policy else []
+    safe: list[_Weighing] = [SelfNormalizedDR(model)] if has_policy else []
     safe.append(SelfNormalizedSlateStandardIPS())
     notes: list[str] = []
     if data.target.sets is not None and data.logging.sets is not None and not order_matters:
         notes.append("clicks do not depend on places as far as the log shows, so that the order of a slate is left out")
-        without_order: list[OffPolicyEstimator] = [_OrderlessDR(model, Abstraction())] if has_policy else []
+        without_order: list[_Weighing] = [_OrderlessDR(model, Abstraction())] if has_policy else []
         safe = [*without_order, SelfNormalizedLatentIPS(), *safe]
         there = overlap(data, Abstraction())
-    bold: list[OffPolicyEstimator] = [SelfNormalizedSlateRewardInteractionIPS()]
+    bold: list[_Weighing] = [SelfNormalizedSlateRewardInteractionIPS()]
     if data.target.places is not None and data.logging.places is not None:
         bold.append(SelfNormalizedSlateIndependentIPS())
     if data.target.inclusions is not None and data.logging.inclusions is not None:
         bold.append(InclusionIPS())
     found = {estimator.estimator_name: (estimator, estimator.evaluate(data)) for estimator in [*safe, *bold]}
     candidates = {name: estimate for name, (_, estimate) in found.items()}
+    kinds = {type(estimator.slate_weights): estimator.slate_weights for estimator in [*safe, *bold]}
+    by_step = {kind: weights_by_step(data, weights) for kind, weights in kinds.items()}
 
+    def weights_of(estimator: _Weighing) -> WeightsByStep:
+        return by_step[type(estimator.slate_weights)]
+
+    def best(estimators: list[_Weighing], enough: float) -> tuple[_Weighing, OffPolicyEstimate] | None:
+        covering = [estimator for estimator in estimators if not weights_of(estimator).is_missing]
+        return _best([found[estimator.estimator_name] for estimator in covering], enough)
+
+    usual = weights_of(safe[0])
     if doubts:
-        return Recommendation("refuse", None, None, tuple(doubts), there, candidates)
+        return Recommendation("refuse", None, None, tuple(doubts), there, usual, candidates)
     if there.is_missing:
         reason = (
             f"no overlap: about {1 - there.mean_weight:.0%} of what the policy shows first is not in the log, whatever "
             "its size"
         )
-        return Recommendation("refuse", None, None, (reason, *notes), there, candidates)
+        return Recommendation("refuse", None, None, (reason, *notes), there, usual, candidates)
+    if usual.is_missing:
+        notes.insert(0, _missing(usual))
     conditions: list[Condition] = []
     if data.logging.estimated:
         conditions.append("estimated")
         notes.append("the propensities are estimated: the estimate is right if the model of the logger is")
-    chosen = _best([found[estimator.estimator_name] for estimator in safe], ENOUGH)
+    chosen = best(safe, ENOUGH)
     reason = "" if chosen is None else _size(chosen[1])
     if chosen is None:
-        chosen = _best([found[estimator.estimator_name] for estimator in safe], TOO_FEW)
+        chosen = best(safe, TOO_FEW)
         if chosen is not None:
             conditions.append("few")
             reason = f"{_size(chosen[1])}: its interval may be too narrow"
     if chosen is None:
-        chosen = _best([found[estimator.estimator_name] for estimator in bold], ENOUGH)
+        chosen = best(bold, ENOUGH)
         if chosen is not None:
             conditions.append("assumption")
             reason = f"only if {chosen[0].assumption}; estimators that assume nothing have too few effective sessions"
     if chosen is not None:
         verdict: Verdict = "conditional" if conditions else "trust"
-        return Recommendation(verdict, *chosen, (*notes, reason), there, candidates, tuple(conditions))
-    largest = max(estimate.effective_sample_size for estimate in candidates.values())
-    reason = f"too few effective sessions: {largest:,.0f} of {data.num_sessions:,} at best"
-    return Recommendation("refuse", None, None, (*notes, reason), there, candidates)
+        of_chosen = weights_of(chosen[0])
+        return Recommendation(
+            verdict, *chosen, (*notes, reason), there, of_chosen, candidates, conditions=tuple(conditions)
+        )
+    uncovered = _best([found[estimator.estimator_name] for estimator in safe], TOO_FEW)
+    if not usual.is_missing or uncovered is None:
+        largest = max(estimate.effective_sample_size for estimate in candidates.values())
+        notes.append(f"too few effective sessions: {largest:,.0f} of {data.num_sessions:,} at best")
+    return Recommendation("refuse", None, None, tuple(notes), there, usual, candidates)
+
+
+_Weighing = DoublyRobust | PerDecisionImportanceSampling
+"""Estimators that say which weights they go by."""
 
 
 class _OrderlessDR(SelfNormalizedDR):
@@ -207,9 +234,17 @@ def _doubts(data: OffPolicyData) -> list[str]:
     return doubts
 
 
+def _missing(weights: WeightsByStep) -> str:
+    step = weights.worst_step
+    return (
+        f"the weights do not cover what the policy does: their mean is {weights.means[step]:.2g} at step {step + 1}, "
+        f"and 1 if the log holds what the policy does; about {1 - weights.covered:.0%} of what sessions earn is unseen"
+    )
+
+
 def _best(
-    found: list[tuple[OffPolicyEstimator, OffPolicyEstimate]], enough: float
-) -> tuple[OffPolicyEstimator, OffPolicyEstimate] | None:
+    found: list[tuple[_Weighing, OffPolicyEstimate]], enough: float
+) -> tuple[_Weighing, OffPolicyEstimate] | None:
     """The first one of enough effective sessions.
 
     Not that of the smallest standard error: errors are smallest where the log happens to lack the sessions of large
