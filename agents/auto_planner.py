@@ -143,7 +143,7 @@ class AutoPlanner(Planner[AutoPlannerConfig]):
 
 @dataclass(frozen=True, eq=False)
 class _Trial:
-    """What came of a candidate: the log-likelihood of all held-out steps, and its fit to the first fold."""
+    """Outcome of a candidate: the log-likelihood of all held-out steps, and its fit to the first fold."""
 
     name: str
     score: float

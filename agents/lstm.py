@@ -14,7 +14,7 @@ from irecgan_gym.models.slate_policy import Ranking, UserModelPolicy
 from irecgan_gym.ope.off_policy_selection import CriterionName
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
-from irecgan_gym.sessions.dataset import SessionDataset, SessionLog
+from irecgan_gym.sessions.dataset import SessionDataset, SessionLog, in_memory
 from irecgan_gym.settings import check_settings
 
 
@@ -49,7 +49,7 @@ class LSTM(PolicyAgent[LSTMConfig]):
     def _learn(self, sessions: SessionLog, validation: SessionLog | None, recorder: Recorder) -> None:
         config = self.config
         offline, held_out = self._hold_out(sessions, validation, config.validation_fraction)
-        chosen_by = None if config.selection == "likelihood" else EstimatedReward(config.selection, held_out)
+        chosen_by = None if config.selection == "likelihood" else EstimatedReward(config.selection, in_memory(held_out))
         fit_user_model(
             offline,
             held_out,

@@ -61,7 +61,7 @@ def with_new_items(agent: AgentT, catalogue: Catalogue) -> AgentT:
 
 
 def _told(agent: PolicyAgent[Any], catalogue: Catalogue) -> NDArray[np.bool_]:
-    """Whether anything that the agent takes in is known of each item, [n]."""
+    """Tell whether anything that the agent takes in is known of each item, [n]."""
     told = np.zeros(catalogue.num_items, dtype=bool)
     for network in agent.networks().values():
         for part in network.modules():

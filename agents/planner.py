@@ -271,10 +271,10 @@ class Planner(Agent, Generic[ConfigT]):
             tables = {name: tensor.numpy() for name, tensor in tensors.items()}
             moves = Moves.of(tables["source"], tables["target"])
             world = LearnedWorld(tables["start"], tables["weights"], tables["successes"], moves).checked()
-            points = tables["points"]
-            if points.size and not (points.min() >= 0 and points.max() <= 1 + ROUNDING):
-                raise ValueError(f"points must be from 0 to 1, got {points.min():g} to {points.max():g}")
-            agent._plan(world, points)
+            beliefs = tables["points"]
+            if beliefs.size and not (beliefs.min() >= 0 and beliefs.max() <= 1 + ROUNDING):
+                raise ValueError(f"points must be from 0 to 1, got {beliefs.min():g} to {beliefs.max():g}")
+            agent._plan(world, beliefs)
         agent.catalogue = catalogue
         agent.temperature = arguments["temperature"]
         return agent

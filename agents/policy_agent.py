@@ -195,7 +195,7 @@ class PolicyAgent(Agent, Generic[ConfigT]):
     def _size(self) -> int:
         return sum(tensor.numel() * tensor.element_size() for tensor in self._state().values())
 
-    def _take_log(self, sessions: Sessions) -> None:
+    def _take_log(self, sessions: SessionLog) -> None:
         """Let all networks take what they must know of the log (:mod:`irecgan_gym.models.log_knowledge`)."""
         for part in vars(self).values():
             if isinstance(part, nn.Module):

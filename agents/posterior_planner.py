@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from irecgan_gym.agents.base import Array, State
 from irecgan_gym.agents.latent_planner import LatentPlanner, LatentPlannerConfig, fit_hidden_states
-from irecgan_gym.agents.planner import Planner
+from irecgan_gym.agents.planner import Planner, PlanningConfig
 from irecgan_gym.models.latent_fitting import posterior_draw
 from irecgan_gym.models.latent_user_model import LatentUserConfig
 from irecgan_gym.planning.learned_world import LearnedWorld, ensemble
@@ -82,7 +83,7 @@ POSTERIOR_ONLINE = PosteriorPlannerConfig(
     num_states=(10,), spreads=(1.2,), num_starts=1, reads_slates=False, least=None
 )
 """The same of a PosteriorPlanner."""
-ONLINE_PLANNERS = {
+ONLINE_PLANNERS: dict[str, tuple[type[Planner[Any]], PlanningConfig]] = {
     "posterior-sampling": (PosteriorPlanner, POSTERIOR_ONLINE),
     "latent-planner": (LatentPlanner, LATENT_ONLINE),
 }

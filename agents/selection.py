@@ -172,6 +172,12 @@ def judged(rule: str, training: LogT, held_out: LogT) -> LogT:
         rule: of selection.
         training: the rest of the log, by which probabilities are estimated where the log does not hold them.
         held_out: sessions that choose.
+
+    Raises:
+        ValueError: an estimate is the rule, and the sessions are on disk.
     """
-    in_memory = isinstance(training, Sessions) and isinstance(held_out, Sessions)
-    return judged_sessions(training, held_out) if rule in CRITERIA and in_memory else held_out
+    if rule not in CRITERIA:
+        return held_out
+    if not (isinstance(training, Sessions) and isinstance(held_out, Sessions)):
+        raise ValueError(f"selection={rule!r} judges by whole sessions in memory: load() those on disk")
+    return judged_sessions(training, held_out)

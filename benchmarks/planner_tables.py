@@ -1,4 +1,4 @@
-"""What a comparison of planners says: leads of the first agent by cell, and in how many cells it leads."""
+"""Tables of a comparison of planners: leads of the first agent by cell, and in how many cells it leads."""
 
 from __future__ import annotations
 

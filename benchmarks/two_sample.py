@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -90,7 +91,7 @@ def answered_twice(model: UserModel, sessions: Sessions, *, seed: int) -> tuple[
     is_last = np.isin(kept, last)
     slates = sessions.slate_items.reshape(-1, size)[kept]
 
-    def cut(own_clicks: NDArray[np.int32], own_rewards: NDArray[np.float32]) -> Sessions:
+    def cut(own_clicks: NDArray[np.integer[Any]], own_rewards: NDArray[np.float32]) -> Sessions:
         return Sessions.from_columns(
             num_items=sessions.num_items,
             lengths=last - sessions.offsets[:-1] + 1,

@@ -91,7 +91,7 @@ class Judged(NamedTuple):
 
     @property
     def covered(self) -> bool:
-        """Whether there is an interval that holds the gap."""
+        """True if there is an interval that holds the gap."""
         interval = self.decision.interval
         return interval is not None and interval.low <= self.gap <= interval.high
 

@@ -68,8 +68,8 @@ def propensities_in(
     if found["prefixes"] is None:
         raise SessionsError("the metadata tell of propensities of slates, and the infos hold none")
     shown = np.arange(sessions.slate_size) < np.diff(sessions.slate_offsets)[:, None]
-    columns = {name: None if table is None else table[shown] for name, table in found.items()}
+    columns: dict[str, Any] = {name: None if table is None else table[shown] for name, table in found.items()}
     try:
-        return SlatePropensities.from_columns(sessions, columns.pop("prefixes"), **columns, sets=info(SETS), **about)
+        return SlatePropensities.from_columns(sessions, **columns, sets=info(SETS), **about)
     except (TypeError, ValueError) as error:
         raise SessionsError(f"propensities of slates: {error}") from error

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from irecgan_gym.kernels.sampling import bernoulli, categorical
 from irecgan_gym.models.batches import StepBatch
 from irecgan_gym.models.building import resolve_device
+from irecgan_gym.models.reward_laws import BernoulliLaw
 from irecgan_gym.models.stored_catalogue import catalogue_tensors, split_catalogue
 from irecgan_gym.models.user_model import LogLikelihood, Response, UserModel, UserModelConfig
 from irecgan_gym.planning.hidden_states import Moves
@@ -73,6 +74,10 @@ class BeliefEncoder(nn.Module):
         """Beliefs at the start of sessions, [B, m]."""
         return self.start_belief.repeat(num_sessions, 1)
 
+    def start_in_contexts(self, num_sessions: int, generator: torch.Generator) -> Tensor:
+        """The same: no features of steps or users count, and nothing is drawn."""
+        return self.start(num_sessions)
+
     def step(self, clicks: Tensor, state: Tensor) -> Tensor:
         """Beliefs after a click that succeeded on an item shown alone: the slate, which is not known here, tells more.
 
@@ -114,7 +119,9 @@ class BeliefUserModel(UserModel):
         self.config = UserModelConfig(world.num_items, slate_size, "reward")
         self.catalogue = Catalogue(world.num_items) if catalogue is None else catalogue
         self.encoder = BeliefEncoder(world)
-        self.positions = None
+        # Rewards are 0 or 1; places, features and an outside option make no difference.
+        self.reward_law = BernoulliLaw()
+        self.positions = self.entries = self.outside_head = None
 
     @property
     def device(self) -> torch.device:
@@ -129,25 +136,27 @@ class BeliefUserModel(UserModel):
         # Far from all that was logged every probability can round to zero: then the click alone counts.
         return encoder.moved(torch.where(reached > 0, joint, encoder.successes[clicks]), clicks)
 
-    def click_logits(self, hidden: Tensor, candidates: Tensor, *, position_bias: bool = False) -> Tensor:
-        """Log-probability that each candidate is clicked; places make no difference; [M, K]."""
+    def click_logits(
+        self, hidden: Tensor, candidates: Tensor, *, position_bias: bool = False, batch: StepBatch | None = None
+    ) -> Tensor:
+        """Log-probability that each candidate is clicked; places and features make no difference; [M, K]."""
         shares = hidden / self._totals(candidates)
         return (self.encoder.weights[candidates] @ shares[:, :, None])[:, :, 0].log()
 
-    def reward_logits(self, hidden: Tensor, clicks: Tensor) -> Tensor:
-        """Log-odds of a reward of 1 for an item that is shown alone; [M] to [M].
+    def reward_scores(self, hidden: Tensor, clicks: Tensor) -> Tensor:
+        """Log-odds of a reward of 1 for an item that is shown alone; [M] to [M, 1].
 
         Beside others it is clicked in some states rather than in others, which :meth:`respond` takes into account.
         """
-        return (hidden * self.encoder.successes[clicks]).sum(-1).logit()
+        return (hidden * self.encoder.successes[clicks]).sum(-1, keepdim=True).logit()
 
     def catalogue_click_logits(self, hidden: Tensor) -> Tensor:
         """Logarithm of the expected weight of every item, [M, n]."""
         return (hidden @ self.encoder.weights[: self.config.num_items].T).log()
 
-    def catalogue_reward_logits(self, hidden: Tensor) -> Tensor:
-        """:meth:`reward_logits` for every item, [M, n]."""
-        return (hidden @ self.encoder.successes[: self.config.num_items].T).logit()
+    def catalogue_log_rewards(self, hidden: Tensor) -> Tensor:
+        """Logarithm of the probability of a reward of 1 for every item that is shown alone, [M, n]."""
+        return (hidden @ self.encoder.successes[: self.config.num_items].T).log()
 
     def log_likelihood(self, batch: StepBatch) -> LogLikelihood:
         """Exact log-probability of each step's click and reward given all before; see the base class."""

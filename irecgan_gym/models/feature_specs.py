@@ -1,4 +1,4 @@
-"""What networks know of features before they see any: names, kinds, categories, and what numbers are measured by."""
+"""Descriptions of features that networks need before they see any: names, kinds, categories, and scales of numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What networks must know of a log before they learn from it, and after: features, contexts, the scale of rewards."""
+"""Knowledge of a log that networks need before they learn, and after: features, contexts, the scale of rewards."""
 
 from __future__ import annotations
 

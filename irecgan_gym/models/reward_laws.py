@@ -174,7 +174,7 @@ class PoissonLaw(_ScaledLaw):
 
 
 class BinnedLaw(RewardLaw):
-    """One of a few values, such as the stars of a rating, each with a logit of its own.
+    """A few values, such as the stars of a rating, each with a logit of its own.
 
     Args:
         values: of the rewards, ascending.

@@ -68,7 +68,7 @@ class Decision:
 
     @property
     def is_believed(self) -> bool:
-        """Whether the interval can be believed, under no condition but that estimated propensities are right."""
+        """True if the interval can be believed, under no condition but that estimated propensities are right."""
         if self.interval is None:
             return False
         advices = (self.advice,) if self.current_advice is None else (self.advice, self.current_advice)

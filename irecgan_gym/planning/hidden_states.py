@@ -172,7 +172,7 @@ def smooth_states(
     clicked = steps.by_round.moved_by
     smoothed = np.empty_like(states)
     smoothed[order] = states
-    log_likelihood = np.bincount(steps.session[order], found.log_likelihood, steps.num_sessions)
+    log_likelihood = np.bincount(steps.session[order], found.log_likelihood, steps.num_sessions).astype(np.float64)
     return StatePosterior(
         log_likelihood,
         smoothed,

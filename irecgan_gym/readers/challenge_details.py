@@ -35,7 +35,7 @@ class Touch(NamedTuple):
 
 
 class ClickOutDetails:
-    """What the click-outs' rows say beside what makes sessions, in the order in which the steps are added.
+    """Contents of the click-outs' rows beside what makes sessions, in the order in which the steps are added.
 
     Attributes:
         without_prices: lists whose prices are not one number for each hotel.

@@ -92,7 +92,7 @@ class FeatureColumn:
 
     @property
     def known(self) -> NDArray[np.bool_]:
-        """Whether each value is known; bool [N]."""
+        """Mask of the values that are known; bool [N]."""
         if self.categories is not None:
             flags: NDArray[np.bool_] = self.values >= 0
             return flags

@@ -38,7 +38,7 @@ class _Touches(NamedTuple):
 
 
 class _LastTouches(NamedTuple):
-    """What is known of the items that a user has touched before steps, one row a pair of step and item.
+    """Knowledge of the items that a user has touched before steps, one row a pair of step and item.
 
     Attributes:
         keys: step times n plus item, ascending; int64 [P].
@@ -173,7 +173,7 @@ def _touches(sessions: Sessions) -> _Touches:
 
 
 def _last_touches(sessions: Sessions, touches: _Touches) -> _LastTouches:
-    """What is known of the items touched before each step, some steps at a time."""
+    """Return what is known of the items touched before each step, some steps at a time."""
     first = np.repeat(touches.offsets[:-1], sessions.lengths)
     lengths = touches.before_step - first
     ends = np.append(0, np.cumsum(lengths))
@@ -251,7 +251,7 @@ def _neighbor(values: Numbers, at_edge: NDArray[np.bool_], shift: int) -> Number
 
 
 def _shown_before(sessions: Sessions) -> Numbers:
-    """How many earlier lists of the session have shown each entry's item."""
+    """Return how many earlier lists of the session have shown each entry's item."""
     session = sessions.session_of_step[sessions.step_of_entry]
     order = np.lexsort((np.arange(len(session)), sessions.slate_items, session))
     key_changes = (np.diff(session[order], prepend=-1) != 0) | (np.diff(sessions.slate_items[order], prepend=-1) != 0)

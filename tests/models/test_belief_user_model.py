@@ -125,3 +125,15 @@ def test_saved_and_loaded_it_is_the_same(latent, log, tmp_path):
     latent.save(tmp_path / "latent.safetensors")
     with pytest.raises(StorageError, match="holds a 'latent_user_model'"):
         BeliefUserModel.load(tmp_path / "latent.safetensors")
+
+
+def test_rewards_of_items_shown_alone_are_those_of_the_states(latent):
+    model, world = latent.as_user_model(K), latent.world()
+    state = model.encoder.start(1)
+    expected = world.start @ world.successes
+    found = model.expected_rewards(state.expand(N, -1), torch.arange(N))
+    np.testing.assert_allclose(found, expected)
+    np.testing.assert_allclose(model.catalogue_log_rewards(state).exp()[0], expected)
+    slate = torch.tensor([[4, 1, 6]])
+    shares = world.weights[:, slate[0]] / world.weights[:, slate[0]].sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(model.click_probabilities(state, slate)[0], world.start @ shares)
