@@ -148,7 +148,7 @@ class BeliefUserModel(UserModel):
 
         Beside others it is clicked in some states rather than in others, which :meth:`respond` takes into account.
         """
-        return (hidden * self.encoder.successes[clicks]).sum(-1, keepdim=True).logit()
+        return (hidden * self.encoder.successes[clicks]).sum(-1, keepdim=True).clamp(0, 1).logit()
 
     def catalogue_click_logits(self, hidden: Tensor) -> Tensor:
         """Logarithm of the expected weight of every item, [M, n]."""

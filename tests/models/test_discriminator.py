@@ -116,4 +116,8 @@ def test_it_learns_to_tell_two_kinds_of_sessions_apart(rng):
     fake = SessionTensors(sessions(np.min), leave_option=False).batch(np.arange(200))
     assert (model.logits_real_is_high(real) > 0).float().mean() > 0.95
     assert (model.logits_real_is_high(fake) < 0).float().mean() > 0.95
-    assert set(recorded) == {"disc/loss", "disc/accuracy", "disc/accuracy_real", "disc/accuracy_generated"}
+    assert set(recorded) == {
+        f"disc/{name}"
+        for name in ("loss", "accuracy", "accuracy_real", "accuracy_generated", "grad_norm", "score_spread")
+    }
+    assert recorded["disc/score_spread"] > 1

@@ -196,7 +196,9 @@ OPTIONS = {
     "cikm-cup-2016": ["--min-length", "--max-length", "--max-items"],
     "irecgan-text": ["--min-rows", "--max-rows", "--reward", "--num-items"],
     "table": ["--min-length", "--max-length", "--separator", "--padding", *OF_TABLES]
-    + [f"--{name}-column" for name in ("session", "slate", "click", "reward", "propensity", "user", "time")],
+    + [f"--{name}-column" for name in ("session", "slate", "click", "reward", "propensity", "user", "time")]
+    + ["--slate_propensity-column", "--place_propensities-column"]
+    + ["--entries-features", "--steps-features", "--users-features", "--categories"],
     "impressions": ["--min-length", "--max-length", "--step-column", "--item-column", "--position-column", *OF_TABLES]
     + [f"--{name}-column" for name in ("session", "click", "reward", "propensity", "user", "time")],
 }

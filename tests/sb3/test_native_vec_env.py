@@ -116,7 +116,11 @@ def test_rewards_of_wrappers_under_slates_built_item_by_item():
             if pick < 3:
                 assert not rewards.any()
                 assert not dones.any()
-                assert all(set(info) == {"action_mask", "TimeLimit.truncated"} for info in infos)
+                of_wrappers = {"raw_reward", "adversarial_score", "action_mask", "TimeLimit.truncated"}
+                assert all(set(info) == {"slate", "click", *of_wrappers} for info in infos)
+                # Nothing has been shown or scored, whatever the last slate earned.
+                assert all((info["slate"] == -1).all() and info["click"] == 12 for info in infos)
+                assert all(info["raw_reward"] == 0 and np.isnan(info["adversarial_score"]) for info in infos)
         assert rewards.tolist() == [0.5 * (1 + 3 * info["raw_reward"]) for info in infos]
         assert all(info["slate"].tolist() == [0, 1, 2, 3] for info in infos)
         for info in (infos[row] for row in np.flatnonzero(dones)):
