@@ -118,7 +118,8 @@ class Rerank(Experiment):
         """
         check_agents(self.agents)
         check_known(tuple(FEATURES), features=self.features)
-        check_known(tuple(REFERENCES), references=self.references)
+        if self.references:
+            check_known(tuple(REFERENCES), references=self.references)
         if "lightgbm" in self.references and not is_installed():
             raise SettingsError(f"--references lightgbm needs more: {INSTALL}")
         check_positive(seeds=self.seeds, min_list_length=self.min_list_length)

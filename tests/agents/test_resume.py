@@ -296,6 +296,15 @@ def test_a_disk_that_fills_up_stops_a_training_only_before_its_first_checkpoint(
     assert long_pg(log, Checkpoints(tmp_path, seconds=0)) == unbroken
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C as programs have it in a terminal: shells have those in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_training_after_its_epoch_with_a_checkpoint(number, log, tmp_path, capfd):
     class Signalling(Tape):
@@ -316,6 +325,7 @@ def test_a_signal_ends_training_after_its_epoch_with_a_checkpoint(number, log, t
     assert long_pg(log, tmp_path) == unbroken
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_second_signal_stops_at_once(log, tmp_path):
     class Impatient(Tape):
         def record(self, values, step):
@@ -327,6 +337,7 @@ def test_a_second_signal_stops_at_once(log, tmp_path):
     assert not isinstance(stopped.value, TrainingStopped)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_signal_after_the_last_step_is_not_lost(log, tmp_path):
     class Late(Tape):
         def record(self, values, step):
