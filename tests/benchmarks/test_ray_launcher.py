@@ -49,7 +49,8 @@ def test_a_cluster_writes_the_same_run_folder(tmp_path, monkeypatch):
         assert launcher.processors == 2
         seen, there = Console(file=io.StringIO(), width=200), RunFolder("there", {})
         failures = run_jobs(there, jobs, Work(tmp_path), seen, Processes(2, 1), launcher=launcher)
-        assert [str(reason) for reason in failures.values()] == [f"RuntimeError: no luck with seed {n}" for n in (0, 1)]
+        # Two jobs at a time may fail in either order.
+        assert {str(reason) for reason in failures.values()} == {f"RuntimeError: no luck with seed {n}" for n in (0, 1)}
         assert (tmp_path / "died").exists()
         for table in TABLES:
             assert (tmp_path / "there" / table).read_bytes() == (tmp_path / "here" / table).read_bytes()
