@@ -196,7 +196,7 @@ class UserModel(nn.Module):
         """Queries for rewards, one for each score; [M, H] to [M, R, E]."""
         queries: Tensor = self.reward_head(hidden[:, : self.reward_head.in_features])
         # Not by len(), which would fix the number of sessions where the graph is exported.
-        return queries.unflatten(1, (self.reward_law.num_scores, -1))
+        return queries.reshape(-1, self.reward_law.num_scores, queries.shape[1] // self.reward_law.num_scores)
 
     def _catalogue_scores(self, queries: Tensor) -> Tensor:
         items = self.encoder.table[: self.config.num_items]
