@@ -16,7 +16,7 @@ import irecgan_gym  # noqa: F401 (registers the envs)
 from irecgan_gym.minari_exchange import read_minari, write_minari
 from irecgan_gym.minari_exchange.__main__ import main
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
-from irecgan_gym.sessions import Sessions, SessionsError, SlatePropensities
+from irecgan_gym.sessions import SessionFeatures, Sessions, SessionsError, SlatePropensities
 from irecgan_gym.sessions.leaving import with_leaving_step
 from tests.sessions.test_columns import COLUMNS, assert_same, sessions_of, with_everything
 
@@ -42,7 +42,17 @@ def any_sessions(draw):
     without = [name for name in columns if draw(st.booleans())]
     names = [name for entry in without for name in ([entry] if isinstance(entry, str) else entry)]
     sessions = Sessions(**{**vars(sessions), **dict.fromkeys(names)})
+    sessions = replace(sessions, features=SessionFeatures())
     return with_leaving_step(sessions) if draw(st.booleans()) else sessions
+
+
+def without_features(seed):
+    return replace(with_everything(seed), features=SessionFeatures())
+
+
+def test_features_are_not_lost_in_silence():
+    with pytest.raises(SessionsError, match="no place for features \\('price' of items, 'kind' of items"):
+        write_minari(with_everything(0), "tests/features-v0")
 
 
 @settings(max_examples=25)
@@ -100,7 +110,7 @@ def test_probabilities_of_slates_are_kept(number):
     known = sessions.slate_propensities
     if number == 1:
         # Estimated ones, of which less is known, of slates of different sizes.
-        sessions = with_everything(0).select(slice(0, 3))
+        sessions = without_features(0).select(slice(0, 3))
         chances = np.random.default_rng(0).uniform(0.1, 1, sessions.num_steps)
         known = SlatePropensities.from_probabilities(sessions, chances, given="history", estimated=True)
     if number == 2:
@@ -131,7 +141,7 @@ def test_probabilities_that_cannot_be_are_refused():
 
 
 def test_a_part_of_a_dataset():
-    sessions = with_everything(0)
+    sessions = without_features(0)
     dataset = write_minari(sessions, "tests/whole-v0")
     part, rest = minari.split_dataset(dataset, [5, len(sessions) - 5], seed=0)
     assert_same(read_minari(part), sessions.select(part.episode_indices))
@@ -290,7 +300,7 @@ def test_datasets_that_are_no_sessions_are_refused():
 
 
 def test_command(tmp_path, capsys):
-    sessions = with_everything(0)
+    sessions = without_features(0)
     sessions.save(tmp_path / "log.parquet")
     arguments = ["write", str(tmp_path / "log.parquet"), "tests/command-v0", "--author", "A. Author"]
     assert main(arguments) == 0

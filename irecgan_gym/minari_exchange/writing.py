@@ -28,6 +28,7 @@ from irecgan_gym.minari_exchange.reading import (
 )
 from irecgan_gym.minari_exchange.slate_infos import KEY, header_of, slate_infos
 from irecgan_gym.sessions import Sessions, SessionsError
+from irecgan_gym.sessions.features import SCOPES
 from irecgan_gym.sessions.parquet import checked_provenance
 from irecgan_gym.sessions.ragged import padded
 
@@ -61,11 +62,17 @@ def write_minari(
     Raises:
         ImportError: Minari is not installed.
         ValueError: an id that is not of Minari's form, or of a dataset that exists: none is overwritten.
-        SessionsError: no session, or provenance that JSON cannot hold.
+        SessionsError: no session, sessions with features, or provenance that JSON cannot hold.
     """
     minari = load_minari()
     if len(sessions) == 0:
         raise SessionsError("a Minari dataset needs at least one session, got none")
+    if sessions.features:
+        names = ", ".join(f"{name!r} of {scope}" for scope in SCOPES for name in sessions.features.of(scope))
+        raise SessionsError(
+            f"Minari datasets have no place for features ({names}): save sessions with Sessions.save, "
+            "or leave the features behind with dataclasses.replace(sessions, features=SessionFeatures())"
+        )
     _check_id(dataset_id)
     header = {
         "format_version": FORMAT_VERSION,
