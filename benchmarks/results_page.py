@@ -65,12 +65,16 @@ def fill_tables(page: str, runs: Path) -> str:
         RunFolderError: a damaged table of a run.
     """
 
+    read: dict[str, DataFrame] = {}
+
     def filled(region: re.Match[str]) -> str:
         kind, run, *options = region["words"].split()
         if kind == "claims":
             table = verdict_table(judge_all(Runs.read([runs / name for name in (run, *options)]))).markdown()
         elif kind in _TABLES:
-            table = _TABLES[kind](read_results(runs / run), options)
+            if run not in read:
+                read[run] = read_results(runs / run)
+            table = _TABLES[kind](read[run], options)
         else:
             raise SettingsError(f"table: {region['words']}: expected one of claims, {', '.join(_TABLES)}, got {kind}")
         return f"{region[1]}\n{table}\n{region['end']}"
