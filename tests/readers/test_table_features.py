@@ -7,7 +7,7 @@ import pytest
 from irecgan_gym.readers import ReaderError, TableColumns, TableFeatures, read, read_item_features
 from irecgan_gym.readers.__main__ import main
 from irecgan_gym.sessions import Catalogue, Sessions
-from tests.sessions.test_features import told
+from tests.sessions.test_session_features import told
 
 FEATURES = TableFeatures(
     entries=("price", "label"), steps=("device", "hour"), users=("age", "zip"), categories=("zip",)
