@@ -64,7 +64,6 @@ def fill_tables(page: str, runs: Path) -> str:
         FileNotFoundError: a run folder that is not there.
         RunFolderError: a damaged table of a run.
     """
-
     read: dict[str, DataFrame] = {}
 
     def filled(region: re.Match[str]) -> str:
