@@ -101,8 +101,8 @@ def test_sigterm_ends_a_run_with_checkpoints_and_leaves_no_child(tmp_path):
     kept = [*folder.glob("checkpoints/*.training/policy.*.safetensors")]
     assert kept
     assert not (folder / "results.csv").exists() or "policy_updates" not in (folder / "results.csv").read_text()
-    position = int(kept[0].name.split(".")[1])
-    assert 4 <= position < EPOCHS
+    # One of the two has come to its third epoch, the other may have begun later.
+    assert 4 <= max(int(file.name.split(".")[1]) for file in kept) < EPOCHS
 
     # The same jobs again: rows as those of a run that nobody stopped, and nothing is left over.
     (folder / "at-work").unlink()

@@ -168,13 +168,15 @@ def test_metrics_by_name(monkeypatch, tmp_path):
     lists = reranked([3, 4, 2, 1, 9, 1, 2, 3])
     np.testing.assert_array_equal(load_metric("ndcg@3")(lists), ndcg(3)(lists))
     assert load_metric("catalogue_coverage@2")(lists) == 3 / 8
-    (tmp_path / "my_metrics.py").write_text("def clicks(lists):\n    return float((lists.click_ranks >= 0).sum())\n")
+    (tmp_path / "metrics_of_this_test.py").write_text(
+        "def clicks(lists):\n    return float((lists.click_ranks >= 0).sum())\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
-    assert load_metric("my_metrics:clicks")(lists) == 2
+    assert load_metric("metrics_of_this_test:clicks")(lists) == 2
     for name, message in (
         ("ndcg", "metric must be ndcg@K, .* or module:function, got 'ndcg'"),
         ("nope@3", "got 'nope@3'"),
-        ("my_metrics:nope", "cannot be imported: .*nope"),
+        ("metrics_of_this_test:nope", "cannot be imported: .*nope"),
         ("no_such_module:f", "cannot be imported: No module named"),
         ("ndcg@0", "k must be an integer of at least 1, got 0"),
     ):
