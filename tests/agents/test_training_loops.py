@@ -30,6 +30,7 @@ from irecgan_gym.agents import (
     selection,
 )
 from irecgan_gym.agents.discriminator_training import fit_discriminator
+from irecgan_gym.agents.selection import SELECTION_RULES
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.discriminator import Discriminator, DiscriminatorConfig
 from irecgan_gym.models.encoder import EncoderConfig
@@ -478,8 +479,9 @@ def test_senseless_settings_are_refused():
         PGUConfig(generated_share=0)
     with pytest.raises(ValueError, match="max_generated must be at least 1, got 0"):
         PGCConfig(max_generated=0)
-    with pytest.raises(ValueError, match=r"selection must be 'last', 'objective', .*, got 'best'"):
+    with pytest.raises(ValueError, match=r"selection must be 'last', .*, got 'best'") as refused:
         PGConfig(selection="best")
+    assert all(repr(rule) in str(refused.value) for rule in SELECTION_RULES)
     for settings, message in (
         ({"unrewarded_click": -1.0}, "unrewarded_click must not be negative, got -1"),
         ({"generated_pool": -1}, "generated_pool must not be negative, got -1"),

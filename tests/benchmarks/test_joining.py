@@ -62,7 +62,7 @@ def test_what_a_variant_does_not_name_is_that_of_the_preset():
         ("pg+gamma.fit=3", "there is no setting 'gamma.fit'"),
         ("pg+no.such.thing=3", "there is no setting 'no.such.thing'"),
         ("pg+gamma=2", r"--agents: pg\+gamma=2: gamma must be from 0 to 1, got 2"),
-        ("pg+selection=best", "selection must be 'last', 'objective', .*, got 'best'"),
+        ("pg+selection=best", "selection must be 'last', 'objective', .* or 'sndr-lower', got 'best'"),
         ("pg+fit.max_epochs=0", "max_epochs must be at least 1, got 0"),
         ("pg+gamma=high", r"--agents: pg\+gamma=high: "),
         ("pg+fit=3", r"--agents: pg\+fit=3: "),
