@@ -27,6 +27,7 @@ from irecgan_gym.benchmarks.engine.experiment import Experiment
 from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.engine.run_folder import RunFolder
 from irecgan_gym.benchmarks.engine.summaries import Measure
+from irecgan_gym.benchmarks.figures.planners import planner_figures
 from irecgan_gym.benchmarks.joining import agent_settings, agent_type
 from irecgan_gym.benchmarks.online_test import DEPLOYMENTS, LoggingPolicy, Streams
 from irecgan_gym.benchmarks.planner_tables import planner_tables
@@ -77,6 +78,7 @@ class Planners(Experiment):
         Measure("normalized/top-k", "reward, random 0, belief 1"),
         Measure("seconds/learning", "seconds of learning", digits=1),
     )
+    figures = staticmethod(planner_figures)
 
     agents: tuple[str, ...] = ("auto", "tabular-pg", "tabular-pg-last-click", "pg", "irecgan")
     """Agents: the first is compared with the others."""
