@@ -82,6 +82,10 @@ _METHODS = (
     ("recurrent-ppo", "maskable-ppo"),
 )
 _PLANNERS = {
+    "auto_planner": Look("#D55E00", "*"),
+    "choice_planner": Look("#CC79A7", "P", "--"),
+    "latent_planner": Look("#7F4F24", "X", "--"),
+    "tabular_pg": Look("#009E73", "v", "--"),
     "auto": Look("#D55E00", "*"),
     "tabular-pg": Look("#009E73", "v", "--"),
     "tabular-pg-last-click": Look("#56B4E9", "^", "--"),
