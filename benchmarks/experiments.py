@@ -17,6 +17,7 @@ EXPERIMENTS = {
     "online_learning": "irecgan_gym.benchmarks.online_learning:OnlineLearning",
     "planners": "irecgan_gym.benchmarks.planners:Planners",
     "rerank": "irecgan_gym.benchmarks.rerank:Rerank",
+    "rerank_folds": "irecgan_gym.benchmarks.rerank_folds:RerankFolds",
     "third_party": "irecgan_gym.benchmarks.third_party.experiment:ThirdParty",
     "tune": "irecgan_gym.benchmarks.tune:Tune",
 }
