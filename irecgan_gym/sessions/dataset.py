@@ -18,12 +18,12 @@ from numpy.typing import ArrayLike, NDArray
 from irecgan_gym.sessions import feature_columns
 from irecgan_gym.sessions.catalogue import Catalogue
 from irecgan_gym.sessions.checks import IntArray, SessionsError
-from irecgan_gym.sessions.columns import Sessions, SessionStatistics
 from irecgan_gym.sessions.features import SCOPES, SessionFeatures
 from irecgan_gym.sessions.joining import concatenate
+from irecgan_gym.sessions.logged_sessions import Sessions
 from irecgan_gym.sessions.parquet import checked_provenance
 from irecgan_gym.sessions.splitting import SplitBy, part_of_sessions
-from irecgan_gym.sessions.statistics import Tally
+from irecgan_gym.sessions.statistics import SessionStatistics, Tally
 from irecgan_gym.storage.files import write_atomically
 
 FORMAT_VERSION = 2

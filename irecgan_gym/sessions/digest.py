@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from irecgan_gym.sessions.columns import Sessions
+from irecgan_gym.sessions.logged_sessions import Sessions
 
 _TOLD = ("provenance",)
 """Columns that say something of the sessions, and are no part of them."""

@@ -10,8 +10,8 @@ import numpy as np
 
 from irecgan_gym.sessions.catalogue import Catalogue
 from irecgan_gym.sessions.checks import IntArray
-from irecgan_gym.sessions.columns import Sessions
 from irecgan_gym.sessions.features import SessionFeatures
+from irecgan_gym.sessions.logged_sessions import Sessions
 from irecgan_gym.sessions.slate_propensities import SlatePropensities
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from irecgan_gym.sessions.checks import SessionsError, check_column, check_numbers
-from irecgan_gym.sessions.columns import Sessions
+from irecgan_gym.sessions.logged_sessions import Sessions
 
 
 class LateFeedback(NamedTuple):

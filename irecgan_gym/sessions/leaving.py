@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from irecgan_gym.sessions.columns import Sessions
+from irecgan_gym.sessions.logged_sessions import Sessions
 from irecgan_gym.sessions.ragged import gather
 from irecgan_gym.sessions.slate_propensities import SlatePropensities
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from irecgan_gym.sessions.checks import IntArray, SessionsError
-from irecgan_gym.sessions.columns import Sessions
 from irecgan_gym.sessions.features import Scope
+from irecgan_gym.sessions.logged_sessions import Sessions
 from irecgan_gym.sessions.ragged import gather
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from irecgan_gym.sessions.columns import Sessions
+    from irecgan_gym.sessions.logged_sessions import Sessions
 
 
 @dataclass(frozen=True)
