@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from irecgan_gym.sessions.catalogue import Catalogue
 from irecgan_gym.sessions.checks import FloatArray, IntArray
 from irecgan_gym.sessions.features import SessionFeatures
+from irecgan_gym.sessions.labels import Labels
 from irecgan_gym.sessions.slate_propensities import SlatePropensities
 
 
@@ -65,6 +66,8 @@ class SessionColumns:
         slate_propensities: probabilities of whole slates and of the item at each place, under the logging policy; or
             None when nothing is known.
         features: what else is known of items, entries of slates, steps, events and users.
+        labels: further feedback on the entries of slates, such as whether an item was bought or how long it was
+            watched, by name; float32 [L] each, NaN where unknown. Steps of one list with several clicks have the same.
         provenance: where the data comes from, as JSON-compatible values.
     """
 
@@ -86,6 +89,7 @@ class SessionColumns:
     times: NDArray[np.float64] | None = None
     slate_propensities: SlatePropensities | None = None
     features: SessionFeatures = field(default_factory=SessionFeatures)
+    labels: Labels = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.users is None:
@@ -93,9 +97,8 @@ class SessionColumns:
         for column in fields(self):
             value = getattr(self, column.name)
             if isinstance(value, np.ndarray):
-                view = value.view()
-                view.flags.writeable = False
-                object.__setattr__(self, column.name, view)
+                object.__setattr__(self, column.name, _read_only(value))
+        object.__setattr__(self, "labels", {name: _read_only(values) for name, values in self.labels.items()})
 
     def __len__(self) -> int:
         """Number of sessions, S."""
@@ -176,3 +179,10 @@ class SessionColumns:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self)} sessions, {self.num_steps} steps, {self.num_items} items)"
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """The array's values, which nobody can change by way of what is returned."""
+    view = array.view()
+    view.flags.writeable = False
+    return view

@@ -336,7 +336,7 @@ class _Writer:
     def add(self, sessions: Sessions) -> None:
         """Write one log."""
         columns = [name for name, value in sessions.to_columns().items() if value is not None]
-        columns += sessions.features.labels()
+        columns += [*sessions.features.labels(), *(f"label {name!r}" for name in sorted(sessions.labels))]
         if self._catalogue is None:
             self._catalogue, self._columns = sessions.catalogue, columns
             self._users = None if sessions.user_names is None else {}

@@ -26,6 +26,7 @@ from irecgan_gym.sessions.checks import (
 )
 from irecgan_gym.sessions.columns import SessionColumns
 from irecgan_gym.sessions.features import SCOPES, Scope, SessionFeatures
+from irecgan_gym.sessions.labels import check_labels, labels_of
 from irecgan_gym.sessions.parquet import read_columns, write_columns
 from irecgan_gym.sessions.ragged import gather, rows_with_repeats
 from irecgan_gym.sessions.slate_propensities import SlatePropensities
@@ -65,6 +66,7 @@ class Sessions(SessionColumns):
         times: ArrayLike | None = None,
         slate_propensities: SlatePropensities | None = None,
         features: SessionFeatures | None = None,
+        labels: Mapping[str, ArrayLike] | None = None,
     ) -> Sessions:
         """Check columns and build sessions from them; the arrays are copied where their type must change.
 
@@ -88,6 +90,7 @@ class Sessions(SessionColumns):
             times: finite numbers that do not go back within a session; [T].
             slate_propensities: of these very slates.
             features: of these very items, entries, steps, events and users; see :meth:`with_features`.
+            labels: of these very entries; see :meth:`with_labels`.
 
         Raises:
             SessionsError: a column has a wrong type, length or value; the message names the first such place.
@@ -150,6 +153,8 @@ class Sessions(SessionColumns):
         columns._check_slates_and_clicks()
         if features is not None:
             columns = columns.with_features(**{scope: features.of(scope) for scope in SCOPES})
+        if labels is not None:
+            columns = columns.with_labels(labels)
         return columns if slate_propensities is None else columns.with_slate_propensities(slate_propensities)
 
     def _check_slates_and_clicks(self) -> None:
@@ -198,6 +203,7 @@ class Sessions(SessionColumns):
             states=None if self.states is None else self.states[steps],
             users=None if self.users is None else self.users[numbers],
             times=None if self.times is None else self.times[steps],
+            labels=labels_of(self.labels, entries),
         )
         if self.event_offsets is not None and self.event_items is not None:
             events, event_offsets = gather(self.event_offsets, steps)
@@ -259,6 +265,44 @@ class Sessions(SessionColumns):
     def with_rewards(self, rewards: ArrayLike) -> Sessions:
         """The same sessions with other rewards; finite numbers, [T]."""
         return replace(self, rewards=check_numbers("rewards", rewards, self.num_steps))
+
+    def with_rewards_from(self, label: str, *, unknown: float | None = None) -> Sessions:
+        """The same sessions with rewards from a label: what it says of the clicked item, and 0 without a click.
+
+        What it says of other items earns nothing.
+
+        Args:
+            label: its name, such as ``"bought"``.
+            unknown: reward where the label of a clicked item is not known; an error when None.
+
+        Raises:
+            SessionsError: no such label, or clicked items of which it is not known.
+        """
+        if label not in self.labels:
+            raise SessionsError(f"these sessions have no label {label!r}, but {list(self.labels)}")
+        clicked = np.flatnonzero(self.slate_items == self.clicks[self.step_of_entry])
+        steps, values = self.step_of_entry[clicked], self.labels[label][clicked]
+        missing = np.isnan(values)
+        if missing.any() and unknown is None:
+            raise SessionsError(
+                f"{self._place(int(steps[missing][0]))}: label {label!r} is not known of the clicked item, as of "
+                f"{int(missing.sum())} of {len(clicked)}: unknown=... says what reward these get"
+            )
+        rewards = np.zeros(self.num_steps, dtype=np.float64)
+        rewards[steps] = np.where(missing, 0.0 if unknown is None else unknown, values)
+        return self.with_rewards(rewards)
+
+    def with_labels(self, labels: Mapping[str, ArrayLike]) -> Sessions:
+        """The same sessions with labels beside those that they have; those of the same name are replaced.
+
+        Args:
+            labels: numbers or truth values of the entries of the slates, NaN where unknown, by name; [L] each. Steps
+                that are clicks on one list have the same.
+
+        Raises:
+            SessionsError: values of another type, or more or fewer than there are entries.
+        """
+        return replace(self, labels={**self.labels, **check_labels(labels, len(self.slate_items))})
 
     def with_features(
         self,
@@ -390,7 +434,8 @@ class Sessions(SessionColumns):
 
         Its columns are ``session`` (numbered from 0), ``slate`` (list), ``click`` (null where the user left without
         one), ``reward``, ``truncated`` (of the session), and where known ``propensity``, ``state``, ``user``,
-        ``events`` and ``time``; items and users go by their names where they have some.
+        ``events`` and ``time``; items and users go by their names where they have some. Features, and labels as lists,
+        are under their own names.
         """
         return table_of_columns(self.to_columns())
 
@@ -419,4 +464,5 @@ class Sessions(SessionColumns):
             "times": self.times,
             "slate_propensities": self.slate_propensities,
             "features": self.features,
+            "labels": self.labels or None,
         }
