@@ -172,6 +172,17 @@ def test_a_part_of_a_dataset():
     assert_same(read_minari(rest), sessions.select(rest.episode_indices))
 
 
+def test_a_part_whose_lists_are_shorter_than_those_of_the_whole():
+    columns = {"num_items": 4, "lengths": [1, 2], "slates": [3, 1, 2, 0, 2, 1], "slate_lengths": [3, 1, 2]}
+    sessions = Sessions.from_columns(**columns, clicks=[1, 0, 4], rewards=[1] * 3).with_labels({"bought": range(6)})
+    known = SlatePropensities.from_probabilities(sessions, np.full(3, 0.5), places=np.arange(1, 7) / 6, given="history")
+    dataset = write_minari(sessions.with_slate_propensities(known), "tests/shorter-v0")
+    part = read_minari(dataset.filter_episodes(lambda episode: episode.id == 1))
+    assert part.slate_size == 2
+    assert part.labels["bought"].tolist() == [3, 4, 5]
+    np.testing.assert_array_equal(part.slate_propensities.places, np.arange(4, 7) / 6)
+
+
 @pytest.mark.parametrize("env_id", ["RecSim-v0", "RecSim-Planning-v0"])
 def test_the_env_of_a_collected_log_is_recovered(env_id):
     env = gym.make(env_id, mdp_seed=3, num_items=12, slate_size=4, logging_policy="max").unwrapped

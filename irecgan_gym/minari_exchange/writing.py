@@ -160,9 +160,8 @@ def _episodes(sessions: Sessions) -> Iterator[Any]:
     ragged, no_item = _is_ragged(sessions), sessions.num_items
     slate_lengths = sessions.slate_lengths
     event_lengths = None if sessions.event_offsets is None else np.diff(sessions.event_offsets)
-    for number, (truncated, (first, end)) in enumerate(
-        zip(sessions.truncated, pairwise(sessions.offsets), strict=True)
-    ):
+    for number, (first, end) in enumerate(pairwise(sessions.offsets)):
+        truncated = sessions.truncated[number]
         steps = slice(first, end)
         infos: dict[str, NDArray[Any]] = {}
         if ragged:
