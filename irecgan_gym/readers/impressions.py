@@ -12,12 +12,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from irecgan_gym.readers.arrow_cells import Names, NumberCells, names_of, numbers_of, times_of
-from irecgan_gym.readers.assembly import KnownItems, keep_lengths
+from irecgan_gym.readers.assembly import KnownItems
 from irecgan_gym.readers.containers import TextOptions, check_columns, open_containers, source_name
 from irecgan_gym.readers.plain_steps import without_nulls
-from irecgan_gym.readers.report import MAX_MALFORMED, OnError, Place, ReaderError, ReadReport, ReadResult, check_lengths
+from irecgan_gym.readers.report import MAX_MALFORMED, OnError, Place, ReaderError, ReadReport, ReadResult
 from irecgan_gym.readers.row_batch import RowBatch
-from irecgan_gym.readers.table import SECONDS, TableLog
+from irecgan_gym.readers.session_bounds import SECONDS, SessionBounds
+from irecgan_gym.readers.table import TableLog
 from irecgan_gym.readers.table_cells import NULL_VALUES, CellRules
 from irecgan_gym.readers.table_features import FeatureCells, TableFeatures, with_flags_as_numbers
 from irecgan_gym.sessions import Catalogue
@@ -111,13 +112,8 @@ def read_impressions(
     """
     columns = ImpressionColumns() if columns is None else columns
     checked_value("columns", columns, ImpressionColumns)
-    if sort and columns.time is None:
-        raise ValueError("sort=True needs a time column to sort by")
-    if max_gap is not None and (columns.time is None or not max_gap > 0):
-        raise ValueError(f"max_gap must be a positive number of seconds, and needs a time column, got {max_gap}")
-    if time_unit not in SECONDS:
-        raise ValueError(f"time_unit must be one of {', '.join(SECONDS)}, got {time_unit!r}")
-    check_lengths(min_length, max_length)
+    bounds = SessionBounds(min_length, max_length, sort, max_gap)
+    bounds.check_time(columns.time, time_unit)
     features = TableFeatures() if features is None else features
     checked_value("features", features, TableFeatures)
     names, report = columns.used(), _ListReport(on_error, max_malformed)
@@ -134,7 +130,7 @@ def read_impressions(
     log = TableLog(rows.step_names(), CellRules(()), sort, report, KnownItems(catalogue, extend))
     cells = FeatureCells(features, _SLATE, rules.separator, null_values)
     rows.fill(log, cells)
-    order = keep_lengths(log.steps, log.steps_in_order(max_gap), min_length, max_length, "steps", report)
+    order = bounds.steps_kept(log, report)
     report.rows_used = report.rows_of(log.steps.places(order))
     result = log.result(order, {"source": "impressions", "file": source_name(source), "columns": names})
     if not features.names:
