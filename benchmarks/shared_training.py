@@ -66,9 +66,9 @@ def learn_job(
         if isinstance(agent, PolicyAgent):
             _start(agent, job, folder)
         training = folder.training(job)
-        agent.learn(sessions, validation, recorder=recorder, **checkpointed(agent, Checkpoints(training)))
+        agent.learn(sessions, validation, recorder=recorder, **checkpointed(agent, training))
     agent.save(folder.checkpoint(job))
-    shutil.rmtree(folder.training(job), ignore_errors=True)
+    shutil.rmtree(training.folder, ignore_errors=True)
     return dict(agent.treatment) if isinstance(agent, PolicyAgent) else {}
 
 
