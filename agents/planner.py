@@ -234,6 +234,8 @@ class Planner(Agent, Generic[ConfigT]):
             "target": world.moves.target,
             "points": self.points,
         }
+        if world.cautious is not None:
+            tables["cautious"] = world.cautious
         arguments = {
             "num_items": self.num_items,
             "slate_size": self.slate_size,
@@ -257,6 +259,7 @@ class Planner(Agent, Generic[ConfigT]):
         with described_by(path):
             tensors, catalogue = split_catalogue(tensors, arguments["num_items"])
         axes = {"start": 1, "weights": 2, "successes": 2, "source": 2, "target": 2, "points": 2}
+        axes |= {name: 2 for name in ("cautious",) if name in tensors}
         check_dimensions(path, tensors, axes)
         items, states, points = arguments["num_items"], len(tensors["start"]), len(tensors["points"])
         with described_by(path):
@@ -267,13 +270,16 @@ class Planner(Agent, Generic[ConfigT]):
                 "source": (states, states),
                 "target": (items, states),
                 "points": (points, states),
+                "cautious": (states, items),
             }
-            check_tensors(path, tensors, outline(shapes))
+            check_tensors(path, tensors, outline({name: shapes[name] for name in axes}))
             config = from_json(cls.config_type, arguments["config"])
             agent = cls(items, arguments["slate_size"], config, seed=arguments["seed"])
             tables = {name: tensor.numpy() for name, tensor in tensors.items()}
             moves = Moves.of(tables["source"], tables["target"])
-            world = LearnedWorld(tables["start"], tables["weights"], tables["successes"], moves).checked()
+            world = LearnedWorld(
+                tables["start"], tables["weights"], tables["successes"], moves, tables.get("cautious")
+            ).checked()
             beliefs = tables["points"]
             if beliefs.size and not (beliefs.min() >= 0 and beliefs.max() <= 1 + ROUNDING):
                 raise ValueError(f"points must be from 0 to 1, got {beliefs.min():g} to {beliefs.max():g}")
