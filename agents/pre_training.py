@@ -21,7 +21,7 @@ from irecgan_gym.sessions import Sessions
 
 
 class DifferentStart(ValueError):
-    """What an agent would take over is not what it would learn by itself."""
+    """Refusal of a start that an agent would not come to by itself."""
 
 
 def start_from(
