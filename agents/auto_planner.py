@@ -32,7 +32,8 @@ class AutoPlannerConfig(PlanningConfig):
     """Settings of an AutoPlanner.
 
     Attributes:
-        links: see :class:`irecgan_gym.models.appeal.AppealConfig`; the choice by place decides for all models.
+        links: see :class:`irecgan_gym.models.appeal.AppealConfig`; the choice by place decides for all models, but in
+            large logs whose policy does not see the state.
         spreads: of an item in a context around its mean.
         state_spreads: of an item in a state around its mean.
         num_states: of latent-state models, where the log's policy does not tell how many there are.
@@ -102,7 +103,7 @@ class AutoPlanner(Planner[AutoPlannerConfig]):
         large = len(log) > config.fold_sessions
         part = log.select(slice(0, config.fold_sessions))
         search = _Search(_folds(part, 1 if large or self.sees else config.num_folds, self.seed), self.seed)
-        finalists = self._finalists(search)
+        finalists = self._finalists(search, large and not self.sees)
         if large:
             finalists = [started for candidate in finalists for started in self._starts(candidate)]
             search = _Search(whole, self.seed)
@@ -115,8 +116,14 @@ class AutoPlanner(Planner[AutoPlannerConfig]):
         self.chosen = {trial.name: float(share) for trial, share in zip(trials, shares, strict=True)}
         return trials, shares
 
-    def _finalists(self, search: _Search) -> list[UserCandidate]:
-        """The best candidate of each family; families differ in what depends on what, and members in spreads."""
+    def _finalists(self, search: _Search, thorough: bool) -> list[UserCandidate]:
+        """The best candidate of each family; families differ in what depends on what, and members in spreads.
+
+        Args:
+            search: tries them.
+            thorough: whether latent-state models are tried with all links and spreads. The choice by place knows no
+                history, and takes what history explains for a loose link; small logs cannot tell.
+        """
         config = self.config
         rank = None if self.num_items <= config.max_context_items else config.rank
         by_place = [
@@ -134,10 +141,14 @@ class AutoPlanner(Planner[AutoPlannerConfig]):
         for number in config.num_states[:1] if self.sees else config.num_states:
             first, *others = config.move_spreads
             models = [
-                LatentUserConfig(number, AppealConfig(link=link, group_spread=spread, rank=rank), first)
+                LatentCandidate(
+                    LatentUserConfig(number, AppealConfig(link=link, group_spread=spread, rank=rank), move), self.sees
+                )
+                for link in (config.links if thorough else (link,))
                 for spread in config.state_spreads
+                for move in (config.move_spreads if thorough else (first,))
             ]
-            best = search.best([LatentCandidate(model, self.sees) for model in models])
+            best = search.best(models)
             moved = [replace(best, config=replace(best.config, move_spread=spread)) for spread in others]
             finalists.append(search.best([best, *moved]))
         return finalists

@@ -64,8 +64,12 @@ class LatentPlanner(Planner[LatentPlannerConfig]):
         model = fit_hidden_states(self.config, fitted_to, held_out, whole, rng)
         return latent_world(model, whole, None)
 
+    @property
+    def _users_leave(self) -> bool:
+        return self.config.model.leaving
+
     def _logged(self, sessions: Sessions) -> LoggedSteps:
-        if not self.config.model.leaving:
+        if not self._users_leave:
             return LoggedSteps.of(sessions)
         return LoggedSteps.of(with_leaving_step(sessions), leaving=True)
 

@@ -24,7 +24,7 @@ from irecgan_gym.planning.logged_steps import LoggedSteps
 from irecgan_gym.planning.point_values import KnownStateSlates, PointValues, points_along
 from irecgan_gym.planning.slate_sampling import choose_temperature, draw_slates, item_scores
 from irecgan_gym.recorder import Recorder
-from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions import Sessions, SessionsError
 from irecgan_gym.settings import CountFrom0, NotNegative, check_is, check_settings
 from irecgan_gym.slate_requests import SlateChoice, SlateRequest
 from irecgan_gym.storage.files import from_json
@@ -101,6 +101,9 @@ class Planner(Agent, Generic[ConfigT]):
         """Learn the user to plan for; held-out sessions choose settings."""
 
     def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
+        for part in (sessions, validation):
+            if part is not None and not self._users_leave:
+                _check_users(part)
         training, validation = split_validation(sessions, validation, _HELD_OUT, self.seed)
         world = self._learn_world(training, validation, recorder)
         held_out = self._steps(world, validation)
@@ -111,6 +114,11 @@ class Planner(Agent, Generic[ConfigT]):
         self.temperature = choose_temperature(
             self._chooser.slates_for(beliefs), beliefs, loss=self.config.sampling_loss, rng=self._rng
         )
+
+    @property
+    def _users_leave(self) -> bool:
+        """Whether the users learned may leave in place of a click, and else go on whatever a click earned."""
+        return False
 
     @staticmethod
     def _steps(world: LearnedWorld, sessions: Sessions) -> LoggedSteps:
@@ -294,6 +302,19 @@ class Planner(Agent, Generic[ConfigT]):
         agent.catalogue = catalogue
         agent.temperature = arguments["temperature"]
         return agent
+
+
+def _check_users(sessions: Sessions) -> None:
+    """Refuse logs of users who are not those that planners plan for (§7.1's, whose sessions end with a failure)."""
+    goes_on = np.ones(sessions.num_steps, dtype=bool)
+    goes_on[sessions.offsets[1:] - 1] = False
+    failed = np.flatnonzero(goes_on & (sessions.rewards == 0) & (sessions.clicks != sessions.num_items))
+    if len(failed):
+        raise SessionsError(
+            f"rewards[{failed[0]}] is 0 and its session goes on: planners plan for users who leave after the first "
+            "click that fails, as those of RecSim-v0; learn from such a log with PG, AC or IRecGAN, or with a "
+            "LatentPlanner of a model with leaving=True"
+        )
 
 
 def _ignorant_world(num_items: int) -> LearnedWorld:
