@@ -12,7 +12,14 @@ from scipy.special import softmax
 
 from irecgan_gym.agents.choice_planner import NUM_KINDS
 from irecgan_gym.agents.planner import Planner, PlanningConfig
-from irecgan_gym.agents.user_candidates import ChoiceCandidate, FittedUser, LatentCandidate, UserCandidate
+from irecgan_gym.agents.user_candidates import (
+    QUICK,
+    THOROUGH,
+    ChoiceCandidate,
+    FittedUser,
+    LatentCandidate,
+    UserCandidate,
+)
 from irecgan_gym.models.appeal import AppealConfig, Link
 from irecgan_gym.models.choice_model import ChoiceModelConfig
 from irecgan_gym.models.latent_user_model import LatentUserConfig
@@ -89,7 +96,13 @@ class AutoPlanner(Planner[AutoPlannerConfig]):
         trials, shares = self._chosen_models(training, validation, recorder)
         steps = LoggedSteps.of(concatenate([training, validation]))
         least = self.config.least if self.sees else None
-        return ensemble([trial.fitted.refit(steps).world(steps, least) for trial in trials], shares)
+        # Where the likelihood alone tells hidden states, it climbs slowly, and on to better slates.
+        effort = THOROUGH if self._is_thorough(steps.num_sessions) else QUICK
+        return ensemble([trial.fitted.refit(steps, effort).world(steps, least) for trial in trials], shares)
+
+    def _is_thorough(self, num_sessions: int) -> bool:
+        """Whether a log says enough of hidden states that the search for them pays."""
+        return num_sessions > self.config.fold_sessions and not self.sees
 
     def _chosen_models(
         self, training: Sessions, validation: Sessions, recorder: Recorder
@@ -103,7 +116,7 @@ class AutoPlanner(Planner[AutoPlannerConfig]):
         large = len(log) > config.fold_sessions
         part = log.select(slice(0, config.fold_sessions))
         search = _Search(_folds(part, 1 if large or self.sees else config.num_folds, self.seed), self.seed)
-        finalists = self._finalists(search, large and not self.sees)
+        finalists = self._finalists(search, self._is_thorough(len(log)))
         if large:
             finalists = [started for candidate in finalists for started in self._starts(candidate)]
             search = _Search(whole, self.seed)
