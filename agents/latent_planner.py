@@ -18,7 +18,7 @@ from irecgan_gym.planning.hidden_states import smooth_states
 from irecgan_gym.planning.learned_world import LearnedWorld
 from irecgan_gym.planning.logged_steps import LoggedSteps
 from irecgan_gym.recorder import Recorder
-from irecgan_gym.sessions import Sessions, concatenate
+from irecgan_gym.sessions import Sessions, concatenate, with_leaving_step
 from irecgan_gym.settings import NOT_EMPTY, Count, Positive, Width
 
 
@@ -27,7 +27,8 @@ class LatentPlannerConfig(PlanningConfig):
     """Settings of a LatentPlanner.
 
     Attributes:
-        model: of the users; what held-out likelihood chooses takes the place of its entries.
+        model: of the users; what held-out likelihood chooses takes the place of its entries. With ``leaving``, sessions
+            end by leaving in place of a click, and go on after clicks that earn nothing.
         num_states: K, of which held-out likelihood chooses.
         spreads: of an item in a state around its mean, of which held-out likelihood chooses.
         num_starts: searches for the likeliest model, of which held-out likelihood chooses.
@@ -53,15 +54,24 @@ class LatentPlanner(Planner[LatentPlannerConfig]):
     config_type = LatentPlannerConfig
 
     def _learn_world(self, training: Sessions, validation: Sessions, recorder: Recorder) -> LearnedWorld:
-        fitted_to, held_out = LoggedSteps.of(training), LoggedSteps.of(validation)
+        fitted_to, held_out = self._logged(training), self._logged(validation)
         rng = np.random.default_rng(self.seed)
         mixture = SlateMixture.fit(fitted_to, NUM_KINDS, rng)
-        whole = LoggedSteps.of(concatenate([training, validation]))
+        whole = self._logged(concatenate([training, validation]))
         if self.config.reads_slates and logger_sees(mixture, fitted_to, held_out):
             model = fit_seen_states(self.config, fitted_to, held_out, whole, mixture, rng)
             return latent_world(model, whole, self.config.least)
         model = fit_hidden_states(self.config, fitted_to, held_out, whole, rng)
         return latent_world(model, whole, None)
+
+    @property
+    def _users_leave(self) -> bool:
+        return self.config.model.leaving
+
+    def _logged(self, sessions: Sessions) -> LoggedSteps:
+        if not self._users_leave:
+            return LoggedSteps.of(sessions)
+        return LoggedSteps.of(with_leaving_step(sessions), leaving=True)
 
 
 def fit_seen_states(

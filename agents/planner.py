@@ -102,11 +102,11 @@ class Planner(Agent, Generic[ConfigT]):
 
     def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
         for part in (sessions, validation):
-            if part is not None:
+            if part is not None and not self._users_leave:
                 _check_users(part)
         training, validation = split_validation(sessions, validation, _HELD_OUT, self.seed)
         world = self._learn_world(training, validation, recorder)
-        held_out = LoggedSteps.of(validation)
+        held_out = self._steps(world, validation)
         points = points_along(world, held_out, max(self.config.num_points, 1), self._rng)
         self._plan(world, points)
         beliefs = world.beliefs_along(held_out)
@@ -114,6 +114,15 @@ class Planner(Agent, Generic[ConfigT]):
         self.temperature = choose_temperature(
             self._chooser.slates_for(beliefs), beliefs, loss=self.config.sampling_loss, rng=self._rng
         )
+
+    @property
+    def _users_leave(self) -> bool:
+        """Whether the users learned may leave in place of a click, and else go on whatever a click earned."""
+        return False
+
+    @staticmethod
+    def _steps(world: LearnedWorld, sessions: Sessions) -> LoggedSteps:
+        return LoggedSteps.of(sessions, leaving=world.leaving is not None)
 
     def _plan(self, world: LearnedWorld, points: NDArray[np.float64]) -> None:
         self.world, self.points = world, points
@@ -203,7 +212,7 @@ class Planner(Agent, Generic[ConfigT]):
 
     def _plans_along(self, sessions: Sessions) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.float64]]]:
         """Of 256 logged steps at a time: the first, the best slates [M, k], and the logits of drawn slates [M, n]."""
-        beliefs = self.world.beliefs_along(LoggedSteps.of(sessions))
+        beliefs = self.world.beliefs_along(self._steps(self.world, sessions))
         for step in range(0, sessions.num_steps, 256):
             part = beliefs[step : step + 256]
             chooser = self._chooser.slates_for(part)
@@ -234,8 +243,8 @@ class Planner(Agent, Generic[ConfigT]):
             "target": world.moves.target,
             "points": self.points,
         }
-        if world.cautious is not None:
-            tables["cautious"] = world.cautious
+        optional = {"cautious": world.cautious, "leaving": world.leaving}
+        tables |= {name: table for name, table in optional.items() if table is not None}
         arguments = {
             "num_items": self.num_items,
             "slate_size": self.slate_size,
@@ -259,7 +268,7 @@ class Planner(Agent, Generic[ConfigT]):
         with described_by(path):
             tensors, catalogue = split_catalogue(tensors, arguments["num_items"])
         axes = {"start": 1, "weights": 2, "successes": 2, "source": 2, "target": 2, "points": 2}
-        axes |= {name: 2 for name in ("cautious",) if name in tensors}
+        axes |= {name: number for name, number in {"cautious": 2, "leaving": 1}.items() if name in tensors}
         check_dimensions(path, tensors, axes)
         items, states, points = arguments["num_items"], len(tensors["start"]), len(tensors["points"])
         with described_by(path):
@@ -271,6 +280,7 @@ class Planner(Agent, Generic[ConfigT]):
                 "target": (items, states),
                 "points": (points, states),
                 "cautious": (states, items),
+                "leaving": (states,),
             }
             check_tensors(path, tensors, outline({name: shapes[name] for name in axes}))
             config = from_json(cls.config_type, arguments["config"])
@@ -278,7 +288,12 @@ class Planner(Agent, Generic[ConfigT]):
             tables = {name: tensor.numpy() for name, tensor in tensors.items()}
             moves = Moves.of(tables["source"], tables["target"])
             world = LearnedWorld(
-                tables["start"], tables["weights"], tables["successes"], moves, tables.get("cautious")
+                tables["start"],
+                tables["weights"],
+                tables["successes"],
+                moves,
+                tables.get("cautious"),
+                tables.get("leaving"),
             ).checked()
             beliefs = tables["points"]
             if beliefs.size and not (beliefs.min() >= 0 and beliefs.max() <= 1 + ROUNDING):
@@ -297,7 +312,8 @@ def _check_users(sessions: Sessions) -> None:
     if len(failed):
         raise SessionsError(
             f"rewards[{failed[0]}] is 0 and its session goes on: planners plan for users who leave after the first "
-            "click that fails, as those of RecSim-v0; learn from such a log with PG, AC or IRecGAN"
+            "click that fails, as those of RecSim-v0; learn from such a log with PG, AC or IRecGAN, or with a "
+            "LatentPlanner of a model with leaving=True"
         )
 
 

@@ -48,7 +48,7 @@ class RecurrentPlannerConfig(UserModelSettings):
     link: Literal["tied", "untied"] = "untied"
     foresight: NotNegative = 1.0
     num_candidates: Count = 100
-    num_features: CountFrom0 = 256
+    num_features: CountFrom0 = 64
     ridge: NotNegative = 1e-4
     rollouts: Count = 200
     rollout_steps: Count = 10
@@ -75,7 +75,7 @@ class RecurrentPlanner(PolicyAgent[RecurrentPlannerConfig]):
         config = self.config
         shape = config.user_model_config(self.num_items, self.slate_size)
         self.user_model = self._module("user_model", lambda: _MODELS[config.link](shape))
-        drawing = torch.Generator("cpu").manual_seed(self._seed("value"))
+        drawing = torch.Generator().manual_seed(self._seed("value"))
         value = StateValue(self.user_model.encoder.state_size, config.num_features, drawing).to(self.device)
         self.policy = PlannedPolicy(
             self.user_model, value, self.slate_size, config.foresight, config.num_candidates

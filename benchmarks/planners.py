@@ -20,6 +20,7 @@ from irecgan_gym.agents.auto_planner import AutoPlanner, AutoPlannerConfig
 from irecgan_gym.agents.cautious_planner import CautiousPlanner, CautiousPlannerConfig
 from irecgan_gym.agents.choice_planner import ChoicePlanner, ChoicePlannerConfig
 from irecgan_gym.agents.latent_planner import LatentPlanner, LatentPlannerConfig
+from irecgan_gym.agents.recurrent_planner import RecurrentPlanner, RecurrentPlannerConfig
 from irecgan_gym.agents.references.simple import RandomPolicy
 from irecgan_gym.agents.tabular_pg import TabularPG, TabularPGConfig
 from irecgan_gym.benchmarks.engine.command import check_known, check_positive, command_line
@@ -37,7 +38,7 @@ from irecgan_gym.models.appeal import AppealConfig
 from irecgan_gym.models.choice_model import ChoiceModelConfig
 from irecgan_gym.recorder import Recorder
 
-_CHOICE, _LATENT = ChoicePlannerConfig(), LatentPlannerConfig()
+_CHOICE, _LATENT, _RECURRENT = ChoicePlannerConfig(), LatentPlannerConfig(), RecurrentPlannerConfig()
 _UNTIED = AppealConfig(link="untied")
 SETTINGS: dict[str, tuple[type[Any], Any]] = {
     "auto": (AutoPlanner, AutoPlannerConfig()),
@@ -54,6 +55,10 @@ SETTINGS: dict[str, tuple[type[Any], Any]] = {
     "choice-never-clicked": (ChoicePlanner, replace(_CHOICE, least=1e-6)),
     "latent": (LatentPlanner, _LATENT),
     "latent-untied": (LatentPlanner, replace(_LATENT, model=replace(_LATENT.model, appeal=_UNTIED))),
+    "recurrent": (RecurrentPlanner, _RECURRENT),
+    "recurrent-myopic": (RecurrentPlanner, replace(_RECURRENT, foresight=0)),
+    "recurrent-tied": (RecurrentPlanner, replace(_RECURRENT, link="tied")),
+    "recurrent-tied-myopic": (RecurrentPlanner, replace(_RECURRENT, link="tied", foresight=0)),
     "tabular-pg": (TabularPG, TabularPGConfig()),
     "tabular-pg-last-click": (TabularPG, TabularPGConfig(context="last-click")),
 }

@@ -86,25 +86,25 @@ class StateValue(nn.Module):
 
     def __init__(self, state_size: int, num_features: int, generator: torch.Generator) -> None:
         super().__init__()
-        directions = torch.randn(num_features, state_size, generator=generator, device=generator.device)
-        offsets = torch.rand(num_features, generator=generator, device=generator.device) * 2 - 1
-        self.register_buffer("directions", directions.double() / math.sqrt(state_size))
-        self.register_buffer("offsets", offsets.double())
-        self.register_buffer("center", torch.zeros(state_size, dtype=torch.float64))
-        self.register_buffer("scale", torch.ones(state_size, dtype=torch.float64))
-        self.register_buffer("weights", torch.zeros(1 + state_size + num_features, dtype=torch.float64))
-        self.register_buffer("bounds", torch.zeros(2, dtype=torch.float64))
+        directions = torch.randn(num_features, state_size, generator=generator)
+        self.register_buffer("directions", directions / math.sqrt(state_size))
+        self.register_buffer("offsets", torch.rand(num_features, generator=generator) * 2 - 1)
+        self.register_buffer("center", torch.zeros(state_size))
+        self.register_buffer("scale", torch.ones(state_size))
+        self.register_buffer("weights", torch.zeros(1 + state_size + num_features))
+        self.register_buffer("bounds", torch.zeros(2))
 
     def look_at(self, states: Tensor) -> None:
-        """Set the scale of the features by some states, [N, S]."""
-        states = states.double()
+        """Set the scale of the features by some states, [N, S]; values are 0 until they are fitted."""
         self.center.copy_(states.mean(0))
         self.scale.copy_(states.std(0).clamp(min=1e-3))
+        self.weights.zero_()
+        self.bounds.zero_()
 
     def features(self, states: Tensor) -> Tensor:
         """Return what the value is linear in; [N, S] to [N, F]."""
-        scaled = (states.double() - self.center) / self.scale
-        bent = (scaled @ self.directions.T + self.offsets).relu()
+        scaled = (states.float() - self.center) / self.scale
+        bent = torch.addmm(self.offsets, scaled, self.directions.T).relu_()
         return torch.cat([scaled.new_ones(len(scaled), 1), scaled, bent], dim=1)
 
     def fit(self, features: Tensor, values: Tensor, ridge: float) -> None:
@@ -115,11 +115,12 @@ class StateValue(nn.Module):
             values: of the same states.
             ridge: weight of the squared coefficients, but for the constant, against the mean squared error.
         """
-        penalty = torch.full((features.shape[1],), ridge * len(features), dtype=torch.float64)
-        penalty[0] = 0
+        rows = features.double()
         # A hair for what does not vary at all.
-        normal = features.T @ features + torch.diag(penalty + 1e-9 * len(features))
-        self.weights.copy_(torch.linalg.solve(normal, features.T @ values))
+        penalty = torch.full((rows.shape[1],), (ridge + 1e-9) * len(rows), dtype=torch.float64, device=rows.device)
+        penalty[0] = 1e-9
+        weights = torch.linalg.solve(rows.T @ rows + torch.diag(penalty), rows.T @ values.double())
+        self.weights.copy_(weights)
         self.bounds.copy_(torch.stack([values.min(), values.max()]))
 
     def of_features(self, features: Tensor) -> Tensor:
@@ -215,9 +216,11 @@ class PlannedPolicy(CataloguePolicy):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """See :meth:`CataloguePolicy.logits`; of recurrent states, [M, S] to [M, n]."""
-        gains = [found.gains(values, self.slate_size) for found, values in self.plans(hidden)]
-        logits = torch.from_numpy(np.concatenate([np.zeros((0, self.num_items)), *gains]))
-        return logits.to(hidden.device) / self.temperature
+        # Sessions with the same clicks so far have the same state.
+        different, places = torch.unique(hidden, dim=0, return_inverse=True)
+        gains = [found.gains(values, self.slate_size) for found, values in self.plans(different)]
+        logits = torch.from_numpy(np.concatenate([np.zeros((0, self.num_items)), *gains])).to(hidden.device)
+        return logits[places] / self.temperature
 
     def plans(self, states: Tensor) -> Iterator[tuple[Prospects, FloatArray]]:
         """Yield prospects of states [M, S] and values of clicks, some states at a time."""
@@ -277,8 +280,6 @@ def iterate_values(policy: PlannedPolicy, states: Tensor, *, sweeps: int, ridge:
     prospects = [policy.prospects(part) for part in parts]
     # Features are worked out once; a sweep is then two products and the choice of slates.
     own, after = value.features(states), [value.features(found.after) for found in prospects]
-    value.weights.zero_()
-    value.bounds.zero_()
     before = np.zeros(len(states))
     for _ in range(sweeps):
         reached = []

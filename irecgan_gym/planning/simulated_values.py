@@ -41,7 +41,12 @@ def simulated_reward(
         number: of sessions.
         rng: of the users.
         max_steps: sessions are cut there.
+
+    Raises:
+        ValueError: users who leave in place of a click.
     """
+    if users.leaving is not None:
+        raise ValueError("sessions are simulated of users who click at every step, but these leave")
     earned = np.zeros(number)
     active = np.arange(number)
     states = _drawn(np.tile(users.start, (number, 1)), rng.random(number))
