@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from irecgan_gym.readers.assembly import BatchNumbers, KnownItems, Numbering, StepColumns, assemble, keep_lengths
+from irecgan_gym.readers.assembly import KnownItems, Numbering, StepColumns, assemble, keep_lengths
+from irecgan_gym.readers.batch_numbers import ArrowNames, BatchNumbers
 from irecgan_gym.readers.containers import TextOptions, check_columns, open_containers, source_name
 from irecgan_gym.readers.plain_steps import PlainSteps, plain_steps, row_cells, session_keys, user_keys, without_nulls
 from irecgan_gym.readers.report import MAX_MALFORMED, OnError, Place, ReaderError, ReadReport, ReadResult, check_lengths
@@ -27,6 +28,8 @@ from irecgan_gym.settings import checked_value
 
 _FEW = 16
 """So few rows are looked at one by one."""
+_TAKEN_APART = ("session", "slate", "click", "reward", "propensity", "user", "time")
+"""Meanings of columns in which :func:`~irecgan_gym.readers.plain_steps.plain_steps` finds what is empty."""
 _DAY = 86_400.0
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
@@ -221,6 +224,8 @@ class TableLog:
         self.users = array("q")
         self.cut: set[int] = set()
         self._user_numbers = Numbering()
+        self._item_names, self._session_names = ArrowNames(self.items), ArrowNames(self.sessions)
+        self._user_names = ArrowNames(self._user_numbers)
         self._last_time = array("d")
 
     def add_batch(self, batch: RowBatch) -> None:
@@ -228,7 +233,7 @@ class TableLog:
         rules = self._rules
         if "time" in self._names and pa.types.is_temporal(batch.cells.column(self._names["time"]).type):
             rules = replace(rules, time_scale=1.0)  # Dates become seconds by themselves.
-        cells = without_nulls(batch.cells, self._names, rules, ("slate", "click"))
+        cells = without_nulls(batch.cells, self._names, rules, tuple(meaning for meaning in self._names if meaning in _TAKEN_APART))
         steps = plain_steps(cells, self._names, rules)
         if self._chances is not None:
             keys = self.steps.keys(batch.file, batch.unit, batch.numbers)
@@ -236,9 +241,9 @@ class TableLog:
         sessions = session_keys(steps) if self._by_user else steps.session
         users = user_keys(steps)
         numbers = _Numbers(
-            BatchNumbers(self.sessions, sessions.names),
-            BatchNumbers(self._user_numbers, users.names),
-            BatchNumbers(self.items, steps.slate.items.names),
+            BatchNumbers(self._session_names, sessions.names),
+            BatchNumbers(self._user_names, users.names),
+            BatchNumbers(self._item_names, steps.slate.items.names),
             sessions.codes,
             users.codes,
             cells,
@@ -271,7 +276,7 @@ class TableLog:
             return
         for row in range(start, end):
             self._report.rows_read += 1
-            self.add(batch.place(row), row_cells(numbers.cells, self._names, steps, row), numbers.rules)
+            self.add(batch.place(row), row_cells(numbers.cells, self._names, steps, row, numbers.rules.null_values), numbers.rules)
 
     def _add_plain(self, batch: RowBatch, steps: PlainSteps, numbers: _Numbers, rows: slice) -> bool:
         """Take in plain rows all at once, or nothing if a session among them contradicts itself."""
