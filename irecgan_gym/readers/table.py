@@ -233,7 +233,7 @@ class TableLog:
         rules = self._rules
         if "time" in self._names and pa.types.is_temporal(batch.cells.column(self._names["time"]).type):
             rules = replace(rules, time_scale=1.0)  # Dates become seconds by themselves.
-        cells = without_nulls(batch.cells, self._names, rules, tuple(meaning for meaning in self._names if meaning in _TAKEN_APART))
+        cells = without_nulls(batch.cells, self._names, rules, _TAKEN_APART)
         steps = plain_steps(cells, self._names, rules)
         if self._chances is not None:
             keys = self.steps.keys(batch.file, batch.unit, batch.numbers)
@@ -276,7 +276,8 @@ class TableLog:
             return
         for row in range(start, end):
             self._report.rows_read += 1
-            self.add(batch.place(row), row_cells(numbers.cells, self._names, steps, row, numbers.rules.null_values), numbers.rules)
+            cells = row_cells(numbers.cells, self._names, steps, row, numbers.rules.null_values)
+            self.add(batch.place(row), cells, numbers.rules)
 
     def _add_plain(self, batch: RowBatch, steps: PlainSteps, numbers: _Numbers, rows: slice) -> bool:
         """Take in plain rows all at once, or nothing if a session among them contradicts itself."""
