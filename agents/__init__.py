@@ -14,6 +14,7 @@ from irecgan_gym.agents.policy_agent import PolicyAgent
 from irecgan_gym.agents.policy_gradient import PGCConfig, PGConfig
 from irecgan_gym.agents.presets import (
     AGENT_NAMES,
+    PLANNER_NAMES,
     PRESET_NAMES,
     PresetName,
     agent_class,
@@ -38,6 +39,7 @@ __all__ = [
     "PGC",
     "PGIS",
     "PGU",
+    "PLANNER_NAMES",
     "PRESET_NAMES",
     "ACConfig",
     "ACUConfig",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import softmax
 
 from irecgan_gym.agents.choice_planner import NUM_KINDS
@@ -84,6 +85,15 @@ class AutoPlanner(Planner[AutoPlannerConfig]):
     chosen: dict[str, float]
 
     def _learn_world(self, training: Sessions, validation: Sessions, recorder: Recorder) -> LearnedWorld:
+        trials, shares = self._chosen_models(training, validation, recorder)
+        steps = LoggedSteps.of(concatenate([training, validation]))
+        least = self.config.least if self.sees else None
+        return ensemble([trial.fitted.refit(steps).world(steps, least) for trial in trials], shares)
+
+    def _chosen_models(
+        self, training: Sessions, validation: Sessions, recorder: Recorder
+    ) -> tuple[list[Trial], NDArray[np.float64]]:
+        """Compare candidates by held-out sessions; return those that are averaged, best first, and their shares."""
         config = self.config
         log = concatenate([training, validation])
         whole = [(LoggedSteps.of(training), LoggedSteps.of(validation))]
@@ -103,9 +113,7 @@ class AutoPlanner(Planner[AutoPlannerConfig]):
         trials, shares = trials[: int((shares > _LEAST_SHARE).sum())], shares[shares > _LEAST_SHARE]
         shares = shares / shares.sum()
         self.chosen = {trial.name: float(share) for trial, share in zip(trials, shares, strict=True)}
-        steps = LoggedSteps.of(log)
-        least = config.least if self.sees else None
-        return ensemble([trial.fitted.refit(steps).world(steps, least) for trial in trials], shares)
+        return trials, shares
 
     def _finalists(self, search: _Search) -> list[UserCandidate]:
         """The best candidate of each family; families differ in what depends on what, and members in spreads."""
@@ -142,12 +150,17 @@ class AutoPlanner(Planner[AutoPlannerConfig]):
 
 
 @dataclass(frozen=True, eq=False)
-class _Trial:
+class Trial:
     """Outcome of a candidate: the log-likelihood of all held-out steps, and its fit to the first fold."""
 
-    name: str
+    candidate: UserCandidate
     score: float
     fitted: FittedUser
+
+    @property
+    def name(self) -> str:
+        """See :class:`irecgan_gym.agents.user_candidates.UserCandidate`."""
+        return self.candidate.name
 
 
 class _Search:
@@ -160,20 +173,20 @@ class _Search:
 
     def __init__(self, folds: Folds, seed: int) -> None:
         self._folds, self._seed = folds, seed
-        self._trials: dict[UserCandidate, _Trial] = {}
+        self._trials: dict[UserCandidate, Trial] = {}
 
     @property
     def scores(self) -> dict[str, float]:
         """Scores of all candidates that were tried, by their names."""
         return {trial.name: trial.score for trial in self._trials.values()}
 
-    def tried(self, candidate: UserCandidate) -> _Trial:
+    def tried(self, candidate: UserCandidate) -> Trial:
         """Try a candidate, if that is yet to be done."""
         if candidate not in self._trials:
             fits = [candidate.fit(fitted_to, self._seed) for fitted_to, _ in self._folds]
             pairs = zip(fits, self._folds, strict=True)
             score = sum(float(fitted.held_out(held_out).sum()) for fitted, (_, held_out) in pairs)
-            self._trials[candidate] = _Trial(candidate.name, score, fits[0])
+            self._trials[candidate] = Trial(candidate, score, fits[0])
         return self._trials[candidate]
 
     def best(self, candidates: Sequence[CandidateT]) -> CandidateT:

@@ -9,7 +9,8 @@ import numpy as np
 
 from irecgan_gym.agents.choice_planner import NUM_KINDS
 from irecgan_gym.agents.planner import Planner, PlanningConfig
-from irecgan_gym.models.exposure import complete, exposure_of_counts
+from irecgan_gym.models.appeal_deviations import success_deviations, success_information
+from irecgan_gym.models.exposure import cautious_chances, complete, exposure_of_counts
 from irecgan_gym.models.latent_fitting import climb, fit_from_slates, random_start
 from irecgan_gym.models.latent_user_model import LatentUserConfig, LatentUserModel, step_evidence
 from irecgan_gym.models.slate_kinds import SlateMixture, logger_sees
@@ -107,13 +108,32 @@ def fit_hidden_states(
     return climb(best.config, whole, best.parameters, max_iterations=60, tolerance=1e-6)
 
 
-def latent_world(model: LatentUserModel, steps: LoggedSteps, least: float | None) -> LearnedWorld:
-    """The users of a latent-state model, with tables completed for what was never shown where ``least`` is given."""
-    if least is None:
-        return model.world()
+def latent_world(model: LatentUserModel, steps: LoggedSteps, least: float | None, caution: float = 0.0) -> LearnedWorld:
+    """The users of a latent-state model, with tables completed for what was never shown where ``least`` is given.
+
+    Args:
+        model: fitted to the steps.
+        steps: whose exposure counts.
+        least: see :class:`irecgan_gym.agents.choice_planner.ChoicePlannerConfig`.
+        caution: see :func:`irecgan_gym.agents.choice_planner.choice_world`; states count as known.
+    """
+    world = model.world()
+    if least is None and not caution:
+        return world
     tables = model.tables
     evidence = step_evidence(steps, tables, shows=True)
     states = smooth_states(steps, tables.start, tables.moves, evidence).states
-    exposure = exposure_of_counts(np.asarray(steps.shown.T @ states).T)
-    completed = complete(tables.appeal, exposure, least=least)
-    return replace(model.world(), weights=completed.weights, successes=completed.successes)
+    exposure = None
+    if least is not None:
+        exposure = exposure_of_counts(np.asarray(steps.shown.T @ states).T)
+        completed = complete(tables.appeal, exposure, least=least)
+        world = replace(world, weights=completed.weights, successes=completed.successes)
+    if not caution:
+        return world
+    weights, totals = tables.appeal.weights, tables.totals(steps)
+    clicks = np.asarray(steps.clicked @ states).T
+    expected = weights * np.asarray(steps.shown.T @ (states / totals)).T
+    squares = weights**2 * np.asarray(steps.shown.T @ (states / totals**2)).T
+    information = success_information(model.config.appeal, tables.appeal, clicks, expected, squares)
+    deviations = success_deviations(model.config.appeal, information)
+    return replace(world, cautious=cautious_chances(tables.appeal, deviations, caution, exposure, least))

@@ -29,8 +29,8 @@ class FittedUser(Protocol):
     def refit(self, steps: LoggedSteps) -> FittedUser:
         """Fit to a larger log, from where this fit ended."""
 
-    def world(self, steps: LoggedSteps, least: float | None) -> LearnedWorld:
-        """The user to plan for; ``least`` as in :class:`irecgan_gym.agents.choice_planner.ChoicePlannerConfig`."""
+    def world(self, steps: LoggedSteps, least: float | None, caution: float = 0.0) -> LearnedWorld:
+        """The user to plan for; see :func:`irecgan_gym.agents.choice_planner.choice_world` for the arguments."""
 
 
 class UserCandidate(Protocol):
@@ -76,9 +76,9 @@ class FittedChoice:
         """See :class:`FittedUser`; the posterior has one mode or nearly so, and is soon climbed."""
         return FittedChoice(ChoiceModel.fit(steps, self.model.config))
 
-    def world(self, steps: LoggedSteps, least: float | None) -> LearnedWorld:
+    def world(self, steps: LoggedSteps, least: float | None, caution: float = 0.0) -> LearnedWorld:
         """See :class:`FittedUser`."""
-        return choice_world(self.model, steps, least)
+        return choice_world(self.model, steps, least, caution)
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,6 @@ class FittedLatent:
         model = self.model
         return FittedLatent(climb(model.config, steps, model.parameters, max_iterations=60, tolerance=1e-5))
 
-    def world(self, steps: LoggedSteps, least: float | None) -> LearnedWorld:
+    def world(self, steps: LoggedSteps, least: float | None, caution: float = 0.0) -> LearnedWorld:
         """See :class:`FittedUser`."""
-        return latent_world(self.model, steps, least)
+        return latent_world(self.model, steps, least, caution)

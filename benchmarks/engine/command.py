@@ -120,6 +120,17 @@ def check_at_least(least: int, reason: str = "", **options: int) -> None:
             raise SettingsError(f"{_option(name)} must be at least {least}{why}, got {value}")
 
 
+def check_not_negative(**options: float) -> None:
+    """Refuse numbers below 0, infinite ones and what is none, named like their options.
+
+    Raises:
+        SettingsError: for the first such number.
+    """
+    for name, value in options.items():
+        if not 0 <= value < float("inf"):
+            raise SettingsError(f"{_option(name)} must be a number from 0, got {value:g}")
+
+
 def check_distinct(**options: Sequence[Any]) -> None:
     """Refuse options, named like their keys, that take values of which there are none, or one twice.
 

@@ -32,12 +32,19 @@ class LearnedWorld:
         weights: w, positive, [m, n].
         successes: probability that a click succeeds and the session goes on, below 1, [m, n].
         moves: the next state after a click that succeeded.
+        cautious: chances of success that plans go by, [m, n]; beliefs go by ``successes``. None for the same.
     """
 
     start: FloatArray
     weights: FloatArray
     successes: FloatArray
     moves: Moves
+    cautious: FloatArray | None = None
+
+    @property
+    def planned(self) -> FloatArray:
+        """Chances of success that plans go by, [m, n]."""
+        return self.successes if self.cautious is None else self.cautious
 
     def checked(self) -> LearnedWorld:
         """Return the world itself, if there can be such users: planning on others need not end.
@@ -46,9 +53,9 @@ class LearnedWorld:
             ValueError: probabilities that are not from 0 to 1, or weights below 0.
         """
         tables = {"start": self.start, "weights": self.weights, "successes": self.successes}
-        tables |= {"source": self.moves.source, "target": self.moves.target}
+        tables |= {"source": self.moves.source, "target": self.moves.target, "cautious": self.planned}
         for name, table in tables.items():
-            highest = 1 + ROUNDING if name in ("start", "successes") else np.inf
+            highest = 1 + ROUNDING if name in ("start", "successes", "cautious") else np.inf
             if table.size and not (table.min() >= 0 and table.max() <= highest):
                 wanted = "at least 0" if np.isinf(highest) else "from 0 to 1"
                 raise ValueError(f"{name} must be {wanted}, got numbers from {table.min():g} to {table.max():g}")
@@ -94,7 +101,7 @@ class LearnedWorld:
 
     def click_values(self, values: FloatArray) -> FloatArray:
         """Return the value of every click, q(s, a), where V(s') are values [m] of the next state; [m, n]."""
-        worth: FloatArray = self.successes * (1 + self.moves.expected(values))
+        worth: FloatArray = self.planned * (1 + self.moves.expected(values))
         return worth
 
     def beliefs_along(self, steps: LoggedSteps) -> FloatArray:
@@ -111,7 +118,7 @@ class LearnedWorld:
 
     def known_state_values(self, slate_size: int) -> FloatArray:
         """V*, [m], of one who sees the state: policy iteration over slates (see ``optimal_slates``)."""
-        slates = best_ratio_slates(self.weights, self.successes, slate_size)
+        slates = best_ratio_slates(self.weights, self.planned, slate_size)
         values = self.slate_values(slates)
         for _ in range(_MAX_ROUNDS):
             worth = self.click_values(values)
@@ -128,7 +135,7 @@ class LearnedWorld:
         """Expected reward from each state on where each state has a slate of its own, [m, k]; [m]."""
         states = np.arange(self.num_states)[:, None]
         clicks = self.weights[states, slates]
-        succeeded = clicks / clicks.sum(axis=1, keepdims=True) * self.successes[states, slates]
+        succeeded = clicks / clicks.sum(axis=1, keepdims=True) * self.planned[states, slates]
         # Moves of the shown items only: the whole table is large for large catalogues.
         by_item = self.moves.target[slates] * self.moves.source[:, None, :]
         by_item /= self.moves.totals[slates, states][:, :, None]
@@ -151,9 +158,11 @@ def ensemble(worlds: Sequence[LearnedWorld], shares: FloatArray) -> LearnedWorld
     source = np.zeros((bounds[-1], bounds[-1]))
     for world, low, high in zip(worlds, bounds[:-1], bounds[1:], strict=True):
         source[low:high, low:high] = world.moves.source
+    planned = np.concatenate([world.planned for world in worlds])
     return LearnedWorld(
         start=np.concatenate([share * world.start for share, world in zip(shares, worlds, strict=True)]),
         weights=np.concatenate([world.weights for world in worlds]),
         successes=np.concatenate([world.successes for world in worlds]),
         moves=Moves.of(source, np.concatenate([world.moves.target for world in worlds], axis=1)),
+        cautious=None if all(world.cautious is None for world in worlds) else planned,
     )

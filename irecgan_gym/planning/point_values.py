@@ -85,7 +85,7 @@ class PointValues:
             reached = ((joint / world.moves.totals) @ world.moves.source) * world.moves.target
             plan = (reached @ self.alphas.T).argmax(axis=2)
             later = ((world.moves.target * self.alphas[plan]) @ world.moves.source.T) / world.moves.totals
-            values[rows] = world.successes * (1 + np.swapaxes(later, 1, 2))
+            values[rows] = world.planned * (1 + np.swapaxes(later, 1, 2))
         return values
 
     def values(self, beliefs: FloatArray) -> FloatArray:

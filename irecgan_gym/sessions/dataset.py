@@ -18,12 +18,12 @@ from numpy.typing import ArrayLike, NDArray
 from irecgan_gym.sessions import feature_columns
 from irecgan_gym.sessions.catalogue import Catalogue
 from irecgan_gym.sessions.checks import IntArray, SessionsError
-from irecgan_gym.sessions.columns import Sessions, SessionStatistics
 from irecgan_gym.sessions.features import SCOPES, SessionFeatures
 from irecgan_gym.sessions.joining import concatenate
+from irecgan_gym.sessions.logged_sessions import Sessions
 from irecgan_gym.sessions.parquet import checked_provenance
 from irecgan_gym.sessions.splitting import SplitBy, part_of_sessions
-from irecgan_gym.sessions.statistics import Tally
+from irecgan_gym.sessions.statistics import SessionStatistics, Tally
 from irecgan_gym.storage.files import write_atomically
 
 FORMAT_VERSION = 2
@@ -336,7 +336,7 @@ class _Writer:
     def add(self, sessions: Sessions) -> None:
         """Write one log."""
         columns = [name for name, value in sessions.to_columns().items() if value is not None]
-        columns += sessions.features.labels()
+        columns += [*sessions.features.labels(), *(f"label {name!r}" for name in sorted(sessions.labels))]
         if self._catalogue is None:
             self._catalogue, self._columns = sessions.catalogue, columns
             self._users = None if sessions.user_names is None else {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -66,3 +68,14 @@ def padded(lengths: IntArray, values: IntArray, width: int, fill: int) -> NDArra
     table = np.full((len(lengths), width), fill, dtype=np.int64)
     table[np.arange(width) < lengths[:, None]] = values
     return table
+
+
+def unpadded(table: NDArray[Any], lengths: IntArray) -> NDArray[Any]:
+    """Rows of a table without what fills them up, one behind the other.
+
+    Args:
+        table: [R, width, ...].
+        lengths: of the rows, none above the width; [R].
+    """
+    kept: NDArray[Any] = table[np.arange(table.shape[1]) < lengths[:, None]]
+    return kept

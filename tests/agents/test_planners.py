@@ -11,7 +11,7 @@ from irecgan_gym.agents.references.simple import RandomPolicy
 from irecgan_gym.agents.tabular_pg import TabularPG, TabularPGConfig
 from irecgan_gym.evaluation.online import evaluate_online
 from irecgan_gym.models.choice_model import ChoiceModelConfig
-from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions import Sessions, SessionsError
 from irecgan_gym.storage.weights import StorageError, load_weights, save_weights
 
 ENV = "RecSim-Observable-v0"
@@ -136,6 +136,22 @@ def test_wrong_input_is_refused(learned, log):
     for use in (other.learn, other.slate_scores):
         with pytest.raises(ValueError, match="60"):
             use(log)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rewards": [1, 0, 0]}, "rewards\\[1\\] is 0 and its session goes on: .* PG, AC or IRecGAN"),
+        ({"clicks": [0, 4, 1]}, "is no item: models of choice"),
+        ({"rewards": [1, 2.5, 0]}, "must be 0 or 1"),
+    ],
+)
+def test_users_that_planners_do_not_plan_for_are_refused(changes, message):
+    columns = {"lengths": [3], "slates": [[0, 1], [2, 3], [1, 2]], "clicks": [0, 2, 1], "rewards": [1, 1, 0]}
+    good, bad = (Sessions.from_columns(num_items=4, **one) for one in (columns, columns | changes))
+    for part in ((bad, good), (good, bad)):
+        with pytest.raises(SessionsError, match=message):
+            TabularPG(4, 2).learn(*part)
 
 
 def test_nothing_is_lost_to_exposure_after_a_blind_logger():
