@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from irecgan_gym.readers.report import Place, ReadReport, length_reason
 from irecgan_gym.sessions import Catalogue, Sessions, SessionsError
-from irecgan_gym.sessions.checks import check_offsets
+from irecgan_gym.sessions.checks import IntArray, check_offsets
 from irecgan_gym.sessions.ragged import gather
 
 _LINE_BITS = 40
@@ -161,10 +161,10 @@ class StepColumns:
         unit: str,
         lines: NDArray[np.int64],
         *,
-        session: NDArray[np.int64],
-        slate: NDArray[np.int64],
+        session: IntArray,
+        slate: IntArray,
         slate_length: NDArray[np.int64],
-        click: NDArray[np.int64],
+        click: IntArray,
         reward: NDArray[np.float64],
         propensity: NDArray[np.float64],
         time: NDArray[np.float64],

@@ -63,7 +63,7 @@ def without_nulls(cells: Any, names: Mapping[str, str], rules: CellRules, items:
         items: meanings of the columns that stay as they are: their texts may be names of items.
     """
     columns = dict(zip(cells.schema.names, cells.columns, strict=True))
-    kept = {names[meaning] for meaning in items}
+    kept = {names[meaning] for meaning in items if meaning in names}
     for meaning, name in names.items():
         if name not in kept:
             columns[name] = _without_nulls(columns[name], rules.null_values)

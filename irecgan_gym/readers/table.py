@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from irecgan_gym.readers.assembly import KnownItems, Numbering, StepColumns, assemble, keep_lengths
@@ -307,8 +308,8 @@ class TableLog:
         session = numbers.sessions(codes)
         new = np.sort(first[~is_known])  # In the order in which they come, as their numbers are.
         user_number = numbers.users(numbers.user_codes[rows]) if self._has_users else session
-        self.users.extend(user_number[new].tolist())
-        self._last_time.extend(time[new].tolist())
+        self.users.frombytes(user_number[new].astype(np.int64).data.cast("B"))
+        self._last_time.frombytes(time[new].data.cast("B"))
         np.frombuffer(self._last_time)[session[first]] = time[order[starts + lengths - 1]]
         entries = slice(steps.offsets[rows.start], steps.offsets[rows.stop])
         slate = numbers.items(steps.slate.items.codes[entries])
@@ -433,12 +434,11 @@ class TableLog:
 
     def named_users(self) -> tuple[NDArray[np.int64], list[str]]:
         """The user of each session as the number of a name, -1 where nobody is named; and the names."""
-        names: list[str] = []
-        numbers = np.full(len(self._user_numbers), -1, dtype=np.int64)
-        for number, key in enumerate(self._user_numbers.names):
-            if key.startswith("user "):
-                numbers[number] = len(names)
-                names.append(key.removeprefix("user "))
+        keys = pa.array(self._user_numbers.names, pa.string())
+        has_name = pc.starts_with(keys, "user ")
+        names: list[str] = pc.utf8_slice_codeunits(keys.filter(has_name), len("user ")).to_pylist()
+        named = has_name.to_numpy(zero_copy_only=False).astype(bool)
+        numbers = np.where(named, np.cumsum(named) - 1, -1)
         if not self._has_users:
             return np.full(len(self.users), -1, dtype=np.int64), names
         return numbers[np.asarray(self.users, dtype=np.int64)], names
@@ -493,6 +493,9 @@ class TableLog:
 
     def _report_sessions_of_several_users(self) -> None:
         """Tell of ids of sessions that several users have."""
-        ids = [key.partition("\0")[0] for key in self.sessions.names]
-        shared = [name for name, number in Counter(ids).items() if number > 1] if len(set(ids)) < len(ids) else []
+        keys = pa.array(self.sessions.names, pa.string())
+        ids = pc.list_element(pc.split_pattern(keys, "\0", max_splits=1), 0)
+        if pc.count_distinct(ids).as_py() == len(ids):
+            return
+        shared = [name for name, number in Counter(ids.to_pylist()).items() if number > 1]
         self._report.repaired("sessions of several users: each has one", len(shared), [f"session {n}" for n in shared])
