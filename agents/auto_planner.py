@@ -12,7 +12,14 @@ from scipy.special import softmax
 
 from irecgan_gym.agents.choice_planner import NUM_KINDS
 from irecgan_gym.agents.planner import Planner, PlanningConfig
-from irecgan_gym.agents.user_candidates import ChoiceCandidate, FittedUser, LatentCandidate, UserCandidate
+from irecgan_gym.agents.user_candidates import (
+    QUICK,
+    THOROUGH,
+    ChoiceCandidate,
+    FittedUser,
+    LatentCandidate,
+    UserCandidate,
+)
 from irecgan_gym.models.appeal import AppealConfig, Link
 from irecgan_gym.models.choice_model import ChoiceModelConfig
 from irecgan_gym.models.latent_user_model import LatentUserConfig
@@ -89,11 +96,17 @@ class AutoPlanner(Planner[AutoPlannerConfig]):
         trials, shares = self._chosen_models(training, validation, recorder)
         steps = LoggedSteps.of(concatenate([training, validation]))
         least = self.config.least if self.sees else None
-        return ensemble([trial.fitted.refit(steps).world(steps, least) for trial in trials], shares)
+        # Where the likelihood alone tells hidden states, it climbs slowly, and on to better slates.
+        effort = THOROUGH if self._is_thorough(steps.num_sessions) else QUICK
+        return ensemble([trial.fitted.refit(steps, effort).world(steps, least) for trial in trials], shares)
+
+    def _is_thorough(self, num_sessions: int) -> bool:
+        """Return whether a log says enough of hidden states that the search for them pays."""
+        return num_sessions > self.config.fold_sessions and not self.sees
 
     def _chosen_models(
         self, training: Sessions, validation: Sessions, recorder: Recorder
-    ) -> tuple[list[Trial], NDArray[np.float64]]:
+    ) -> tuple[list[CandidateTrial], NDArray[np.float64]]:
         """Compare candidates by held-out sessions; return those that are averaged, best first, and their shares."""
         config = self.config
         log = concatenate([training, validation])
@@ -103,7 +116,7 @@ class AutoPlanner(Planner[AutoPlannerConfig]):
         large = len(log) > config.fold_sessions
         part = log.select(slice(0, config.fold_sessions))
         search = _Search(_folds(part, 1 if large or self.sees else config.num_folds, self.seed), self.seed)
-        finalists = self._finalists(search, large and not self.sees)
+        finalists = self._finalists(search, self._is_thorough(len(log)))
         if large:
             finalists = [started for candidate in finalists for started in self._starts(candidate)]
             search = _Search(whole, self.seed)
@@ -161,7 +174,7 @@ class AutoPlanner(Planner[AutoPlannerConfig]):
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class CandidateTrial:
     """Outcome of a candidate: the log-likelihood of all held-out steps, and its fit to the first fold."""
 
     candidate: UserCandidate
@@ -184,20 +197,20 @@ class _Search:
 
     def __init__(self, folds: Folds, seed: int) -> None:
         self._folds, self._seed = folds, seed
-        self._trials: dict[UserCandidate, Trial] = {}
+        self._trials: dict[UserCandidate, CandidateTrial] = {}
 
     @property
     def scores(self) -> dict[str, float]:
         """Scores of all candidates that were tried, by their names."""
         return {trial.name: trial.score for trial in self._trials.values()}
 
-    def tried(self, candidate: UserCandidate) -> Trial:
+    def tried(self, candidate: UserCandidate) -> CandidateTrial:
         """Try a candidate, if that is yet to be done."""
         if candidate not in self._trials:
             fits = [candidate.fit(fitted_to, self._seed) for fitted_to, _ in self._folds]
             pairs = zip(fits, self._folds, strict=True)
             score = sum(float(fitted.held_out(held_out).sum()) for fitted, (_, held_out) in pairs)
-            self._trials[candidate] = Trial(candidate, score, fits[0])
+            self._trials[candidate] = CandidateTrial(candidate, score, fits[0])
         return self._trials[candidate]
 
     def best(self, candidates: Sequence[CandidateT]) -> CandidateT:

@@ -17,7 +17,7 @@ from irecgan_gym.models.fitting import fit_user_model
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.models.user_model import UserModel
 from irecgan_gym.recorder import Recorder
-from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions.dataset import SessionLog
 
 
 class DifferentStart(ValueError):
@@ -66,7 +66,7 @@ def _check_source(agent: PolicyAgent[Any], source: PolicyAgent[Any], network: st
 
 
 def pre_train_user_model(
-    agent: PolicyAgent[Any], model: UserModel, offline: Sessions, held_out: Sessions, recorder: Recorder
+    agent: PolicyAgent[Any], model: UserModel, offline: SessionLog, held_out: SessionLog, recorder: Recorder
 ) -> None:
     """Pre-train the user model of an agent by Eq 3 (line 3 of Algorithm 1)."""
     if "user_model" in agent.sources:
