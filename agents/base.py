@@ -71,7 +71,8 @@ class Agent(ABC):
             sessions: logged sessions to learn from, in memory or on disk
                 (:class:`~irecgan_gym.sessions.dataset.SessionDataset`). Agents that do not learn part by part
                 (:attr:`streams`) load those on disk into memory.
-            validation: held-out sessions, by which epochs may be chosen; a part of ``sessions`` when None.
+            validation: held-out sessions, by which epochs may be chosen; a part of ``sessions`` when None. Agents that
+                learn in rounds, PGC, PGU, ACU, IRecGAN and LSTMD, load them into memory.
             recorder: receives the numbers of training, e.g. one of :mod:`irecgan_gym.recorder`.
             progress_bar: whether to show the progress of training in the terminal, on standard error.
             resume: folder of this training's checkpoints, made where it is missing, or the

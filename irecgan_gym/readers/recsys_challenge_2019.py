@@ -203,13 +203,13 @@ class _ClickOutLog:
         self.items, self.sessions = known.numbering(), Numbering()
         self._begun: dict[str, int] = {}
         self._first_user: dict[str, int] = {}
-        self.users: list[int] = []
+        self.users = array("q")
         self.end_skipped: set[int] = set()
         self._event_lines = array("q")
         self._open_events: dict[int, list[Touch]] = {}
         self._waiting = _Waiting()
         self.details = ClickOutDetails()
-        self._last: list[_Last] = []
+        self._last_times, self._last_steps = array("q"), array("q")
         self._user_numbers = Numbering()
         self._item_names, self._known_users = ArrowNames(self.items), ArrowNames(self._user_numbers)
 
@@ -300,7 +300,8 @@ class _ClickOutLog:
         numbers = self.sessions.of(names)
         self.users.extend(users)
         time, step = rows.time[first:last][ends].tolist(), rows.step[first:last][ends].tolist()
-        self._last.extend(map(_Last, time, step))
+        self._last_times.extend(time)
+        self._last_steps.extend(step)
         number_of_code = np.zeros(int(codes.max()) + 1, dtype=np.int64)
         number_of_code[codes[begins]] = numbers
         return number_of_code[codes]
@@ -367,9 +368,10 @@ class _ClickOutLog:
         session = self.sessions(name)
         if session == known:
             self.users.append(user_number)
-            self._last.append(now)
+            self._last_times.append(now.timestamp)
+            self._last_steps.append(now.step)
             return session
-        last = self._last[session]
+        last = self._last_of(session)
         if self.users[session] != user_number:
             self._report.malformed(row.place, "session of two users", f"session {session_id} has another user {user!r}")
         elif now.step == last.step:
@@ -381,9 +383,12 @@ class _ClickOutLog:
                 f"session {session_id}: step {now.step} at {now.timestamp} after step {last.step} at {last.timestamp}",
             )
         else:
-            self._last[session] = now
+            self._last_times[session], self._last_steps[session] = now
             return session
         return None
+
+    def _last_of(self, session: int) -> _Last:
+        return _Last(self._last_times[session], self._last_steps[session])
 
     def _repaired_name(self, row: TextRow, session_id: str, user: int, now: _Last) -> str:
         """The name of the row's session: another one than before where it has another user or begins again."""
@@ -396,7 +401,7 @@ class _ClickOutLog:
             if first_user != user and begun == 0:
                 self._report.repaired("sessions of several users: each has one", 1, [row.place])
             return name
-        last = self._last[session]
+        last = self._last_of(session)
         if now.timestamp < last.timestamp or now.step < last.step or (now.step == last.step and now != last):
             self._report.repaired("sessions whose steps or times go back: cut in two there", 1, [row.place])
             self._begun[own] = begun + 1

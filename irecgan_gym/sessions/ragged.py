@@ -26,7 +26,11 @@ def gather(offsets: IntArray, rows: IntArray) -> tuple[IntArray, IntArray]:
     starts, lengths = offsets[rows], offsets[rows + 1] - offsets[rows]
     new_offsets = np.zeros(len(rows) + 1, dtype=np.int64)
     np.cumsum(lengths, out=new_offsets[1:])
-    entries = np.arange(new_offsets[-1]) + np.repeat(starts - new_offsets[:-1], lengths)
+    entries = np.repeat(starts - new_offsets[:-1], lengths)
+    # A piece at a time: the values of a long log take as much space as anything else that is held of it.
+    for start in range(0, len(entries), _VALUES_AT_ONCE):
+        piece = entries[start : start + _VALUES_AT_ONCE]
+        piece += np.arange(start, start + len(piece))
     return entries, new_offsets
 
 
