@@ -5,10 +5,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-gpu coverage minimal lowest mutants fuzz hashes hashed audit sbom lint types docs format clean
+.PHONY: demo test test-gpu coverage minimal lowest mutants fuzz processes hashes hashed audit sbom lint types docs format clean
 
 demo: $(READY)
-	$(BIN)/python -m benchmarks.simulated_online --agents irecgan pg --logging-policy max --sessions 1000 --seeds 2 \
+	$(BIN)/python -m benchmarks.simulated_online --agents auto_planner irecgan pg --logging-policy max --sessions 1000 --seeds 2 \
 		--preset fast --out runs/demo --show-slate
 
 test: $(READY)
@@ -47,6 +47,10 @@ mutants: $(READY)
 fuzz: $(READY)
 	$(BIN)/python -m tests.fuzz --cases $(or $(CASES),800) --out build/fuzz.md
 
+# Every env and wrapper in processes of Gymnasium's and Stable-Baselines3's vector envs, by every start method: minutes.
+processes: $(READY)
+	$(BIN)/python -m tests.start_methods --out build/processes.md
+
 # The hashes of every file of every version in constraints.txt; after a change to it or to setup.cfg.
 UV := build/tools/bin/uv
 hashes: $(UV)
@@ -60,9 +64,10 @@ hashed:
 	build/hashed/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	build/hashed/bin/python -c "import irecgan_gym.agents"
 
-# Known vulnerabilities of what is installed for development, but for those that CONTRIBUTING.md explains.
+# Known vulnerabilities of what is installed for development, but for those that CONTRIBUTING.md explains. Strictly: what
+# could not be looked up, as where the database is out of reach, has not been audited.
 audit: build/tools/bin/pip-audit
-	build/tools/bin/pip-audit --require-hashes --disable-pip --requirement hashes.txt
+	build/tools/bin/pip-audit --strict --require-hashes --disable-pip --requirement hashes.txt
 
 # The bill of materials (CycloneDX): every package that an installation for development has, with version and hashes.
 sbom: build/tools/bin/pip-audit

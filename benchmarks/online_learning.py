@@ -46,7 +46,7 @@ from irecgan_gym.evaluation.metrics import coverage_at_r
 from irecgan_gym.evaluation.online import evaluate_online
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
-from irecgan_gym.storage.checkpoints import Checkpoints, stored_schedule
+from irecgan_gym.storage.checkpoints import stored_schedule
 from irecgan_gym.storage.schedule import Schedule
 
 LOGGING_POLICY = "online"
@@ -147,7 +147,7 @@ class OnlineLearning(OnlineTest):
         }
         if isinstance(learner.agent, PolicyAgent):
             learner.agent.save(folder.checkpoint(job))
-            shutil.rmtree(folder.training(job), ignore_errors=True)
+            shutil.rmtree(folder.training(job).folder, ignore_errors=True)
         deployed = evaluate_online(
             learner.agent,
             self.env,
@@ -177,7 +177,7 @@ class OnlineLearning(OnlineTest):
             "sessions": job.num_sessions,
             "seed": job.seed,
         }
-        with stored_schedule(Checkpoints(folder.training(job)), training, recorder) as schedule:
+        with stored_schedule(folder.training(job), training, recorder) as schedule:
             yield schedule, schedule.recorder
 
     def _learner(self, method: str, num_items: int, slate_size: int, seed: int) -> OnlineLearner:

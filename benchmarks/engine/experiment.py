@@ -15,10 +15,11 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 from rich.console import Console
 
-from irecgan_gym.benchmarks.engine.command import SettingsError, check_positive
+from irecgan_gym.benchmarks.engine.command import SettingsError, check_not_negative, check_positive
 from irecgan_gym.benchmarks.engine.durations import Durations, as_text, longest_first, time_left
 from irecgan_gym.benchmarks.engine.job import Job
-from irecgan_gym.benchmarks.engine.job_loop import JobsFailedError, run_jobs
+from irecgan_gym.benchmarks.engine.job_loop import run_jobs
+from irecgan_gym.benchmarks.engine.jobs_failed import JobsFailedError
 from irecgan_gym.benchmarks.engine.launcher import Launcher
 from irecgan_gym.benchmarks.engine.local_launcher import LocalLauncher
 from irecgan_gym.benchmarks.engine.processors import Processes, available_processors, plan_processes
@@ -59,6 +60,8 @@ class Experiment(ABC):
     folder is the same. All machines must see it, and the logs, under the same path."""
     ray_address: str | None = None
     """Address of a running Ray cluster, such as auto; if left out, one of this machine is started and ended."""
+    checkpoint_seconds: float = 60.0
+    """Least seconds between two checkpoints of a job's training, from which it goes on when the run is killed."""
     dry_run: bool = False
     """Print what there is to do and what it should take, and do nothing."""
 
@@ -131,6 +134,7 @@ class Experiment(ABC):
             JobsFailedError: some jobs failed; the others are finished and reported.
         """
         check_positive(threads=self.threads, jobs=1 if self.jobs is None else self.jobs)
+        check_not_negative(checkpoint_seconds=self.checkpoint_seconds)
         self._check_launcher()
         self.check()
         torch.set_num_threads(self.threads)
@@ -146,7 +150,7 @@ class Experiment(ABC):
                 self._run(launcher, processes, console)
 
     def _run(self, launcher: Launcher, processes: Processes, console: Console) -> None:
-        folder = RunFolder(self.out, self.config(), self.axes)
+        folder = RunFolder(self.out, self.config(), self.axes, self.checkpoint_seconds)
         self.prepare(folder)
         jobs: list[Job] = []
         failures: dict[Job, str] = {}

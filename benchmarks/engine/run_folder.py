@@ -19,6 +19,7 @@ from pandas import DataFrame
 from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.engine.run_folder_error import RunFolderError
 from irecgan_gym.benchmarks.engine.tables import RESULTS, read_table
+from irecgan_gym.storage.checkpoints import Checkpoints
 from irecgan_gym.storage.files import is_unfinished, write_atomically
 
 _PACKAGES = (
@@ -60,14 +61,22 @@ class RunFolder:
         path: the folder.
         config: JSON-compatible settings that measurements depend on.
         axes: settings along which a run grows: mappings and lists take more entries, numbers become larger.
+        checkpoint_seconds: least time between two checkpoints of a job's training.
 
     Raises:
         RunFolderError: the folder holds a run with other settings (the first that differ are named), or other files,
             or damaged ones.
     """
 
-    def __init__(self, path: str | Path, config: Mapping[str, Any], axes: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        config: Mapping[str, Any],
+        axes: Sequence[str] = (),
+        checkpoint_seconds: float = Checkpoints.seconds,
+    ) -> None:
         self.path = Path(path)
+        self._checkpoint_seconds = checkpoint_seconds
         self.results_file, self.training_file, self.durations_file = (
             self.path / f"{name}.csv" for name in ("results", "training", "durations")
         )
@@ -93,14 +102,14 @@ class RunFolder:
         self.check_there()
         return self.checkpoints / f"{job.name}.safetensors"
 
-    def training(self, job: Job) -> Path:
-        """Return the folder of the checkpoints of a job's training, which is there while the job is at work.
+    def training(self, job: Job) -> Checkpoints:
+        """Return the place of the checkpoints of a job's training, which is there while the job is at work.
 
         Raises:
             RunFolderError: see :meth:`checkpoint`.
         """
         self.check_there()
-        return self.checkpoints / f"{job.name}.training"
+        return Checkpoints(self.checkpoints / f"{job.name}.training", self._checkpoint_seconds)
 
     def check_there(self) -> None:
         """Refuse to go on where the folder was moved or removed meanwhile.

@@ -19,6 +19,8 @@ from irecgan_gym.readers.report import ReaderError
 _CHUNK = 1 << 20
 LONGEST_LINE = 1 << 24
 """Bytes of a line. No log has longer ones, and a compressed file of a few megabytes may hold one of gigabytes."""
+MOST_DICTIONARY = 1 << 28
+"""Bytes that decompression may hold. Files of ``xz -9`` take 65 MiB; a crafted one may ask for 4 GiB, and fill them."""
 _MAGIC = {
     "gzip": re.compile(rb"\x1f\x8b"),
     "bzip2": re.compile(rb"BZh[1-9]1AY&SY"),
@@ -161,14 +163,55 @@ def _open(path: Path, compression: str | None) -> Any:
     if compression == "bzip2":
         return bz2.open(path)
     if compression == "xz":
-        return lzma.open(path)
+        return _Xz(path)
     if compression == "zstd":
         return _Zstd(path)
     return path.open("rb")
 
 
+class _Xz:
+    """A file in xz's format, or several one after the other, read in bounded memory; ``lzma.open`` knows no bound."""
+
+    def __init__(self, path: Path) -> None:
+        self._raw = path.open("rb")
+        self._decoder = self._new()
+
+    def read1(self, size: int) -> bytes:
+        while True:
+            if self._decoder.eof:
+                # Zeros may fill a file up; anything else is another stream.
+                rest = self._decoder.unused_data.lstrip(b"\0")
+                while not rest:
+                    more = self._raw.read(1 << 16)
+                    if not more:
+                        return b""
+                    rest = more.lstrip(b"\0")
+                self._decoder = self._new()
+            elif self._decoder.needs_input:
+                rest = self._raw.read(1 << 16)
+                if not rest:
+                    raise EOFError("compressed file ended before the end of its stream")
+            else:
+                rest = b""
+            try:
+                data = self._decoder.decompress(rest, size)
+            except lzma.LZMAError as error:
+                if "Memory usage limit" not in str(error):
+                    raise
+                raise lzma.LZMAError(f"to read it takes more than {MOST_DICTIONARY >> 20} MiB of memory") from error
+            if data:
+                return data
+
+    @staticmethod
+    def _new() -> lzma.LZMADecompressor:
+        return lzma.LZMADecompressor(memlimit=MOST_DICTIONARY)
+
+    def close(self) -> None:
+        self._raw.close()
+
+
 class _Zstd:
-    """A file in Zstandard's format."""
+    """A file in Zstandard's format; frames that take more than 128 MiB to read are refused by the library."""
 
     def __init__(self, path: Path) -> None:
         self._raw = path.open("rb")

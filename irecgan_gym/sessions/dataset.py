@@ -445,6 +445,25 @@ def parts_of(sessions: SessionLog) -> Iterable[Sessions]:
     return sessions if isinstance(sessions, SessionDataset) else (sessions,)
 
 
+def drawn_sessions(sessions: SessionLog, numbers: NDArray[np.int64]) -> Sessions:
+    """Return sessions by their numbers, in the order given, repeats allowed; those on disk go into memory.
+
+    Args:
+        sessions: in memory or on disk, where all parts that hold one of them are read.
+        numbers: of the sessions, [N], at least one.
+    """
+    if not isinstance(sessions, SessionDataset):
+        return sessions.select(numbers)
+    different, places = np.unique(numbers, return_inverse=True)
+    ends = np.cumsum(sessions.part_sizes)
+    found = []
+    for part, (first, end) in enumerate(zip(ends - sessions.part_sizes, ends, strict=True)):
+        here = different[(different >= first) & (different < end)] - first
+        if len(here):
+            found.append(sessions.part(part).select(here))
+    return concatenate(found).select(places)
+
+
 def in_memory(sessions: SessionLog) -> Sessions:
     """Return sessions themselves, or those on disk loaded into memory."""
     return sessions.load() if isinstance(sessions, SessionDataset) else sessions

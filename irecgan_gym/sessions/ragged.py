@@ -39,7 +39,7 @@ def rows_with_repeats(offsets: IntArray, values: IntArray) -> IntArray:
     """
     lengths = np.diff(offsets)
     repeated = np.zeros(len(lengths), dtype=bool)
-    for length in np.unique(lengths[lengths > 1]).tolist():
+    for length in (np.flatnonzero(np.bincount(lengths)[2:]) + 2).tolist():
         # Rows of one length are a table: its rows are sorted many times faster than all values as one.
         all_rows = np.flatnonzero(lengths == length)
         at_once = max(1, _VALUES_AT_ONCE // length)
@@ -50,7 +50,9 @@ def rows_with_repeats(offsets: IntArray, values: IntArray) -> IntArray:
             else:
                 table = values[offsets[rows][:, None] + np.arange(length)]
             table = np.sort(table, axis=1)
-            repeated[rows] = (table[:, 1:] == table[:, :-1]).any(axis=1)
+            equal = table[:, 1:] == table[:, :-1]
+            if equal.any():  # Few tables have any, and rows are slower to look at than the whole.
+                repeated[rows] = equal.any(axis=1)
     return np.flatnonzero(repeated)
 
 

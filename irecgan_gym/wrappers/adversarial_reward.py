@@ -8,13 +8,15 @@ import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium.utils import RecordConstructorArgs
-from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv, VectorWrapper
 from numpy.typing import NDArray
 from torch import Tensor
 
 from irecgan_gym.models.predictor_policy import PolicyLike
 from irecgan_gym.models.sequence_score import Prefixes, SequenceScore
-from irecgan_gym.sessions.catalogue import catalogue_of
+from irecgan_gym.sessions.catalogue import Catalogue, catalogue_of
+from irecgan_gym.wrappers.order import ORDER, wrapper_of
+from irecgan_gym.wrappers.sequential_slate import SequentialSlate, VectorSequentialSlate
 from irecgan_gym.wrappers.vector_sessions import StepResult, autoreset_mode, rows_to_reset
 
 RewardMode = Literal["multiply", "generation"]
@@ -81,6 +83,7 @@ class AdversarialReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             self, score=score, mode=mode, lambda_r=lambda_r, policy=policy, _disable_deepcopy=True
         )
         super().__init__(env)
+        _check_order(self, env)
         check_same_catalogue(env.unwrapped, score)
         self._score = score if policy is None else score.with_policy(policy)
         self._rule = RewardRule(mode, lambda_r)
@@ -101,7 +104,9 @@ class AdversarialReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             raise gym.error.ResetNeeded("call reset before step")
         observation, reward, terminated, truncated, info = self.env.step(action)
         device = self._generator.device
-        slate = torch.as_tensor(np.asarray(info["slate"])[None], dtype=torch.int64, device=device)
+        shown = np.asarray(info["slate"])[None]
+        _check_shown(shown)
+        slate = torch.as_tensor(shown, dtype=torch.int64, device=device)
         click = int(info["click"])
         raw = float(reward)
         self._prefix = self._score.observe(
@@ -123,13 +128,49 @@ class AdversarialReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         )
 
 
+def _check_order(wrapper: AdversarialReward | VectorAdversarialReward, env: Any) -> None:
+    """Check that every step of the env shows a slate, whose reward is the env's own.
+
+    Raises:
+        ValueError: another wrapper inside stands against it; both are named.
+    """
+    for kinds, problem in (
+        ((SequentialSlate, VectorSequentialSlate), "which picks one item a step: there is no slate to score"),
+        ((AdversarialReward, VectorAdversarialReward), "which has rescaled the rewards already"),
+    ):
+        if (inner := wrapper_of(env, *kinds)) is not None:
+            name = type(wrapper).__name__
+            raise ValueError(f"{name} cannot be put around {type(inner).__name__}, {problem}; {ORDER}")
+
+
+def _check_shown(slates: NDArray[Any]) -> None:
+    """Check slates that were shown, [B, k], where what builds them is out of sight.
+
+    Raises:
+        ValueError: a slate that is none.
+    """
+    if slates.size and slates.min() < 0:
+        raise ValueError(f"the env has shown no slate in this step, only {slates[slates.min(axis=1) < 0][0]}; {ORDER}")
+
+
 def check_same_catalogue(env: Any, score: SequenceScore) -> None:
     """Check that the env recommends the items that the user model knows.
 
     Raises:
         ValueError: catalogues of different sizes or of different names.
     """
-    score.user_model.catalogue.check_agrees(catalogue_of(env), "the user model of the score", "the env")
+    score.user_model.catalogue.check_agrees(_catalogue(env), "the user model of the score", "the env")
+
+
+def _catalogue(env: Any) -> Catalogue:
+    """The items of an env of the suite, or of the first of those side by side in a vector env of Gymnasium's."""
+    if not isinstance(env, (SyncVectorEnv, AsyncVectorEnv)):
+        return catalogue_of(env)
+    try:
+        named = env.get_attr("catalogue")[0]
+    except AttributeError:
+        return Catalogue(int(env.get_attr("num_items")[0]))
+    return named if isinstance(named, Catalogue) else Catalogue(int(env.get_attr("num_items")[0]))
 
 
 def seed_generator(generator: torch.Generator, seed: int | None) -> None:
@@ -171,6 +212,7 @@ class VectorAdversarialReward(VectorWrapper):
         policy: PolicyLike | None = None,
     ) -> None:
         super().__init__(env)
+        _check_order(self, env)
         check_same_catalogue(env.unwrapped, score)
         self._score = score if policy is None else score.with_policy(policy)
         self._rule = RewardRule(mode, lambda_r)
@@ -198,6 +240,7 @@ class VectorAdversarialReward(VectorWrapper):
         only_reset = self._done if self._autoreset_mode == AutoresetMode.NEXT_STEP else np.zeros_like(ended)
         stepped = np.flatnonzero(~only_reset)
         slates, clicks = self._shown_and_clicked(info, ended)
+        _check_shown(slates[stepped])
         q, rescaled = np.full(self.num_envs, np.nan), np.zeros(self.num_envs)
 
         device = self._generator.device

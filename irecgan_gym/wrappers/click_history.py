@@ -14,6 +14,7 @@ from gymnasium.wrappers import FrameStackObservation
 from numpy.typing import NDArray
 
 from irecgan_gym.settings import MOST_WIDTH, check_count
+from irecgan_gym.wrappers.order import UnfitSpaceError, in_order
 from irecgan_gym.wrappers.vector_sessions import StepResult, autoreset_mode, rows_to_reset, with_final_observations
 
 
@@ -36,7 +37,8 @@ class ClickHistory(FrameStackObservation[Any, Any, Any], RecordConstructorArgs):
 
     def __init__(self, env: gym.Env[Any, Any], length: int) -> None:
         RecordConstructorArgs.__init__(self, length=length)
-        self._ids = history_space(env.observation_space, length)
+        with in_order(self, env):
+            self._ids = history_space(env.observation_space, length)
         super().__init__(env, stack_size=length, padding_type="reset")
         self.observation_space = self._ids
 
@@ -49,10 +51,14 @@ def history_space(space: gym.Space[Any], length: int) -> Box:
         length: of the window, H.
 
     Raises:
-        ValueError: no window can be made of such observations, or of such a length.
+        UnfitSpaceError: no window can be made of such observations.
+        ValueError: nor of such a length.
     """
     if not isinstance(space, Discrete) or space.start != 0:
-        raise ValueError(f"a history is made of ids, observations of a Discrete space from 0, but the env has {space}")
+        raise UnfitSpaceError(
+            "observation_space",
+            f"a history is made of ids, observations of a Discrete space from 0, but the env has {space}",
+        )
     check_count("length", length, MOST_WIDTH)
     return Box(0, int(space.n) - 1, (length,), np.int64)
 
@@ -70,7 +76,8 @@ class VectorClickHistory(VectorWrapper):
 
     def __init__(self, env: VectorEnv[Any, Any, Any], length: int) -> None:
         super().__init__(env)
-        self.single_observation_space = history_space(env.single_observation_space, length)
+        with in_order(self, env):
+            self.single_observation_space = history_space(env.single_observation_space, length)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self._autoreset_mode = autoreset_mode(env)
         self._windows: NDArray[np.int64] = np.zeros((self.num_envs, length), dtype=np.int64)

@@ -12,6 +12,7 @@ from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from irecgan_gym.wrappers.order import UnfitSpaceError, in_order
 from irecgan_gym.wrappers.vector_sessions import StepResult, with_final_observations
 
 _LARGEST = 4096
@@ -30,7 +31,8 @@ class OneHotHistory(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs
     def __init__(self, env: gym.Env[Any, Any]) -> None:
         RecordConstructorArgs.__init__(self)
         super().__init__(env)
-        self.observation_space = _one_hot_space(env.observation_space)
+        with in_order(self, env):
+            self.observation_space = _one_hot_space(env.observation_space)
         self._num_ids = _num_ids(env.observation_space)
 
     def observation(self, observation: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -47,7 +49,8 @@ class VectorOneHotHistory(VectorWrapper):
 
     def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
         super().__init__(env)
-        self.single_observation_space = _one_hot_space(env.single_observation_space)
+        with in_order(self, env):
+            self.single_observation_space = _one_hot_space(env.single_observation_space)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self._num_ids = _num_ids(env.single_observation_space)
 
@@ -71,7 +74,10 @@ def _num_ids(space: gym.Space[Any]) -> int:
 
 def _one_hot_space(space: gym.Space[Any]) -> Box:
     if not isinstance(space, Box) or space.dtype != np.int64 or len(space.shape) != 1:
-        raise ValueError(f"one-hot vectors are made of a window of ids: wrap the env in ClickHistory, it has {space}")
+        raise UnfitSpaceError(
+            "observation_space",
+            f"one-hot vectors are made of a window of ids: wrap the env in ClickHistory, it has {space}",
+        )
     size = space.shape[0] * _num_ids(space)
     if size > _LARGEST:
         raise ValueError(

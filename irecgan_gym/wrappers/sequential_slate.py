@@ -15,6 +15,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from irecgan_gym.settings import shown
+from irecgan_gym.wrappers.order import in_order
 from irecgan_gym.wrappers.slate_space import check_items, slate_shape
 from irecgan_gym.wrappers.vector_sessions import StepResult, autoreset_mode, rows_to_reset, with_final_observations
 
@@ -48,7 +49,8 @@ class SequentialSlate(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             raise TypeError(f"env must be a gymnasium.Env, got {shown(env)}")
         RecordConstructorArgs.__init__(self)
         super().__init__(env)
-        self._num_items, self._slate_size = slate_shape(env.action_space)
+        with in_order(self, env):
+            self._num_items, self._slate_size = slate_shape(env.action_space)
         self.action_space = Discrete(self._num_items)
         self.observation_space = partial_slate_space(env.observation_space, self._num_items, self._slate_size)
         self._picks: list[int] = []
@@ -139,7 +141,8 @@ class VectorSequentialSlate(VectorWrapper):
                 "make it with autoreset_mode=AutoresetMode.SAME_STEP"
             )
         self._autoreset_mode = autoreset_mode(env)
-        self._num_items, self._slate_size = slate_shape(env.single_action_space)
+        with in_order(self, env):
+            self._num_items, self._slate_size = slate_shape(env.single_action_space)
         self.single_action_space = Discrete(self._num_items)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self.single_observation_space = partial_slate_space(

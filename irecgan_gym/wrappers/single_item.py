@@ -13,6 +13,7 @@ from gymnasium.vector import VectorActionWrapper, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from irecgan_gym.wrappers.order import in_order
 from irecgan_gym.wrappers.slate_space import check_items, slate_shape
 
 ItemRanking = Sequence[int] | NDArray[np.integer[Any]]
@@ -36,7 +37,8 @@ class SingleItem(gym.ActionWrapper[Any, Any, Any], RecordConstructorArgs):
     def __init__(self, env: gym.Env[Any, Any], ranking: ItemRanking | None = None) -> None:
         RecordConstructorArgs.__init__(self, ranking=ranking)
         super().__init__(env)
-        self._completion = Completion(env.action_space, ranking)
+        with in_order(self, env):
+            self._completion = Completion(env.action_space, ranking)
         self.action_space = Discrete(self._completion.num_items)
 
     def action(self, action: Any) -> NDArray[np.int64]:
@@ -55,7 +57,8 @@ class VectorSingleItem(VectorActionWrapper):
 
     def __init__(self, env: VectorEnv[Any, Any, Any], ranking: ItemRanking | None = None) -> None:
         super().__init__(env)
-        self._completion = Completion(env.single_action_space, ranking)
+        with in_order(self, env):
+            self._completion = Completion(env.single_action_space, ranking)
         self.single_action_space = Discrete(self._completion.num_items)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
 

@@ -13,6 +13,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from irecgan_gym.settings import shown
+from irecgan_gym.wrappers.order import in_order
 from irecgan_gym.wrappers.slate_space import slate_shape
 
 _LEAST, _MOST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
@@ -44,7 +45,8 @@ class SlateScores(gym.ActionWrapper[Any, Any, Any], RecordConstructorArgs):
     ) -> None:
         RecordConstructorArgs.__init__(self, item_embeddings=item_embeddings, bound=bound)
         super().__init__(env)
-        self._ranking = Ranking(env.action_space, item_embeddings)
+        with in_order(self, env):
+            self._ranking = Ranking(env.action_space, item_embeddings)
         self.action_space = self._ranking.action_space(bound)
 
     def action(self, action: NDArray[Any]) -> NDArray[np.int64]:
@@ -66,7 +68,8 @@ class VectorSlateScores(VectorActionWrapper):
         self, env: VectorEnv[Any, Any, Any], *, item_embeddings: NDArray[Any] | None = None, bound: float = 1.0
     ) -> None:
         super().__init__(env)
-        self._ranking = Ranking(env.single_action_space, item_embeddings)
+        with in_order(self, env):
+            self._ranking = Ranking(env.single_action_space, item_embeddings)
         self.single_action_space = self._ranking.action_space(bound)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
 

@@ -9,6 +9,8 @@ import numpy as np
 from gymnasium.spaces import MultiDiscrete
 from numpy.typing import NDArray
 
+from irecgan_gym.wrappers.order import UnfitSpaceError
+
 
 class SlateShape(NamedTuple):
     """Sizes of a slate env.
@@ -26,10 +28,12 @@ def slate_shape(space: gym.Space[Any]) -> SlateShape:
     """The sizes that the action space of one env stands for.
 
     Raises:
-        ValueError: the actions are not slates, ``MultiDiscrete([n] * k)``.
+        UnfitSpaceError: the actions are not slates, ``MultiDiscrete([n] * k)``.
     """
     if not isinstance(space, MultiDiscrete) or space.nvec.ndim != 1 or (space.nvec != space.nvec[0]).any():
-        raise ValueError(f"the env must take slates, MultiDiscrete([num_items] * slate_size), but takes {space}")
+        raise UnfitSpaceError(
+            "action_space", f"the env must take slates, MultiDiscrete([num_items] * slate_size), but takes {space}"
+        )
     return SlateShape(int(space.nvec[0]), len(space.nvec))
 
 
