@@ -70,4 +70,4 @@ def simulated_reward(
 def _drawn(weights: FloatArray, uniform: FloatArray) -> NDArray[np.int64]:
     """Draw a column of each row in proportion to its weights, by uniform numbers; [B, C] and [B] to [B]."""
     bounds = weights.cumsum(axis=1)
-    return np.minimum((uniform[:, None] * bounds[:, -1:] >= bounds).sum(axis=1), weights.shape[1] - 1)
+    return np.asarray(np.minimum((uniform[:, None] * bounds[:, -1:] >= bounds).sum(axis=1), weights.shape[1] - 1))

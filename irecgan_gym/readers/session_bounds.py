@@ -1,4 +1,4 @@
-"""Bounds of sessions and order of their steps, as options of readers of tables say."""
+"""Bounds of sessions, and the order of their steps, as options of readers of tables say."""
 
 from __future__ import annotations
 
