@@ -44,4 +44,6 @@ def summed_over_lists(sessions: SessionColumns, entries: IntArray, values: Array
     first = np.maximum.accumulate(np.where(further_clicks(sessions), 0, np.arange(sessions.num_steps)))
     # Of each entry, the one at its place in the list's first step.
     own = np.arange(len(step)) - sessions.slate_offsets[step] + sessions.slate_offsets[first[step]]
-    return np.bincount(own[entries], weights=values, minlength=len(step)).astype(np.float32)[own]
+    sums = np.bincount(own[entries], weights=values, minlength=len(step)).astype(np.float32)
+    shared: NDArray[np.float32] = sums[own]
+    return shared

@@ -95,9 +95,9 @@ class Tally:
         if part.labels:
             first = ~further_clicks(part)[part.step_of_entry]
             for name, values in part.labels.items():
-                known = values[first & ~np.isnan(values)].astype(np.float64)
-                before = self._labels.get(name, np.zeros(3))
-                self._labels[name] = before + np.array([len(known), np.count_nonzero(known), known.sum()])
+                told = values[first & ~np.isnan(values)].astype(np.float64)
+                sums = self._labels.get(name, np.zeros(3))
+                self._labels[name] = sums + np.array([len(told), np.count_nonzero(told), told.sum()])
 
     def statistics(self) -> SessionStatistics:
         """Counts and means of all that was added."""
