@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 .PHONY: demo test test-gpu coverage minimal lowest mutants fuzz processes hashes hashed audit sbom lint types docs format clean
 
 demo: $(READY)
-	$(BIN)/python -m benchmarks.simulated_online --agents irecgan pg --logging-policy max --sessions 1000 --seeds 2 \
+	$(BIN)/python -m benchmarks.simulated_online --agents auto_planner irecgan pg --logging-policy max --sessions 1000 --seeds 2 \
 		--preset fast --out runs/demo --show-slate
 
 test: $(READY)

@@ -3,6 +3,7 @@
 from irecgan_gym.agents.ac import AC, ACConfig
 from irecgan_gym.agents.auto_planner import AutoPlanner, AutoPlannerConfig
 from irecgan_gym.agents.base import Agent
+from irecgan_gym.agents.cautious_planner import CautiousPlanner, CautiousPlannerConfig
 from irecgan_gym.agents.choice_planner import ChoicePlanner, ChoicePlannerConfig
 from irecgan_gym.agents.irecgan import IRecGAN, IRecGANConfig
 from irecgan_gym.agents.latent_planner import LatentPlanner, LatentPlannerConfig
@@ -14,6 +15,7 @@ from irecgan_gym.agents.policy_agent import PolicyAgent
 from irecgan_gym.agents.policy_gradient import PGCConfig, PGConfig
 from irecgan_gym.agents.presets import (
     AGENT_NAMES,
+    PLANNER_NAMES,
     PRESET_NAMES,
     PresetName,
     agent_class,
@@ -21,6 +23,7 @@ from irecgan_gym.agents.presets import (
     preset,
     with_ending,
 )
+from irecgan_gym.agents.recurrent_planner import RecurrentPlanner, RecurrentPlannerConfig
 from irecgan_gym.agents.references.belief import Belief, MaxLogBelief
 from irecgan_gym.agents.references.blind import Blind
 from irecgan_gym.agents.references.pg_limit import PGLimit
@@ -38,6 +41,7 @@ __all__ = [
     "PGC",
     "PGIS",
     "PGU",
+    "PLANNER_NAMES",
     "PRESET_NAMES",
     "ACConfig",
     "ACUConfig",
@@ -46,6 +50,8 @@ __all__ = [
     "AutoPlannerConfig",
     "Belief",
     "Blind",
+    "CautiousPlanner",
+    "CautiousPlannerConfig",
     "ChoicePlanner",
     "ChoicePlannerConfig",
     "IRecGAN",
@@ -68,6 +74,8 @@ __all__ = [
     "PopularityPolicy",
     "PresetName",
     "RandomPolicy",
+    "RecurrentPlanner",
+    "RecurrentPlannerConfig",
     "TabularPG",
     "TabularPGConfig",
     "agent_class",

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from irecgan_gym.agents.discriminator_training import discriminator_accuracy, fit_discriminator
-from irecgan_gym.agents.generation import Generated, both_kinds, generate_sessions
+from irecgan_gym.agents.generation import Generated, generate_sessions
+from irecgan_gym.agents.real_sessions import RealSessions
 from irecgan_gym.agents.treatment import user_model_shift
 from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.discriminator import Discriminator
@@ -55,7 +56,7 @@ class UserModelUpdates:
     def __init__(
         self,
         model: UserModel,
-        real: Sessions,
+        real: RealSessions,
         held_out: Sessions,
         config: IRecGANConfig,
         generator: np.random.Generator,
@@ -72,9 +73,7 @@ class UserModelUpdates:
 
     def update(self, generated: Generated) -> dict[str, float]:
         """Make one pass over real and generated sessions by Eq 7, and return the mean loss a step."""
-        both = both_kinds(self._real, generated.sessions)
-        steps = SessionTensors(both, leave_option=self._model.leave_option, device=self._model.device)
-        weights = np.concatenate([np.ones(self._real.num_steps, dtype=np.float32), generated.scores])
+        steps, weights = self._real.with_generated(generated, self._model.leave_option, self._model.device)
         fit = self._config.user_model_fit
         loss = user_model_epoch(self._model, steps, self._optimizer, fit, self._generator, weights)
         return {"adversarial/user_model_loss": loss, "adversarial/user_model_grad_norm": self._optimizer.mean_norm()}
@@ -82,7 +81,7 @@ class UserModelUpdates:
     def learn_from_offline(self) -> None:
         """Make the passes over real sessions alone (Eq 3) that the settings ask for."""
         if self._config.likelihood_epochs:
-            real = SessionTensors(self._real, leave_option=self._model.leave_option, device=self._model.device)
+            real = self._real.batches(self._model.leave_option, self._model.device)
             for _ in range(self._config.likelihood_epochs):
                 user_model_epoch(self._model, real, self._optimizer, self._config.user_model_fit, self._generator)
             self._optimizer.mean_norm()
@@ -152,7 +151,7 @@ class DiscriminatorUpdates:
         discriminator: Discriminator,
         policy: SlatePolicy,
         user_model: UserModel,
-        real: Sessions,
+        real: RealSessions,
         held_out: Sessions,
         config: IRecGANConfig,
         generator: np.random.Generator,

@@ -7,11 +7,19 @@ from dataclasses import dataclass, replace
 from typing import Annotated, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import softmax
 
 from irecgan_gym.agents.choice_planner import NUM_KINDS
 from irecgan_gym.agents.planner import Planner, PlanningConfig
-from irecgan_gym.agents.user_candidates import ChoiceCandidate, FittedUser, LatentCandidate, UserCandidate
+from irecgan_gym.agents.user_candidates import (
+    QUICK,
+    THOROUGH,
+    ChoiceCandidate,
+    FittedUser,
+    LatentCandidate,
+    UserCandidate,
+)
 from irecgan_gym.models.appeal import AppealConfig, Link
 from irecgan_gym.models.choice_model import ChoiceModelConfig
 from irecgan_gym.models.latent_user_model import LatentUserConfig
@@ -31,7 +39,8 @@ class AutoPlannerConfig(PlanningConfig):
     """Settings of an AutoPlanner.
 
     Attributes:
-        links: see :class:`irecgan_gym.models.appeal.AppealConfig`; the choice by place decides for all models.
+        links: see :class:`irecgan_gym.models.appeal.AppealConfig`; the choice by place decides for all models, but in
+            large logs whose policy does not see the state.
         spreads: of an item in a context around its mean.
         state_spreads: of an item in a state around its mean.
         num_states: of latent-state models, where the log's policy does not tell how many there are.
@@ -84,6 +93,21 @@ class AutoPlanner(Planner[AutoPlannerConfig]):
     chosen: dict[str, float]
 
     def _learn_world(self, training: Sessions, validation: Sessions, recorder: Recorder) -> LearnedWorld:
+        trials, shares = self._chosen_models(training, validation, recorder)
+        steps = LoggedSteps.of(concatenate([training, validation]))
+        least = self.config.least if self.sees else None
+        # Where the likelihood alone tells hidden states, it climbs slowly, and on to better slates.
+        effort = THOROUGH if self._is_thorough(steps.num_sessions) else QUICK
+        return ensemble([trial.fitted.refit(steps, effort).world(steps, least) for trial in trials], shares)
+
+    def _is_thorough(self, num_sessions: int) -> bool:
+        """Whether a log says enough of hidden states that the search for them pays."""
+        return num_sessions > self.config.fold_sessions and not self.sees
+
+    def _chosen_models(
+        self, training: Sessions, validation: Sessions, recorder: Recorder
+    ) -> tuple[list[Trial], NDArray[np.float64]]:
+        """Compare candidates by held-out sessions; return those that are averaged, best first, and their shares."""
         config = self.config
         log = concatenate([training, validation])
         whole = [(LoggedSteps.of(training), LoggedSteps.of(validation))]
@@ -92,7 +116,7 @@ class AutoPlanner(Planner[AutoPlannerConfig]):
         large = len(log) > config.fold_sessions
         part = log.select(slice(0, config.fold_sessions))
         search = _Search(_folds(part, 1 if large or self.sees else config.num_folds, self.seed), self.seed)
-        finalists = self._finalists(search)
+        finalists = self._finalists(search, self._is_thorough(len(log)))
         if large:
             finalists = [started for candidate in finalists for started in self._starts(candidate)]
             search = _Search(whole, self.seed)
@@ -103,12 +127,16 @@ class AutoPlanner(Planner[AutoPlannerConfig]):
         trials, shares = trials[: int((shares > _LEAST_SHARE).sum())], shares[shares > _LEAST_SHARE]
         shares = shares / shares.sum()
         self.chosen = {trial.name: float(share) for trial, share in zip(trials, shares, strict=True)}
-        steps = LoggedSteps.of(log)
-        least = config.least if self.sees else None
-        return ensemble([trial.fitted.refit(steps).world(steps, least) for trial in trials], shares)
+        return trials, shares
 
-    def _finalists(self, search: _Search) -> list[UserCandidate]:
-        """The best candidate of each family; families differ in what depends on what, and members in spreads."""
+    def _finalists(self, search: _Search, thorough: bool) -> list[UserCandidate]:
+        """The best candidate of each family; families differ in what depends on what, and members in spreads.
+
+        Args:
+            search: tries them.
+            thorough: whether latent-state models are tried with all links and spreads. The choice by place knows no
+                history, and takes what history explains for a loose link; small logs cannot tell.
+        """
         config = self.config
         rank = None if self.num_items <= config.max_context_items else config.rank
         by_place = [
@@ -126,10 +154,14 @@ class AutoPlanner(Planner[AutoPlannerConfig]):
         for number in config.num_states[:1] if self.sees else config.num_states:
             first, *others = config.move_spreads
             models = [
-                LatentUserConfig(number, AppealConfig(link=link, group_spread=spread, rank=rank), first)
+                LatentCandidate(
+                    LatentUserConfig(number, AppealConfig(link=link, group_spread=spread, rank=rank), move), self.sees
+                )
+                for link in (config.links if thorough else (link,))
                 for spread in config.state_spreads
+                for move in (config.move_spreads if thorough else (first,))
             ]
-            best = search.best([LatentCandidate(model, self.sees) for model in models])
+            best = search.best(models)
             moved = [replace(best, config=replace(best.config, move_spread=spread)) for spread in others]
             finalists.append(search.best([best, *moved]))
         return finalists
@@ -142,12 +174,17 @@ class AutoPlanner(Planner[AutoPlannerConfig]):
 
 
 @dataclass(frozen=True, eq=False)
-class _Trial:
+class Trial:
     """Outcome of a candidate: the log-likelihood of all held-out steps, and its fit to the first fold."""
 
-    name: str
+    candidate: UserCandidate
     score: float
     fitted: FittedUser
+
+    @property
+    def name(self) -> str:
+        """See :class:`irecgan_gym.agents.user_candidates.UserCandidate`."""
+        return self.candidate.name
 
 
 class _Search:
@@ -160,20 +197,20 @@ class _Search:
 
     def __init__(self, folds: Folds, seed: int) -> None:
         self._folds, self._seed = folds, seed
-        self._trials: dict[UserCandidate, _Trial] = {}
+        self._trials: dict[UserCandidate, Trial] = {}
 
     @property
     def scores(self) -> dict[str, float]:
         """Scores of all candidates that were tried, by their names."""
         return {trial.name: trial.score for trial in self._trials.values()}
 
-    def tried(self, candidate: UserCandidate) -> _Trial:
+    def tried(self, candidate: UserCandidate) -> Trial:
         """Try a candidate, if that is yet to be done."""
         if candidate not in self._trials:
             fits = [candidate.fit(fitted_to, self._seed) for fitted_to, _ in self._folds]
             pairs = zip(fits, self._folds, strict=True)
             score = sum(float(fitted.held_out(held_out).sum()) for fitted, (_, held_out) in pairs)
-            self._trials[candidate] = _Trial(candidate.name, score, fits[0])
+            self._trials[candidate] = Trial(candidate, score, fits[0])
         return self._trials[candidate]
 
     def best(self, candidates: Sequence[CandidateT]) -> CandidateT:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from irecgan_gym.agents.planner import Planner, PlanningConfig
 from irecgan_gym.models.appeal import AppealConfig
+from irecgan_gym.models.appeal_deviations import success_deviations, success_information
 from irecgan_gym.models.choice_model import (
     SPREADS,
     ChoiceModel,
@@ -18,7 +19,7 @@ from irecgan_gym.models.choice_model import (
     contexts_of,
     num_contexts,
 )
-from irecgan_gym.models.exposure import complete, exposure_of_shares
+from irecgan_gym.models.exposure import cautious_chances, complete, exposure_of_shares
 from irecgan_gym.models.slate_kinds import SlateMixture, logger_sees
 from irecgan_gym.planning.learned_world import LearnedWorld
 from irecgan_gym.planning.logged_steps import LoggedSteps
@@ -68,24 +69,40 @@ class ChoicePlanner(Planner[ChoicePlannerConfig]):
         return choice_world(ChoiceModel.fit(steps, chosen), steps, self.config.least if sees else None)
 
 
-def choice_world(model: ChoiceModel, steps: LoggedSteps, least: float | None) -> LearnedWorld:
+def choice_world(model: ChoiceModel, steps: LoggedSteps, least: float | None, caution: float = 0.0) -> LearnedWorld:
     """The users of a choice model: their state is their context.
 
     Args:
         model: fitted to the steps.
         steps: whose exposure counts.
         least: see :class:`ChoicePlannerConfig`.
+        caution: standard deviations by which plans take chances of success to be lower than they seem.
     """
-    if least is None:
-        return model.world()
+    world = model.world()
+    if least is None and not caution:
+        return world
     context, size = model.config.context, model.num_items
     number = num_contexts(size, context)
     groups = contexts_of(steps.previous, size, context)
     flat = np.repeat(groups * size, np.diff(steps.shown.indptr)) + steps.slate_items
-    impressions = np.bincount(flat, minlength=number * size).reshape(number, size).astype(np.float64)
-    counts = np.bincount(groups, minlength=number).astype(np.float64)
-    completed = complete(model.tables, exposure_of_shares(impressions, counts), least=least)
-    return replace(model.world(), weights=completed.weights, successes=completed.successes)
+
+    def sums(entries: FloatArray | None = None) -> FloatArray:
+        return np.bincount(flat, entries, minlength=number * size).reshape(number, size).astype(np.float64)
+
+    exposure = None
+    if least is not None:
+        counts = np.bincount(groups, minlength=number).astype(np.float64)
+        exposure = exposure_of_shares(sums(), counts)
+        completed = complete(model.tables, exposure, least=least)
+        world = replace(world, weights=completed.weights, successes=completed.successes)
+    if not caution:
+        return world
+    weights = model.tables.weights.ravel()[flat]
+    chances = weights / np.repeat(np.add.reduceat(weights, steps.slate_starts), np.diff(steps.shown.indptr))
+    clicks = np.bincount(groups * size + steps.clicks, minlength=number * size).reshape(number, size)
+    information = success_information(model.config.appeal, model.tables, clicks, sums(chances), sums(chances**2))
+    deviations = success_deviations(model.config.appeal, information)
+    return replace(world, cautious=cautious_chances(model.tables, deviations, caution, exposure, least))
 
 
 def untied(config: ChoicePlannerConfig) -> ChoicePlannerConfig:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from functools import partial
+from typing import Any, Literal, NamedTuple, cast, overload
 
 import numpy as np
 import torch
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from irecgan_gym.agents.policy_gradient import PGConfig
-from irecgan_gym.agents.returns import ReturnsData, ReturnSettings, offline_returns, offline_rewards
+from irecgan_gym.agents.returns import Returns, ReturnsData, ReturnSettings, offline_returns, offline_rewards
+from irecgan_gym.agents.streamed_returns import StreamedReturns
 from irecgan_gym.collection import play
 from irecgan_gym.envs.user_model_device import UsersOnDevice
 from irecgan_gym.kernels.low_precision import LowPrecision, Precision
@@ -23,10 +25,13 @@ from irecgan_gym.models.sequence_score import SequenceScore
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.models.user_model import UserModel
 from irecgan_gym.sessions import Sessions, concatenate
+from irecgan_gym.sessions.dataset import SessionDataset, SessionLog, drawn_sessions, parts_of
 from irecgan_gym.sessions.state import sessions_of_state, state_of_sessions
 from irecgan_gym.settings import check_settings
 from irecgan_gym.wrappers.adversarial_reward_sessions import SessionAdversarialReward
 
+_REWARD, _RETURN = "\0reward", "\0return"
+"""Steps bring them along as features, of names that no log has."""
 _COLLAPSED = 1.1
 """Different items clicked, in effect, below which generated sessions are all alike."""
 _VARIED = 3.0
@@ -38,8 +43,14 @@ def both_kinds(offline: Sessions, generated: Sessions) -> Sessions:
 
     Where the offline sessions hold events other than clicks, generated ones hold none.
     """
-    events = offline.event_offsets is not None
-    return concatenate([_bare(offline, events), _bare(generated, events)])
+    bare = in_both(offline)
+    return concatenate([bare(offline), bare(generated)])
+
+
+def in_both(offline: SessionLog) -> Callable[[Sessions], Sessions]:
+    """Return what cuts sessions down to the columns that both kinds have."""
+    first = offline.first_part() if isinstance(offline, SessionDataset) else offline
+    return partial(_bare, events=first.event_offsets is not None)
 
 
 def _bare(sessions: Sessions, events: bool) -> Sessions:
@@ -124,19 +135,23 @@ class Generated(NamedTuple):
         return returns.astype(np.float32)
 
 
-def click_variety(sessions: Sessions) -> float:
+def click_variety(sessions: SessionLog) -> float:
     """Return how many different items are clicked in effect: e to the entropy of the clicks; 0 without clicks."""
-    clicks = sessions.clicks[sessions.clicks < sessions.num_items]
-    if not len(clicks):
+    counts = sum(np.bincount(part.clicks, minlength=part.num_items + 1)[:-1] for part in parts_of(sessions))
+    clicked = np.asarray(counts)[np.asarray(counts) > 0]
+    if not len(clicked):
         return 0.0
-    shares = np.unique(clicks, return_counts=True)[1] / len(clicks)
+    shares = clicked / clicked.sum()
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
-def warn_of_collapse(generated: Sessions, offline: Sessions) -> None:
+def warn_of_collapse(generated: Sessions, offline: SessionLog) -> None:
     """Warn where the clicks of generated sessions have collapsed to one item, and those of the log have not."""
-    simulated, logged = click_variety(generated), click_variety(offline)
-    if simulated < _COLLAPSED < _VARIED <= logged:
+    simulated = click_variety(generated)
+    if simulated >= _COLLAPSED:
+        return
+    logged = click_variety(offline)
+    if logged >= _VARIED:
         warnings.warn(
             f"simulated users click {simulated:.2f} different items in effect, logged ones {logged:.1f}: the user "
             "model, or the policy that shows it its slates, has collapsed",
@@ -187,10 +202,24 @@ class GeneratedPool:
             self._kept = Generated(sessions_of_state(state["sessions"]), state["rewards"], state["scores"])
 
 
+@overload
 def returns_of_both(
     offline: Sessions, generated: Generated, config: PGConfig, rescaling: RescalingSettings, device: torch.device
-) -> ReturnsData:
+) -> ReturnsData: ...
+
+
+@overload
+def returns_of_both(
+    offline: SessionLog, generated: Generated, config: PGConfig, rescaling: RescalingSettings, device: torch.device
+) -> Returns: ...
+
+
+def returns_of_both(
+    offline: SessionLog, generated: Generated, config: PGConfig, rescaling: RescalingSettings, device: torch.device
+) -> Returns:
     """Return B = [B^s, B^r] with the agent's returns of Eq 10, where q_D = 1 on the offline sessions."""
+    if isinstance(offline, SessionDataset):
+        return _streamed_returns_of_both(offline, generated, config, rescaling, device)
     own = offline_rewards(offline, config.lambda_r, config.unrewarded_click)
     rewards = np.concatenate([own, generated.rewards * generated.scores])
     returns = np.concatenate(
@@ -202,11 +231,42 @@ def returns_of_both(
     return ReturnsData(both_kinds(offline, generated.sessions), rewards, config.gamma, device, returns=returns)
 
 
-def replayed_returns(offline: Sessions, drawn: Sessions, config: PGConfig, device: torch.device) -> ReturnsData:
-    """Return the offline sessions and some of them again, with the returns of Eq 10."""
-    return offline_returns(
-        concatenate([replace(offline, provenance={}), replace(drawn, provenance={})]), config, device
-    )
+def _streamed_returns_of_both(
+    offline: SessionDataset, generated: Generated, config: PGConfig, rescaling: RescalingSettings, device: torch.device
+) -> StreamedReturns:
+    """The same of offline sessions on disk: their steps, and the generated ones, bring rewards and returns along."""
+    bare = in_both(offline)
+
+    def prepared(part: Sessions) -> Sessions:
+        own = offline_rewards(part, config.lambda_r, config.unrewarded_click)
+        returns = part.returns_to_go(own, config.gamma).astype(np.float32)
+        return bare(part).with_features(steps={_REWARD: own, _RETURN: returns})
+
+    def with_returns(joined: Sessions) -> ReturnsData:
+        rewards, returns = (np.array(joined.features.steps[name].values) for name in (_REWARD, _RETURN))
+        return ReturnsData(joined, rewards, config.gamma, device, returns=returns)
+
+    own = {_REWARD: generated.rewards * generated.scores, _RETURN: generated.returns(config.gamma, rescaling)}
+    extra = bare(generated.sessions).with_features(steps=own)
+    return StreamedReturns(offline, with_returns, propensities_known=False, prepared=prepared, extra=extra)
+
+
+def replayed_returns(
+    data: Returns, offline: SessionLog, drawn: NDArray[np.int64], config: PGConfig, device: torch.device
+) -> Returns:
+    """Return the offline sessions and some of them again, with the returns of Eq 10.
+
+    Args:
+        data: the offline sessions with their returns.
+        offline: the same sessions.
+        drawn: numbers of those that come again.
+        config: discounting and weight of the rewards.
+        device: device of the batches.
+    """
+    again = replace(drawn_sessions(offline, drawn), provenance={})
+    if isinstance(data, StreamedReturns) or isinstance(offline, SessionDataset):
+        return cast(StreamedReturns, data).with_extra(again)
+    return offline_returns(concatenate([replace(offline, provenance={}), again]), config, device)
 
 
 def generate_sessions(

@@ -17,6 +17,7 @@ from irecgan_gym.agents.pgu import PGUConfig
 from irecgan_gym.agents.policy_agent import PolicyAgent
 from irecgan_gym.agents.policy_gradient import PolicyUpdates, offline_and_held_out
 from irecgan_gym.agents.pre_training import pre_train_policy, pre_train_user_model
+from irecgan_gym.agents.real_sessions import RealSessions
 from irecgan_gym.agents.treatment import ScoreMoments
 from irecgan_gym.evaluation.user_model_fidelity import fidelity
 from irecgan_gym.models.discriminator import Discriminator, DiscriminatorConfig
@@ -24,7 +25,7 @@ from irecgan_gym.models.fitting import FitConfig, user_sessions
 from irecgan_gym.models.sequence_score import SequenceScore
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder
-from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions.dataset import SessionLog, in_memory
 from irecgan_gym.settings import Count, CountFrom0, Numbers, Positive
 from irecgan_gym.storage.states import Things
 
@@ -80,6 +81,7 @@ class IRecGAN(PolicyAgent[IRecGANConfig]):
     kind = "irecgan"
     config_type = IRecGANConfig
     saved = ("policy", "user_model", "discriminator")
+    streams = True
     policy: SlatePolicy
 
     def _build(self) -> None:
@@ -89,14 +91,15 @@ class IRecGAN(PolicyAgent[IRecGANConfig]):
         self.user_model = self._module("user_model", lambda: config.new_user_model(num_items, self.slate_size))
         self.discriminator = self._module("discriminator", lambda: Discriminator(config.discriminator(num_items)))
 
-    def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
+    def _learn(self, sessions: SessionLog, validation: SessionLog | None, recorder: Recorder) -> None:
         """Learn by Algorithm 1; the comments hold its lines.
 
         Beyond the paper, a round may be chosen by held-out sessions, and B^r of an r-step is all the offline data.
         """
         config, policy, user_model = self.config, self.policy, self.user_model
-        offline, held_out = self._hold_out(sessions, validation, config.validation_fraction)
-        real, real_held_out = (user_sessions(part, user_model.config) for part in (offline, held_out))
+        offline, validating_log = self._hold_out(sessions, validation, config.validation_fraction)
+        held_out = in_memory(validating_log)
+        real, real_held_out = RealSessions(offline, user_model.config), user_sessions(held_out, user_model.config)
         # 3: Pre-train U by maximizing Eq 3.
         pre_train_user_model(self, user_model, offline, held_out, recorder)
         # 4: Pre-train A via the policy gradient of Eq 10, using only the offline data.

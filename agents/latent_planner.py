@@ -9,7 +9,8 @@ import numpy as np
 
 from irecgan_gym.agents.choice_planner import NUM_KINDS
 from irecgan_gym.agents.planner import Planner, PlanningConfig
-from irecgan_gym.models.exposure import complete, exposure_of_counts
+from irecgan_gym.models.appeal_deviations import success_deviations, success_information
+from irecgan_gym.models.exposure import cautious_chances, complete, exposure_of_counts
 from irecgan_gym.models.latent_fitting import climb, fit_from_slates, random_start
 from irecgan_gym.models.latent_user_model import LatentUserConfig, LatentUserModel, step_evidence
 from irecgan_gym.models.slate_kinds import SlateMixture, logger_sees
@@ -17,7 +18,7 @@ from irecgan_gym.planning.hidden_states import smooth_states
 from irecgan_gym.planning.learned_world import LearnedWorld
 from irecgan_gym.planning.logged_steps import LoggedSteps
 from irecgan_gym.recorder import Recorder
-from irecgan_gym.sessions import Sessions, concatenate
+from irecgan_gym.sessions import Sessions, concatenate, with_leaving_step
 from irecgan_gym.settings import NOT_EMPTY, Count, Positive, Width
 
 
@@ -26,7 +27,8 @@ class LatentPlannerConfig(PlanningConfig):
     """Settings of a LatentPlanner.
 
     Attributes:
-        model: of the users; what held-out likelihood chooses takes the place of its entries.
+        model: of the users; what held-out likelihood chooses takes the place of its entries. With ``leaving``, sessions
+            end by leaving in place of a click, and go on after clicks that earn nothing.
         num_states: K, of which held-out likelihood chooses.
         spreads: of an item in a state around its mean, of which held-out likelihood chooses.
         num_starts: searches for the likeliest model, of which held-out likelihood chooses.
@@ -52,15 +54,24 @@ class LatentPlanner(Planner[LatentPlannerConfig]):
     config_type = LatentPlannerConfig
 
     def _learn_world(self, training: Sessions, validation: Sessions, recorder: Recorder) -> LearnedWorld:
-        fitted_to, held_out = LoggedSteps.of(training), LoggedSteps.of(validation)
+        fitted_to, held_out = self._logged(training), self._logged(validation)
         rng = np.random.default_rng(self.seed)
         mixture = SlateMixture.fit(fitted_to, NUM_KINDS, rng)
-        whole = LoggedSteps.of(concatenate([training, validation]))
+        whole = self._logged(concatenate([training, validation]))
         if self.config.reads_slates and logger_sees(mixture, fitted_to, held_out):
             model = fit_seen_states(self.config, fitted_to, held_out, whole, mixture, rng)
             return latent_world(model, whole, self.config.least)
         model = fit_hidden_states(self.config, fitted_to, held_out, whole, rng)
         return latent_world(model, whole, None)
+
+    @property
+    def _users_leave(self) -> bool:
+        return self.config.model.leaving
+
+    def _logged(self, sessions: Sessions) -> LoggedSteps:
+        if not self._users_leave:
+            return LoggedSteps.of(sessions)
+        return LoggedSteps.of(with_leaving_step(sessions), leaving=True)
 
 
 def fit_seen_states(
@@ -107,13 +118,32 @@ def fit_hidden_states(
     return climb(best.config, whole, best.parameters, max_iterations=60, tolerance=1e-6)
 
 
-def latent_world(model: LatentUserModel, steps: LoggedSteps, least: float | None) -> LearnedWorld:
-    """The users of a latent-state model, with tables completed for what was never shown where ``least`` is given."""
-    if least is None:
-        return model.world()
+def latent_world(model: LatentUserModel, steps: LoggedSteps, least: float | None, caution: float = 0.0) -> LearnedWorld:
+    """The users of a latent-state model, with tables completed for what was never shown where ``least`` is given.
+
+    Args:
+        model: fitted to the steps.
+        steps: whose exposure counts.
+        least: see :class:`irecgan_gym.agents.choice_planner.ChoicePlannerConfig`.
+        caution: see :func:`irecgan_gym.agents.choice_planner.choice_world`; states count as known.
+    """
+    world = model.world()
+    if least is None and not caution:
+        return world
     tables = model.tables
     evidence = step_evidence(steps, tables, shows=True)
     states = smooth_states(steps, tables.start, tables.moves, evidence).states
-    exposure = exposure_of_counts(np.asarray(steps.shown.T @ states).T)
-    completed = complete(tables.appeal, exposure, least=least)
-    return replace(model.world(), weights=completed.weights, successes=completed.successes)
+    exposure = None
+    if least is not None:
+        exposure = exposure_of_counts(np.asarray(steps.shown.T @ states).T)
+        completed = complete(tables.appeal, exposure, least=least)
+        world = replace(world, weights=completed.weights, successes=completed.successes)
+    if not caution:
+        return world
+    weights, totals = tables.appeal.weights, tables.totals(steps)
+    clicks = np.asarray(steps.clicked @ states).T
+    expected = weights * np.asarray(steps.shown.T @ (states / totals)).T
+    squares = weights**2 * np.asarray(steps.shown.T @ (states / totals**2)).T
+    information = success_information(model.config.appeal, tables.appeal, clicks, expected, squares)
+    deviations = success_deviations(model.config.appeal, information)
+    return replace(world, cautious=cautious_chances(tables.appeal, deviations, caution, exposure, least))

@@ -13,7 +13,6 @@ from irecgan_gym.models.fitting import fit_user_model
 from irecgan_gym.models.slate_policy import Ranking, UserModelPolicy
 from irecgan_gym.ope.off_policy_selection import CriterionName
 from irecgan_gym.recorder import Recorder
-from irecgan_gym.sessions import Sessions
 from irecgan_gym.sessions.dataset import SessionDataset, SessionLog, in_memory
 from irecgan_gym.settings import check_settings
 
@@ -86,6 +85,7 @@ class LSTMD(PolicyAgent[LSTMDConfig]):
     kind = "lstmd"
     config_type = LSTMDConfig
     saved = ("user_model",)
+    streams = True
 
     def _build(self) -> None:
         # Networks of one name and seed are the same: this is the user model that IRecGAN has with this seed.
@@ -95,7 +95,7 @@ class LSTMD(PolicyAgent[LSTMDConfig]):
         self.user_model = self._irecgan.user_model
         self.policy = UserModelPolicy(self.user_model, self.slate_size, self.config.ranking)
 
-    def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
+    def _learn(self, sessions: SessionLog, validation: SessionLog | None, recorder: Recorder) -> None:
         # All of IRecGAN is trained, and its user model acts.
         self._irecgan.learn(sessions, validation, recorder=recorder, resume=self._schedule.inner("irecgan"))
         self.treatment = dict(self._irecgan.treatment)

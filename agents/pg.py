@@ -8,8 +8,7 @@ from irecgan_gym.agents.policy_gradient import PGCConfig, PGConfig, PolicyUpdate
 from irecgan_gym.agents.pre_training import pre_train_policy
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder
-from irecgan_gym.sessions import Sessions
-from irecgan_gym.sessions.dataset import SessionLog
+from irecgan_gym.sessions.dataset import SessionLog, in_memory
 from irecgan_gym.storage.states import Things
 
 
@@ -41,15 +40,16 @@ class PGC(PolicyAgent[PGCConfig]):
 
     kind = "pgc"
     config_type = PGCConfig
+    streams = True
     policy: SlatePolicy
 
     def _build(self) -> None:
         self.policy = self._module("policy", lambda: SlatePolicy(self.num_items, self.slate_size, self.config.encoder))
 
-    def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
+    def _learn(self, sessions: SessionLog, validation: SessionLog | None, recorder: Recorder) -> None:
         config = self.config
         offline, validating = self._hold_out(sessions, validation, config.validation_fraction)
-        data, held_out = offline_and_held_out(offline, validating, config, self.device)
+        data, held_out = offline_and_held_out(offline, in_memory(validating), config, self.device)
         dose = pre_train_policy(self, self.policy, data, held_out, recorder)
         updates = PolicyUpdates(self.policy, held_out, config, self._rng("policy_updates"), dose)
         rng = self._rng("generation")
@@ -59,6 +59,6 @@ class PGC(PolicyAgent[PGCConfig]):
             for epoch in rounds:
                 for _ in range(config.r_steps):
                     drawn = rng.integers(len(offline), size=config.num_generated(offline))
-                    measured = updates.update(replayed_returns(offline, offline.select(drawn), config, self.device))
+                    measured = updates.update(replayed_returns(data, offline, drawn, config, self.device))
                 recorder.record(measured | updates.validate(), epoch)
         self._treated(updates.finish(), recorder)

@@ -16,13 +16,15 @@ from irecgan_gym.agents.generation import (
 from irecgan_gym.agents.policy_agent import PolicyAgent, UserModelSettings
 from irecgan_gym.agents.policy_gradient import PGCConfig, PolicyUpdates, offline_and_held_out
 from irecgan_gym.agents.pre_training import pre_train_policy, pre_train_user_model
+from irecgan_gym.agents.real_sessions import RealSessions
 from irecgan_gym.agents.returns import Objective, Reinforce
 from irecgan_gym.evaluation.user_model_fidelity import fidelity
 from irecgan_gym.kernels.low_precision import Precision
-from irecgan_gym.models.fitting import FitConfig, user_sessions
+from irecgan_gym.models.fitting import FitConfig
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions.dataset import SessionLog, in_memory
 from irecgan_gym.settings import CountFrom0, Positive
 from irecgan_gym.storage.states import Things
 
@@ -46,7 +48,7 @@ class PGUConfig(PGCConfig, UserModelSettings):
     length_cut: Positive | None = None
     generation_precision: Precision = "float32"
 
-    def max_generated_steps(self, real: Sessions) -> int:
+    def max_generated_steps(self, real: Sessions | RealSessions) -> int:
         """Return the length at which generated sessions are cut."""
         if self.length_cut is None:
             return int(real.lengths.max())
@@ -64,6 +66,7 @@ class PGU(PolicyAgent[PGUConfig]):
     kind = "pgu"
     config_type = PGUConfig
     saved = ("policy", "user_model")
+    streams = True
     policy: SlatePolicy
 
     def _build(self) -> None:
@@ -72,7 +75,7 @@ class PGU(PolicyAgent[PGUConfig]):
             "user_model", lambda: self.config.new_user_model(self.num_items, self.slate_size)
         )
 
-    def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
+    def _learn(self, sessions: SessionLog, validation: SessionLog | None, recorder: Recorder) -> None:
         offline, held_out = self._hold_out(sessions, validation, self.config.validation_fraction)
         _learn_without_discriminator(self, Reinforce(), offline, held_out, recorder)
 
@@ -83,6 +86,7 @@ class ACU(PolicyAgent[ACUConfig]):
     kind = "acu"
     config_type = ACUConfig
     saved = ("policy", "user_model")
+    streams = True
     policy: ActorCriticPolicy
 
     def _build(self) -> None:
@@ -92,24 +96,25 @@ class ACU(PolicyAgent[ACUConfig]):
             "user_model", lambda: self.config.new_user_model(self.num_items, self.slate_size)
         )
 
-    def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
+    def _learn(self, sessions: SessionLog, validation: SessionLog | None, recorder: Recorder) -> None:
         offline, held_out = self._hold_out(sessions, validation, self.config.validation_fraction)
         objective = ActorCritic(self.config.trace_decay, self.config.value_weight)
         _learn_without_discriminator(self, objective, offline, held_out, recorder)
 
 
 def _learn_without_discriminator(
-    agent: PGU | ACU, objective: Objective, offline: Sessions, held_out: Sessions, recorder: Recorder
+    agent: PGU | ACU, objective: Objective, offline: SessionLog, validation: SessionLog, recorder: Recorder
 ) -> None:
     """Algorithm 1 without lines 5, 6, 10, 12 and 15 to 19: no q_D, no Eq 7, no discriminator."""
     config, policy, user_model = agent.config, agent.policy, agent.user_model
+    held_out = in_memory(validation)
     # Lines 3 and 4: pre-train U (Eq 3), and A (Eq 10) on the offline data.
     pre_train_user_model(agent, user_model, offline, held_out, recorder)
     data, validating = offline_and_held_out(offline, held_out, config, agent.device)
     dose = pre_train_policy(agent, policy, data, validating, recorder, objective)
     updates = PolicyUpdates(policy, validating, config, agent._rng("policy_updates"), dose, objective)
     rng, pool, unscaled = agent._rng("generation"), GeneratedPool(config.generated_pool), RescalingSettings()
-    max_steps = config.max_generated_steps(user_sessions(offline, user_model.config))
+    max_steps = config.max_generated_steps(RealSessions(offline, user_model.config))
     things: Things = {"policy": updates, "generation": rng, "pool": pool}
     rounds = agent._schedule.steps("rounds", config.rounds + 1, things, until=lambda: updates.should_stop, first=1)
     with updates.diverging_kept(recorder):

@@ -24,7 +24,7 @@ from irecgan_gym.planning.logged_steps import LoggedSteps
 from irecgan_gym.planning.point_values import KnownStateSlates, PointValues, points_along
 from irecgan_gym.planning.slate_sampling import choose_temperature, draw_slates, item_scores
 from irecgan_gym.recorder import Recorder
-from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions import Sessions, SessionsError
 from irecgan_gym.settings import CountFrom0, NotNegative, check_is, check_settings
 from irecgan_gym.slate_requests import SlateChoice, SlateRequest
 from irecgan_gym.storage.files import from_json
@@ -101,9 +101,12 @@ class Planner(Agent, Generic[ConfigT]):
         """Learn the user to plan for; held-out sessions choose settings."""
 
     def _learn(self, sessions: Sessions, validation: Sessions | None, recorder: Recorder) -> None:
+        for part in (sessions, validation):
+            if part is not None and not self._users_leave:
+                _check_users(part)
         training, validation = split_validation(sessions, validation, _HELD_OUT, self.seed)
         world = self._learn_world(training, validation, recorder)
-        held_out = LoggedSteps.of(validation)
+        held_out = self._steps(world, validation)
         points = points_along(world, held_out, max(self.config.num_points, 1), self._rng)
         self._plan(world, points)
         beliefs = world.beliefs_along(held_out)
@@ -111,6 +114,15 @@ class Planner(Agent, Generic[ConfigT]):
         self.temperature = choose_temperature(
             self._chooser.slates_for(beliefs), beliefs, loss=self.config.sampling_loss, rng=self._rng
         )
+
+    @property
+    def _users_leave(self) -> bool:
+        """Whether the users learned may leave in place of a click, and else go on whatever a click earned."""
+        return False
+
+    @staticmethod
+    def _steps(world: LearnedWorld, sessions: Sessions) -> LoggedSteps:
+        return LoggedSteps.of(sessions, leaving=world.leaving is not None)
 
     def _plan(self, world: LearnedWorld, points: NDArray[np.float64]) -> None:
         self.world, self.points = world, points
@@ -200,7 +212,7 @@ class Planner(Agent, Generic[ConfigT]):
 
     def _plans_along(self, sessions: Sessions) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.float64]]]:
         """Of 256 logged steps at a time: the first, the best slates [M, k], and the logits of drawn slates [M, n]."""
-        beliefs = self.world.beliefs_along(LoggedSteps.of(sessions))
+        beliefs = self.world.beliefs_along(self._steps(self.world, sessions))
         for step in range(0, sessions.num_steps, 256):
             part = beliefs[step : step + 256]
             chooser = self._chooser.slates_for(part)
@@ -231,6 +243,8 @@ class Planner(Agent, Generic[ConfigT]):
             "target": world.moves.target,
             "points": self.points,
         }
+        optional = {"cautious": world.cautious, "leaving": world.leaving}
+        tables |= {name: table for name, table in optional.items() if table is not None}
         arguments = {
             "num_items": self.num_items,
             "slate_size": self.slate_size,
@@ -254,6 +268,7 @@ class Planner(Agent, Generic[ConfigT]):
         with described_by(path):
             tensors, catalogue = split_catalogue(tensors, arguments["num_items"])
         axes = {"start": 1, "weights": 2, "successes": 2, "source": 2, "target": 2, "points": 2}
+        axes |= {name: number for name, number in {"cautious": 2, "leaving": 1}.items() if name in tensors}
         check_dimensions(path, tensors, axes)
         items, states, points = arguments["num_items"], len(tensors["start"]), len(tensors["points"])
         with described_by(path):
@@ -264,13 +279,22 @@ class Planner(Agent, Generic[ConfigT]):
                 "source": (states, states),
                 "target": (items, states),
                 "points": (points, states),
+                "cautious": (states, items),
+                "leaving": (states,),
             }
-            check_tensors(path, tensors, outline(shapes))
+            check_tensors(path, tensors, outline({name: shapes[name] for name in axes}))
             config = from_json(cls.config_type, arguments["config"])
             agent = cls(items, arguments["slate_size"], config, seed=arguments["seed"])
             tables = {name: tensor.numpy() for name, tensor in tensors.items()}
             moves = Moves.of(tables["source"], tables["target"])
-            world = LearnedWorld(tables["start"], tables["weights"], tables["successes"], moves).checked()
+            world = LearnedWorld(
+                tables["start"],
+                tables["weights"],
+                tables["successes"],
+                moves,
+                tables.get("cautious"),
+                tables.get("leaving"),
+            ).checked()
             beliefs = tables["points"]
             if beliefs.size and not (beliefs.min() >= 0 and beliefs.max() <= 1 + ROUNDING):
                 raise ValueError(f"points must be from 0 to 1, got {beliefs.min():g} to {beliefs.max():g}")
@@ -278,6 +302,19 @@ class Planner(Agent, Generic[ConfigT]):
         agent.catalogue = catalogue
         agent.temperature = arguments["temperature"]
         return agent
+
+
+def _check_users(sessions: Sessions) -> None:
+    """Refuse logs of users who are not those that planners plan for (§7.1's, whose sessions end with a failure)."""
+    goes_on = np.ones(sessions.num_steps, dtype=bool)
+    goes_on[sessions.offsets[1:] - 1] = False
+    failed = np.flatnonzero(goes_on & (sessions.rewards == 0) & (sessions.clicks != sessions.num_items))
+    if len(failed):
+        raise SessionsError(
+            f"rewards[{failed[0]}] is 0 and its session goes on: planners plan for users who leave after the first "
+            "click that fails, as those of RecSim-v0; learn from such a log with PG, AC or IRecGAN, or with a "
+            "LatentPlanner of a model with leaving=True"
+        )
 
 
 def _ignorant_world(num_items: int) -> LearnedWorld:

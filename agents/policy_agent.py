@@ -80,7 +80,11 @@ class UserModelSettings(NetworkConfig):
 
     def new_user_model(self, num_items: int, slate_size: int) -> UserModel:
         """Make a user model with this encoder."""
-        shape = UserModelConfig(
+        return UserModel(self.user_model_config(num_items, slate_size))
+
+    def user_model_config(self, num_items: int, slate_size: int) -> UserModelConfig:
+        """Return the shape of a user model with this encoder."""
+        return UserModelConfig(
             num_items,
             slate_size,
             self.ending,
@@ -91,7 +95,6 @@ class UserModelSettings(NetworkConfig):
             self.reward_bins,
             self.outside_option,
         )
-        return UserModel(shape)
 
 
 class PolicyAgent(Agent, Generic[ConfigT]):

@@ -65,7 +65,7 @@ class PGCConfig(PGConfig):
     generated_share: Positive = 1.0
     max_generated: Count = 1000
 
-    def num_generated(self, offline: Sessions) -> int:
+    def num_generated(self, offline: SessionLog) -> int:
         """Return the number of sessions that join the offline ones in an r-step, m."""
         return min(max(1, round(self.generated_share * len(offline))), self.max_generated)
 
@@ -255,6 +255,12 @@ def offline_and_held_out(
 
 @overload
 def offline_and_held_out(
+    sessions: SessionLog, validation: Sessions, config: PGConfig, device: torch.device
+) -> tuple[Returns, ReturnsData]: ...
+
+
+@overload
+def offline_and_held_out(
     sessions: SessionLog, validation: SessionLog, config: PGConfig, device: torch.device
 ) -> tuple[Returns, Returns]: ...
 
@@ -299,7 +305,7 @@ class PolicyUpdates:
         self._round = self._kept_round = 0
         self.validate()
 
-    def update(self, data: ReturnsData) -> dict[str, float]:
+    def update(self, data: Returns) -> dict[str, float]:
         """Make one pass over the data of an r-step, and return the loss and the objective's measurements."""
         measured = self._training.epoch(data)
         return {name if "/" in name else f"adversarial/{name}": value for name, value in measured.items()}

@@ -17,7 +17,11 @@ from irecgan_gym.models.fitting import fit_user_model
 from irecgan_gym.models.slate_policy import SlatePolicy
 from irecgan_gym.models.user_model import UserModel
 from irecgan_gym.recorder import Recorder
-from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions.dataset import SessionLog
+
+
+class DifferentStart(ValueError):
+    """Refusal of a start that an agent would not come to by itself."""
 
 
 def start_from(
@@ -31,7 +35,7 @@ def start_from(
         user_model: a trained LSTM.
 
     Raises:
-        ValueError: an agent of another seed, or of networks or settings by which it would learn something else.
+        DifferentStart: an agent of another seed, or of networks or settings by which it would learn something else.
     """
     if policy is not None:
         names = {field.name: field.name for field in fields(policy.config)}
@@ -41,7 +45,7 @@ def start_from(
         names = {field.name: field.name for field in fields(UserModelSettings)} | {"fit": "user_model_fit"}
         _check_source(agent, user_model, "user_model", names)
         if user_model.config.selection != "likelihood":
-            raise ValueError(f"{agent.kind} cannot start from {user_model.kind}: an estimate has chosen its epoch")
+            raise DifferentStart(f"{agent.kind} cannot start from {user_model.kind}: an estimate has chosen its epoch")
         agent.sources["user_model"] = user_model
 
 
@@ -50,19 +54,19 @@ def _check_source(agent: PolicyAgent[Any], source: PolicyAgent[Any], network: st
     refusal = f"{agent.kind} cannot start from {source.kind}"
     there, here = (type(each.networks().get(network)).__name__ for each in (source, agent))
     if there != here or not all(hasattr(agent.config, own) for own in names.values()):
-        raise ValueError(f"{refusal}: it learns no such {network}")
+        raise DifferentStart(f"{refusal}: it learns no such {network}")
     alike = [(name, getattr(source, name), getattr(agent, name)) for name in ("seed", "num_items", "slate_size")]
     alike += [(name, getattr(source.config, name), getattr(agent.config, own)) for name, own in names.items()]
     for name, theirs, own in alike:
         if theirs != own:
-            raise ValueError(f"{refusal}: {name} is {theirs} there, {own} here")
+            raise DifferentStart(f"{refusal}: {name} is {theirs} there, {own} here")
     if (source.lessons, agent.lessons) != (1, 0):
         times = f"{source.kind} has learned {source.lessons} times, {agent.kind} {agent.lessons}"
-        raise ValueError(f"{refusal}: {times}, not once and never")
+        raise DifferentStart(f"{refusal}: {times}, not once and never")
 
 
 def pre_train_user_model(
-    agent: PolicyAgent[Any], model: UserModel, offline: Sessions, held_out: Sessions, recorder: Recorder
+    agent: PolicyAgent[Any], model: UserModel, offline: SessionLog, held_out: SessionLog, recorder: Recorder
 ) -> None:
     """Pre-train the user model of an agent by Eq 3 (line 3 of Algorithm 1)."""
     if "user_model" in agent.sources:

@@ -9,18 +9,29 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from irecgan_gym.agents.ac import AC
+from irecgan_gym.agents.auto_planner import AutoPlanner
+from irecgan_gym.agents.base import Agent
+from irecgan_gym.agents.choice_planner import ChoicePlanner
 from irecgan_gym.agents.irecgan import IRecGAN
+from irecgan_gym.agents.latent_planner import LatentPlanner
 from irecgan_gym.agents.lstm import LSTM, LSTMD, LSTMDConfig
 from irecgan_gym.agents.pg import PG, PGC
 from irecgan_gym.agents.pgis import PGIS
 from irecgan_gym.agents.pgu import ACU, PGU
 from irecgan_gym.agents.policy_agent import PolicyAgent, UserModelSettings
 from irecgan_gym.agents.preset_file import PresetEntry, read_preset_file
+from irecgan_gym.agents.tabular_pg import TabularPG
 
 _CLASSES: dict[str, type[PolicyAgent[Any]]] = {
     agent.kind: agent for agent in (IRecGAN, PG, PGIS, AC, LSTM, PGU, ACU, PGC, LSTMD)
 }
 AGENT_NAMES = tuple(_CLASSES)
+"""The agents of the paper and their controls."""
+_PLANNERS: dict[str, type[Agent]] = {
+    agent.kind: agent for agent in (AutoPlanner, ChoicePlanner, LatentPlanner, TabularPG)
+}
+PLANNER_NAMES = tuple(_PLANNERS)
+"""Agents that plan on a model of the user, and their control; they have no presets but their defaults."""
 
 PresetName = Literal["fast", "paper", "tuned"]
 PRESET_NAMES: tuple[PresetName, ...] = get_args(PresetName)
@@ -80,18 +91,19 @@ def with_ending(config: Any, ending: Literal["reward", "leave"]) -> Any:
     return replace(config, ending=ending) if isinstance(config, UserModelSettings) else config
 
 
-def agent_class(name: str) -> type[PolicyAgent[Any]]:
-    """Return the class of an agent.
+def agent_class(name: str) -> type[Any]:
+    """Return the class of an agent, a subclass of :class:`~irecgan_gym.agents.Agent` with a ``config_type``.
 
     Args:
-        name: one of :data:`AGENT_NAMES`; ``"module:Class"``, any class of :class:`PolicyAgent`'s kind that can be
+        name: one of :data:`AGENT_NAMES` and :data:`PLANNER_NAMES`; ``"module:Class"``, any such class that can be
             imported; or the name of an entry point in the group :data:`ENTRY_POINTS`.
 
     Raises:
         ValueError: an unknown name, a module or a class that cannot be imported, or a class that is no agent.
     """
-    if name in _CLASSES:
-        return _CLASSES[name]
+    known: dict[str, type[Agent]] = {**_CLASSES, **_PLANNERS}
+    if name in known:
+        return known[name]
     if ":" in name:
         return _checked(name, _imported(name))
     found = entry_points(group=ENTRY_POINTS)
@@ -100,7 +112,7 @@ def agent_class(name: str) -> type[PolicyAgent[Any]]:
             return _checked(name, found[name].load())
         except (ImportError, AttributeError) as error:
             raise ValueError(f"agent {name!r} (entry point {found[name].value!r}): {error}") from error
-    offered = (*AGENT_NAMES, *sorted(found.names))
+    offered = (*known, *sorted(found.names))
     raise ValueError(f"agent must be one of {offered} or 'module:Class', got {name!r}")
 
 
@@ -112,9 +124,9 @@ def _imported(name: str) -> Any:
         raise ValueError(f"agent {name!r}: {error}; it must be 'module:Class' of a module on sys.path") from error
 
 
-def _checked(name: str, found: Any) -> type[PolicyAgent[Any]]:
-    if not (isinstance(found, type) and issubclass(found, PolicyAgent)):
-        raise ValueError(f"agent {name!r} must be a class that extends irecgan_gym.agents.PolicyAgent, got {found!r}")
+def _checked(name: str, found: Any) -> type[Any]:
+    if not (isinstance(found, type) and issubclass(found, Agent)):
+        raise ValueError(f"agent {name!r} must be a class that extends irecgan_gym.agents.Agent, got {found!r}")
     if missing := [attribute for attribute in ("kind", "config_type") if not hasattr(found, attribute)]:
         raise ValueError(f"agent {name!r}: the class {found.__name__} has no {missing[0]!r}")
     return found
@@ -122,7 +134,7 @@ def _checked(name: str, found: Any) -> type[PolicyAgent[Any]]:
 
 def make_agent(
     name: str, *, num_items: int, slate_size: int, config: Any = None, seed: int = 0, device: str = "auto"
-) -> PolicyAgent[Any]:
+) -> Agent:
     """Make a new agent by name.
 
     Args:
@@ -136,4 +148,5 @@ def make_agent(
     Raises:
         ValueError: an unknown agent.
     """
-    return agent_class(name)(num_items, slate_size, config, seed=seed, device=device)
+    made: Agent = agent_class(name)(num_items, slate_size, config, seed=seed, device=device)
+    return made

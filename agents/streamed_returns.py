@@ -27,6 +27,8 @@ class StreamedReturns:
         returns: gives sessions in memory their returns.
         propensities_known: whether the propensities of all clicks are.
         parts_at_once: parts of the data set in memory.
+        prepared: changes sessions part by part; see :func:`~irecgan_gym.models.streams.windows`.
+        extra: sessions in memory that join those on disk.
     """
 
     def __init__(
@@ -36,19 +38,33 @@ class StreamedReturns:
         *,
         propensities_known: bool,
         parts_at_once: int = PARTS_AT_ONCE,
+        prepared: Callable[[Sessions], Sessions] | None = None,
+        extra: Sessions | None = None,
     ) -> None:
         self.dataset, self.propensities_known = dataset, propensities_known
         self._returns, self._parts_at_once = returns, parts_at_once
+        self._prepared, self._extra = prepared, extra
+
+    def with_extra(self, extra: Sessions) -> StreamedReturns:
+        """Return these sessions and others in memory, of the same columns, mixed among them."""
+        return StreamedReturns(
+            self.dataset,
+            self._returns,
+            propensities_known=self.propensities_known,
+            parts_at_once=self._parts_at_once,
+            prepared=self._prepared,
+            extra=extra,
+        )
 
     @property
     def num_sessions(self) -> int:
         """Number of sessions."""
-        return len(self.dataset)
+        return len(self.dataset) + (0 if self._extra is None else len(self._extra))
 
     @property
     def num_steps(self) -> int:
         """Steps of all sessions."""
-        return self.dataset.num_steps
+        return self.dataset.num_steps + (0 if self._extra is None else self._extra.num_steps)
 
     def mean_steps(self, batch_size: int) -> float:
         """See :meth:`irecgan_gym.models.batches.SessionTensors.mean_steps`."""
@@ -56,13 +72,23 @@ class StreamedReturns:
 
     def all(self, batch_size: int) -> Iterator[tuple[ReturnsData, StepBatch]]:
         """Yield every session once, in the order of the log, in batches, with the returns that they belong to."""
-        return self._batches(windows(self.dataset, batch_size, None, parts_at_once=1))
+        return self._batches(self._windows(batch_size, None, 1))
 
     def shuffled(
         self, batch_size: int, generator: np.random.Generator, ranks: Ranks = ALONE
     ) -> Iterator[tuple[ReturnsData, StepBatch]]:
         """Yield the same in the random order of :func:`irecgan_gym.models.streams.windows`."""
-        return self._batches(windows(self.dataset, batch_size, generator, parts_at_once=self._parts_at_once), ranks)
+        return self._batches(self._windows(batch_size, generator, self._parts_at_once), ranks)
+
+    def _windows(self, batch_size: int, generator: np.random.Generator | None, parts_at_once: int) -> Iterator[Window]:
+        return windows(
+            self.dataset,
+            batch_size,
+            generator,
+            parts_at_once=parts_at_once,
+            prepared=self._prepared,
+            extra=self._extra,
+        )
 
     def _batches(self, found: Iterator[Window], ranks: Ranks = ALONE) -> Iterator[tuple[ReturnsData, StepBatch]]:
         for window in found:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Protocol
 
 import numpy as np
@@ -20,17 +20,33 @@ from irecgan_gym.planning.logged_steps import LoggedSteps
 FloatArray = NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Effort:
+    """Effort of the climb from the fit to a part of a log to that of the whole.
+
+    Attributes:
+        max_iterations: most iterations.
+        tolerance: relative gain of an iteration at which the climb ends.
+    """
+
+    max_iterations: int
+    tolerance: float
+
+
+QUICK, THOROUGH = Effort(60, 1e-5), Effort(300, 1e-7)
+
+
 class FittedUser(Protocol):
     """A fitted model of the user."""
 
     def held_out(self, steps: LoggedSteps) -> FloatArray:
         """Log-probability of the click and its success at each step, given the slate and all before, [T]."""
 
-    def refit(self, steps: LoggedSteps) -> FittedUser:
+    def refit(self, steps: LoggedSteps, effort: Effort = QUICK) -> FittedUser:
         """Fit to a larger log, from where this fit ended."""
 
-    def world(self, steps: LoggedSteps, least: float | None) -> LearnedWorld:
-        """The user to plan for; ``least`` as in :class:`irecgan_gym.agents.choice_planner.ChoicePlannerConfig`."""
+    def world(self, steps: LoggedSteps, least: float | None, caution: float = 0.0) -> LearnedWorld:
+        """The user to plan for; see :func:`irecgan_gym.agents.choice_planner.choice_world` for the arguments."""
 
 
 class UserCandidate(Protocol):
@@ -72,13 +88,13 @@ class FittedChoice:
         click, success = self.model.log_likelihood(steps)
         return click + success
 
-    def refit(self, steps: LoggedSteps) -> FittedChoice:
+    def refit(self, steps: LoggedSteps, effort: Effort = QUICK) -> FittedChoice:
         """See :class:`FittedUser`; the posterior has one mode or nearly so, and is soon climbed."""
         return FittedChoice(ChoiceModel.fit(steps, self.model.config))
 
-    def world(self, steps: LoggedSteps, least: float | None) -> LearnedWorld:
+    def world(self, steps: LoggedSteps, least: float | None, caution: float = 0.0) -> LearnedWorld:
         """See :class:`FittedUser`."""
-        return choice_world(self.model, steps, least)
+        return choice_world(self.model, steps, least, caution)
 
 
 @dataclass(frozen=True)
@@ -127,11 +143,11 @@ class FittedLatent:
         """See :class:`FittedUser`."""
         return self.model.log_likelihood(steps, slates="signs")
 
-    def refit(self, steps: LoggedSteps) -> FittedLatent:
+    def refit(self, steps: LoggedSteps, effort: Effort = QUICK) -> FittedLatent:
         """See :class:`FittedUser`: the mode that was found stays the one that is climbed."""
         model = self.model
-        return FittedLatent(climb(model.config, steps, model.parameters, max_iterations=60, tolerance=1e-5))
+        return FittedLatent(climb(model.config, steps, model.parameters, **asdict(effort)))
 
-    def world(self, steps: LoggedSteps, least: float | None) -> LearnedWorld:
+    def world(self, steps: LoggedSteps, least: float | None, caution: float = 0.0) -> LearnedWorld:
         """See :class:`FittedUser`."""
-        return latent_world(self.model, steps, least)
+        return latent_world(self.model, steps, least, caution)

@@ -15,7 +15,9 @@ from irecgan_gym.benchmarks.joining import load_object
 EXPERIMENTS = {
     "simulated_online": "irecgan_gym.benchmarks.simulated_online:SimulatedOnline",
     "online_learning": "irecgan_gym.benchmarks.online_learning:OnlineLearning",
+    "planners": "irecgan_gym.benchmarks.planners:Planners",
     "rerank": "irecgan_gym.benchmarks.rerank:Rerank",
+    "rerank_folds": "irecgan_gym.benchmarks.rerank_folds:RerankFolds",
     "third_party": "irecgan_gym.benchmarks.third_party.experiment:ThirdParty",
     "tune": "irecgan_gym.benchmarks.tune:Tune",
 }

@@ -15,7 +15,7 @@ import numpy as np
 from gymnasium.envs.registration import load_env_creator
 
 import irecgan_gym  # noqa: F401 (registers the envs)
-from irecgan_gym.agents import AGENT_NAMES, agent_class, preset
+from irecgan_gym.agents import AGENT_NAMES, PLANNER_NAMES, agent_class, preset
 from irecgan_gym.benchmarks.engine.command import SettingsError, check_distinct
 from irecgan_gym.evaluation.metrics import Metric, load_metric
 from irecgan_gym.mdp import RecommendationMDP
@@ -36,7 +36,7 @@ def agent_type(name: str) -> type[Any]:
         return agent_class(base)
     except ValueError as error:
         raise SettingsError(
-            f"--agents takes one or more of {', '.join(AGENT_NAMES)}, or module:Class, got: {base}"
+            f"--agents takes one or more of {', '.join((*AGENT_NAMES, *PLANNER_NAMES))}, or module:Class, got: {base}"
         ) from error
 
 

@@ -49,6 +49,9 @@ SUBCOMMANDS = {
     "online": Subcommand("simulated_online:SimulatedOnline", "compare agents in a simulated environment (Figure 2)"),
     "learning": Subcommand("online_learning:OnlineLearning", "compare agents that act and learn in turn (Figure 3)"),
     "rerank": Subcommand("rerank:Rerank", "compare agents at re-ranking real logs (Table 1)"),
+    "rerank-folds": Subcommand(
+        "rerank_folds:RerankFolds", "compare agents at re-ranking real logs, each user tested once"
+    ),
     "third-party": Subcommand(
         "third_party.experiment:ThirdParty", "compare agents of other libraries", ("benchmarks", "sb3")
     ),

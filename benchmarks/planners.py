@@ -9,7 +9,6 @@ import sys
 import time
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from itertools import product
 from typing import Any
 
 import gymnasium as gym
@@ -18,17 +17,20 @@ from rich.console import Console
 
 from irecgan_gym.agents import AGENT_NAMES, Agent, Belief, MaxLogBelief, PresetName
 from irecgan_gym.agents.auto_planner import AutoPlanner, AutoPlannerConfig
+from irecgan_gym.agents.cautious_planner import CautiousPlanner, CautiousPlannerConfig
 from irecgan_gym.agents.choice_planner import ChoicePlanner, ChoicePlannerConfig
 from irecgan_gym.agents.latent_planner import LatentPlanner, LatentPlannerConfig
+from irecgan_gym.agents.recurrent_planner import RecurrentPlanner, RecurrentPlannerConfig
 from irecgan_gym.agents.references.simple import RandomPolicy
 from irecgan_gym.agents.tabular_pg import TabularPG, TabularPGConfig
-from irecgan_gym.benchmarks.engine.command import check_distinct, check_known, check_positive, command_line
-from irecgan_gym.benchmarks.engine.experiment import Experiment
+from irecgan_gym.benchmarks.engine.command import check_known, check_positive, command_line
 from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.engine.run_folder import RunFolder
 from irecgan_gym.benchmarks.engine.summaries import Measure
+from irecgan_gym.benchmarks.figures.planners import planner_figures
 from irecgan_gym.benchmarks.joining import agent_settings, agent_type
-from irecgan_gym.benchmarks.online_test import DEPLOYMENTS, LoggingPolicy, Streams
+from irecgan_gym.benchmarks.log_grid import LogGrid, env_of, log_of
+from irecgan_gym.benchmarks.online_test import DEPLOYMENTS, Streams
 from irecgan_gym.benchmarks.planner_tables import planner_tables
 from irecgan_gym.benchmarks.shared_training import learn_job, stage_of
 from irecgan_gym.evaluation.online import OnlineResult, evaluate_online
@@ -36,14 +38,14 @@ from irecgan_gym.models.appeal import AppealConfig
 from irecgan_gym.models.choice_model import ChoiceModelConfig
 from irecgan_gym.recorder import Recorder
 
-ENVS = ("RecSim-v0", "RecSim-Observable-v0", "RecSim-Planning-v0")
-_CHOICE, _LATENT = ChoicePlannerConfig(), LatentPlannerConfig()
+_CHOICE, _LATENT, _RECURRENT = ChoicePlannerConfig(), LatentPlannerConfig(), RecurrentPlannerConfig()
 _UNTIED = AppealConfig(link="untied")
 SETTINGS: dict[str, tuple[type[Any], Any]] = {
     "auto": (AutoPlanner, AutoPlannerConfig()),
     "auto-points": (AutoPlanner, AutoPlannerConfig(num_points=100)),
     "auto-myopic": (AutoPlanner, AutoPlannerConfig(foresight=0)),
     "auto-top": (AutoPlanner, AutoPlannerConfig(slates="top")),
+    "auto-lower": (CautiousPlanner, CautiousPlannerConfig()),
     "auto-no-exposure": (AutoPlanner, AutoPlannerConfig(least=None)),
     "choice": (ChoicePlanner, _CHOICE),
     "choice-last-click": (ChoicePlanner, replace(_CHOICE, model=ChoiceModelConfig("last-click"))),
@@ -53,6 +55,10 @@ SETTINGS: dict[str, tuple[type[Any], Any]] = {
     "choice-never-clicked": (ChoicePlanner, replace(_CHOICE, least=1e-6)),
     "latent": (LatentPlanner, _LATENT),
     "latent-untied": (LatentPlanner, replace(_LATENT, model=replace(_LATENT.model, appeal=_UNTIED))),
+    "recurrent": (RecurrentPlanner, _RECURRENT),
+    "recurrent-myopic": (RecurrentPlanner, replace(_RECURRENT, foresight=0)),
+    "recurrent-tied": (RecurrentPlanner, replace(_RECURRENT, link="tied")),
+    "recurrent-tied-myopic": (RecurrentPlanner, replace(_RECURRENT, link="tied", foresight=0)),
     "tabular-pg": (TabularPG, TabularPGConfig()),
     "tabular-pg-last-click": (TabularPG, TabularPGConfig(context="last-click")),
 }
@@ -61,7 +67,7 @@ RANDOM = "random"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Planners(Experiment):
+class Planners(LogGrid):
     """Train planners, their controls and the paper's methods on the same logs, deploy them, and compare what they earn.
 
     Each seed is another environment, another log and other users, those of simulated_online with the same seed; all
@@ -70,22 +76,17 @@ class Planners(Experiment):
     """
 
     name = "planners"
-    axes = ("agents", "env", "logging_policy", "sessions", "seeds")
+    axes = ("agents", *LogGrid.axes)
     measures = (
         Measure("reward/top-k", "reward of a session, top-k"),
         Measure("reward/sampled", "reward of a session, sampled"),
         Measure("normalized/top-k", "reward, random 0, belief 1"),
         Measure("seconds/learning", "seconds of learning", digits=1),
     )
+    figures = staticmethod(planner_figures)
 
     agents: tuple[str, ...] = ("auto", "tabular-pg", "tabular-pg-last-click", "pg", "irecgan")
     """Agents: the first is compared with the others."""
-    env: tuple[str, ...] = ENVS
-    """Environments."""
-    logging_policy: tuple[LoggingPolicy, ...] = ("random", "max", "mix")
-    """Policies that make the logs."""
-    sessions: tuple[int, ...] = (200, 1000, 10000)
-    """Numbers of logged sessions to learn from."""
     seeds: int = 10
     """Number of seeds; 0, 1, 2, ... are used."""
     eval_sessions: int = 10_000
@@ -99,32 +100,21 @@ class Planners(Experiment):
         Raises:
             SettingsError: with the option and what it takes.
         """
-        check_known(ENVS, env=self.env)
+        super().check()
         check_known((*SETTINGS, *AGENT_NAMES), agents=self.agents)
-        check_distinct(sessions=self.sessions, logging_policy=self.logging_policy)
-        check_positive(sessions=min(self.sessions), seeds=self.seeds, eval_sessions=self.eval_sessions)
+        check_positive(eval_sessions=self.eval_sessions)
 
     def config(self) -> dict[str, Any]:
         """Return all settings that measurements depend on, those of the agents included."""
-        return {
-            "experiment": self.name,
-            "env": list(self.env),
-            "logging_policy": list(self.logging_policy),
-            "sessions": list(self.sessions),
-            "seeds": self.seeds,
+        return super().config() | {
             "eval_sessions": self.eval_sessions,
             "preset": self.preset,
             "agents": {name: asdict(self._settings(name)[1]) for name in self.agents},
         }
 
     def grid(self, results: DataFrame) -> list[Job]:
-        """Return all jobs of the run; the logging policy of a job is named after its environment too."""
-        names = (RANDOM, *REFERENCES, *self.agents)
-        return [
-            Job(self.name, name, f"{env}/{policy}", number, seed)
-            for env, policy, number, seed in product(self.env, self.logging_policy, self.sessions, range(self.seeds))
-            for name in names
-        ]
+        """Return all jobs of the run."""
+        return self.jobs_of((RANDOM, *REFERENCES, *self.agents))
 
     def stage(self, job: Job) -> int:
         """Return the stage of a job: agents that others begin with come first."""
@@ -137,11 +127,10 @@ class Planners(Experiment):
             ``reward/top-k``, ``reward/sampled``, ``length/top-k`` and the like, and of agents that learn
             ``seconds/learning``, of the processor.
         """
-        env, policy = job.logging_policy.split("/")
+        env = env_of(job)
         if job.agent == RANDOM or job.agent in REFERENCES:
             return dict(_reference(job.agent, env, job.seed, self.eval_sessions))
-        made = gym.make(env, logging_policy=policy, mdp_seed=job.seed)
-        log = made.get_wrapper_attr("collect")(job.num_sessions, seed=Streams.of(job.seed).log)
+        log = log_of(job)
         kind, config = self._settings(job.agent)
         agent = kind(log.num_items, log.slate_size, config, seed=Streams.of(job.seed).agent, device="cpu")
         began = time.process_time()

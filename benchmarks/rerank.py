@@ -251,11 +251,20 @@ class Rerank(Experiment):
             by = "time"
         training, validation, test = self.split
         rest, held_out = self.sessions.split((training + validation, test), seed=self.split_seed, by=by)
+        return self.cut(rest, held_out, seed, by)
+
+    def cut(self, rest: Sessions, test: Sessions, seed: int, by: Literal["session", "user", "time"]) -> Parts:
+        """Return the test part and what is left, cut in two.
+
+        Raises:
+            SettingsError: a part without sessions.
+        """
+        training, validation, _ = self.split
         shares = (training / (training + validation), validation / (training + validation))
         # Another stream than that of the test part, for the seed may be the same.
         split_seed = int(np.random.SeedSequence((self.split_seed, seed)).generate_state(1)[0])
         learned_from, stopped_by = rest.split(shares, seed=split_seed, by=by)
-        parts = Parts(learned_from, stopped_by, held_out)
+        parts = Parts(learned_from, stopped_by, test)
         for name, part in parts._asdict().items():
             if len(part) == 0:
                 raise SettingsError(f"--split {self.split} of {len(self.sessions)} sessions leaves none for {name}")

@@ -12,6 +12,7 @@ A page asks for a table by a comment, and gets it below, up to the next one that
 | ``differences RUN A:B...`` | rewards of A less those of B, paired by seed, in both deployments, by cell |
 | ``variants RUN METRIC`` | a metric of ``agent+setting=value`` less that of ``agent`` (in brackets), by cell |
 | ``claims RUN...`` | verdicts on the claims of the paper by several runs |
+| ``planners RUN AGENT...`` | rewards by world and cell, and by how much and where the first agent leads the others |
 | ``doses RUN AGENT...`` | what the training of agents consisted of, and how far it moved them, by cell |
 
     python -m benchmarks.results_page benchmarks/RESULTS.md
@@ -38,6 +39,7 @@ from irecgan_gym.benchmarks.engine.summaries import Measure, paired_difference, 
 from irecgan_gym.benchmarks.engine.tables import agents_of, cells_of, read_results
 from irecgan_gym.benchmarks.engine.text_table import text_table
 from irecgan_gym.benchmarks.online_test import DEPLOYMENTS, LOGGING_POLICY
+from irecgan_gym.benchmarks.planner_tables import planner_tables
 from irecgan_gym.storage.files import write_atomically
 
 _REGION = re.compile(r"(<!-- table: (?P<words>[^>]*?) -->\n).*?(?P<end><!-- end of table -->)", re.DOTALL)
@@ -158,6 +160,10 @@ def _doses(rows: DataFrame, options: Sequence[str]) -> str:
     return _markdown(("agent", *_DOSES), table)
 
 
+def _planners(rows: DataFrame, options: Sequence[str]) -> str:
+    return "\n\n".join(table.markdown() for table in planner_tables(rows, options))
+
+
 def _difference(cell: DataFrame, agent: str, other: str, metric: str) -> str:
     of = cell[cell["metric"] == metric].pivot(index="seed", columns="agent", values="value")
     if not {agent, other} <= set(of.columns) or of[[agent, other]].dropna().empty:
@@ -176,6 +182,7 @@ _TABLES: Mapping[str, Callable[[DataFrame, Sequence[str]], str]] = {
     "differences": _differences,
     "variants": _variants,
     "doses": _doses,
+    "planners": _planners,
 }
 
 

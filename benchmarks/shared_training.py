@@ -19,7 +19,7 @@ from irecgan_gym.agents.pg import PG, PGC
 from irecgan_gym.agents.pgu import ACU, PGU
 from irecgan_gym.agents.planner import Planner
 from irecgan_gym.agents.policy_agent import PolicyAgent
-from irecgan_gym.agents.pre_training import start_from
+from irecgan_gym.agents.pre_training import DifferentStart, start_from
 from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.engine.run_folder import RunFolder
 from irecgan_gym.benchmarks.rerank_features import label, of_label
@@ -94,7 +94,7 @@ def _start(agent: PolicyAgent[Any], job: Job, folder: RunFolder) -> None:
         if source is not None:
             try:
                 start_from(agent, **{network: source})
-            except ValueError:  # Other settings: the agent learns by itself.
+            except DifferentStart:  # The agent learns by itself.
                 continue
 
 

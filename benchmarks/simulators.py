@@ -9,7 +9,6 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from itertools import product
 from typing import Any
 
 import gymnasium as gym
@@ -26,15 +25,14 @@ from irecgan_gym.agents.irecgan import IRecGAN
 from irecgan_gym.agents.latent_planner import LatentPlanner, LatentPlannerConfig
 from irecgan_gym.agents.references.simple import PopularityPolicy, RandomPolicy
 from irecgan_gym.agents.tabular_pg import TabularPG, TabularPGConfig
-from irecgan_gym.benchmarks.engine.command import check_distinct, check_known, check_positive, command_line
-from irecgan_gym.benchmarks.engine.experiment import Experiment
+from irecgan_gym.benchmarks.engine.command import check_known, check_positive, command_line
 from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.engine.run_folder import RunFolder
 from irecgan_gym.benchmarks.engine.summaries import Measure
 from irecgan_gym.benchmarks.engine.tables import cells_of
 from irecgan_gym.benchmarks.engine.text_table import TextTable, text_table
-from irecgan_gym.benchmarks.online_test import LoggingPolicy, Streams
-from irecgan_gym.benchmarks.planners import ENVS
+from irecgan_gym.benchmarks.log_grid import LogGrid, env_of, log_of, logged_env
+from irecgan_gym.benchmarks.online_test import Streams
 from irecgan_gym.benchmarks.two_sample import two_sample_test
 from irecgan_gym.evaluation.online import evaluate_online
 from irecgan_gym.evaluation.user_model_fidelity import fidelity
@@ -59,7 +57,7 @@ _MAX_STEPS = 200
 
 
 @dataclass(frozen=True, kw_only=True)
-class Simulators(Experiment):
+class Simulators(LogGrid):
     """Fit user models to logs, and find out which of them can stand in for the users.
 
     Measured are the likelihoods of fresh sessions of the logging policy, a fresh discriminator's two-sample test on
@@ -68,7 +66,7 @@ class Simulators(Experiment):
     """
 
     name = "simulators"
-    axes = ("models", "env", "logging_policy", "sessions", "seeds")
+    axes = ("models", *LogGrid.axes)
     measures = (
         Measure("rank/spearman", "rank correlation of policies' values"),
         Measure("rank/regret", "true reward lost by choosing the policy in the model"),
@@ -81,14 +79,6 @@ class Simulators(Experiment):
 
     models: tuple[str, ...] = ("lstm", *PLANNERS)
     """User models: lstm, lstmd, choice, choice-last-click, latent, auto."""
-    env: tuple[str, ...] = ENVS
-    """Environments."""
-    logging_policy: tuple[LoggingPolicy, ...] = ("random", "max", "mix")
-    """Policies that make the logs."""
-    sessions: tuple[int, ...] = (200, 1000, 10000)
-    """Numbers of logged sessions to learn from."""
-    seeds: int = 5
-    """Number of seeds; 0, 1, 2, ... are used."""
     eval_sessions: int = 2000
     """Sessions by which a policy is valued, in the model and in truth."""
     preset: PresetName = "fast"
@@ -100,40 +90,29 @@ class Simulators(Experiment):
         Raises:
             SettingsError: with the option and what it takes.
         """
-        check_known(ENVS, env=self.env)
+        super().check()
         check_known((*NETWORKS, *PLANNERS), models=self.models)
-        check_distinct(sessions=self.sessions, logging_policy=self.logging_policy)
-        check_positive(sessions=min(self.sessions), seeds=self.seeds, eval_sessions=self.eval_sessions)
+        check_positive(eval_sessions=self.eval_sessions)
 
     def config(self) -> dict[str, Any]:
         """Return all settings that measurements depend on, those of the models included."""
         settings = {name: config for name, (_, config) in PLANNERS.items()}
         settings |= {name: preset("irecgan", self.preset) for name in NETWORKS}
-        return {
-            "experiment": self.name,
-            "env": list(self.env),
-            "logging_policy": list(self.logging_policy),
-            "sessions": list(self.sessions),
-            "seeds": self.seeds,
+        return super().config() | {
             "eval_sessions": self.eval_sessions,
             "preset": self.preset,
             "models": {name: asdict(settings[name]) for name in self.models},
         }
 
     def grid(self, results: DataFrame) -> list[Job]:
-        """Return all jobs of the run; the logging policy of a job is named after its environment too."""
-        return [
-            Job(self.name, name, f"{env}/{policy}", number, seed)
-            for env, policy, number, seed in product(self.env, self.logging_policy, self.sessions, range(self.seeds))
-            for name in self.models
-        ]
+        """Return all jobs of the run."""
+        return self.jobs_of(self.models)
 
     def measure(self, job: Job, recorder: Recorder, folder: RunFolder) -> Mapping[str, float]:
         """Fit a model to the log of a job, and judge it."""
-        env, policy = job.logging_policy.split("/")
-        made, streams = gym.make(env, logging_policy=policy, mdp_seed=job.seed), Streams.of(job.seed)
-        collect = made.get_wrapper_attr("collect")
-        log, held_out = collect(job.num_sessions, seed=streams.log), collect(_HELD_OUT, seed=streams.evaluation)
+        env, streams = env_of(job), Streams.of(job.seed)
+        log = log_of(job)
+        held_out = logged_env(job).get_wrapper_attr("collect")(_HELD_OUT, seed=streams.evaluation)
         model = self._fitted(job.agent, log, streams.agent, recorder)
         truth = true_values(env, job.seed, self.eval_sessions)
         in_model = np.array(

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
-from itertools import product
 from typing import Any
 
 import gymnasium as gym
@@ -22,14 +21,13 @@ from rich.console import Console
 from irecgan_gym.agents import PresetName, preset
 from irecgan_gym.agents.generation import generate_adversarial_sessions
 from irecgan_gym.agents.irecgan import IRecGAN, IRecGANConfig
-from irecgan_gym.benchmarks.engine.command import check_distinct, check_known, check_positive, command_line
-from irecgan_gym.benchmarks.engine.experiment import Experiment
+from irecgan_gym.benchmarks.engine.command import check_positive, command_line
 from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.engine.run_folder import RunFolder
 from irecgan_gym.benchmarks.engine.tables import cells_of
 from irecgan_gym.benchmarks.engine.text_table import TextTable, text_table
-from irecgan_gym.benchmarks.online_test import LoggingPolicy, Streams
-from irecgan_gym.benchmarks.planners import ENVS
+from irecgan_gym.benchmarks.log_grid import LogGrid, log_of, logged_env
+from irecgan_gym.benchmarks.online_test import Streams
 from irecgan_gym.benchmarks.true_likelihood import overlap_loss, true_log_likelihood
 from irecgan_gym.collection import collect
 from irecgan_gym.evaluation.metrics import mean_interval
@@ -60,7 +58,7 @@ _COLUMNS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class ValueBias(Experiment):
+class ValueBias(LogGrid):
     """Train IRecGAN, and after each round compare the value that its user model gives its policy with the true one.
 
     The discriminator's scores rescale the value as Eq 12 has it. Biases are those of §6: Delta is the user model's
@@ -70,16 +68,11 @@ class ValueBias(Experiment):
     """
 
     name = "value_bias"
-    axes = ("env", "logging_policy", "sessions", "seeds")
 
     env: tuple[str, ...] = ("RecSim-v0",)
     """Environments."""
-    logging_policy: tuple[LoggingPolicy, ...] = ("random", "max", "mix")
-    """Policies that make the logs."""
     sessions: tuple[int, ...] = (1000,)
     """Numbers of logged sessions to learn from."""
-    seeds: int = 5
-    """Number of seeds; 0, 1, 2, ... are used."""
     rounds: int = 12
     """Rounds of adversarial training."""
     simulated: int = 2000
@@ -93,18 +86,12 @@ class ValueBias(Experiment):
         Raises:
             SettingsError: with the option and what it takes.
         """
-        check_known(ENVS, env=self.env)
-        check_distinct(sessions=self.sessions, logging_policy=self.logging_policy)
-        check_positive(sessions=min(self.sessions), seeds=self.seeds, rounds=self.rounds, simulated=self.simulated)
+        super().check()
+        check_positive(rounds=self.rounds, simulated=self.simulated)
 
     def config(self) -> dict[str, Any]:
         """Return all settings that measurements depend on, those of the agent included."""
-        return {
-            "experiment": self.name,
-            "env": list(self.env),
-            "logging_policy": list(self.logging_policy),
-            "sessions": list(self.sessions),
-            "seeds": self.seeds,
+        return super().config() | {
             "simulated": self.simulated,
             "preset": self.preset,
             "agent": asdict(self._settings),
@@ -116,11 +103,8 @@ class ValueBias(Experiment):
         return replace(settings, rounds=self.rounds, patience=self.rounds)
 
     def grid(self, results: DataFrame) -> list[Job]:
-        """Return all jobs of the run; the logging policy of a job is named after its environment too."""
-        return [
-            Job(self.name, AGENT, f"{env}/{policy}", number, seed)
-            for env, policy, number, seed in product(self.env, self.logging_policy, self.sessions, range(self.seeds))
-        ]
+        """Return all jobs of the run."""
+        return self.jobs_of((AGENT,))
 
     def measure(self, job: Job, recorder: Recorder, folder: RunFolder) -> Mapping[str, float]:
         """Train, and measure what there is after each round.
@@ -129,13 +113,11 @@ class ValueBias(Experiment):
             Metrics such as ``bias/model/round-03``; round 0 is the end of pre-training.
         """
         env, policy = job.logging_policy.split("/")
-        made = gym.make(env, logging_policy=policy, mdp_seed=job.seed)
-        streams = Streams.of(job.seed)
-        log = made.get_wrapper_attr("collect")(job.num_sessions, seed=streams.log)
+        streams, log = Streams.of(job.seed), log_of(job)
         agent = IRecGAN(log.num_items, log.slate_size, self._settings, seed=streams.agent, device="cpu")
         snapshots = Snapshots(agent)
         agent.learn(log, recorder=Recorders(recorder, snapshots))
-        logger = make_logging_policy(policy, made.get_wrapper_attr("mdp"), log.slate_size).mixture
+        logger = make_logging_policy(policy, logged_env(job).get_wrapper_attr("mdp"), log.slate_size).mixture
         found: dict[str, float] = {}
         for number, one in enumerate(snapshots.by_round):
             measured = biases(

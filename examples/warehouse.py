@@ -8,7 +8,7 @@ of them has no click and two fifths have several. Which lists are shown depends 
 chance.
 
 Users look for one kind of product at a time. The shop's own lists do not heed that; a policy that reads the session
-can. As the truth is known here, :meth:`Shop.play` tells what any policy would have earned.
+can. As the truth is known here, :meth:`Shop.truth` tells what any policy would have earned.
 
 Policies fill one place of at most six lists a session. With two places and up to twelve lists, weights multiply over
 the lists until few logged sessions have nearly all of the weight: ``irecgan-gym decide`` was wrong there once. Its page
@@ -93,6 +93,33 @@ class Shop:
                 if rng.random() < (0.25 if clicked.any() else 0.45) or step == MOST_LISTS:
                     break
         return clicks / num_sessions, rows
+
+    def truth(self, agent, num_sessions: int, rng: np.random.Generator) -> tuple[float, float]:
+        """Play sessions with an agent, and return its clicks on first places a session and half of their 95% interval.
+
+        Args:
+            agent: learned from the shop's log cut to the first place of each list; None for the shop's own lists.
+            num_sessions: how many, all at once.
+            rng: of the users.
+        """
+        sku = self.products.sku
+        products = np.array([] if agent is None else [sku.index(name) for name in agent.catalogue.names], dtype=int)
+        numbers = np.full(len(sku), -1)
+        numbers[products] = np.arange(len(products))
+        wanted = rng.integers(len(KINDS), size=num_sessions)
+        earned, here = np.zeros(num_sessions), np.ones(num_sessions, dtype=bool)
+        clicks, state = np.full(num_sessions, len(products)), None
+        for _ in range(MOST_LISTS):
+            slates = None
+            if agent is not None:
+                slates, state = agent.predict(clicks, state)
+            for session in np.flatnonzero(here):
+                shown = self._list(None if slates is None else products[slates[session]], rng)
+                clicked = self._clicks(shown, wanted[session], rng)
+                earned[session] += clicked[:PLACES].sum()
+                clicks[session] = numbers[shown[0]] if clicked[0] else len(products)
+                here[session] = rng.random() >= (0.25 if clicked.any() else 0.45)
+        return float(earned.mean()), float(1.96 * earned.std() / np.sqrt(num_sessions))
 
     def _list(self, first: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
         length = int(rng.integers(4, min(24, len(self.logits)) + 1))

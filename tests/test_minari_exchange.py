@@ -42,17 +42,41 @@ def any_sessions(draw):
     without = [name for name in columns if draw(st.booleans())]
     names = [name for entry in without for name in ([entry] if isinstance(entry, str) else entry)]
     sessions = Sessions(**{**vars(sessions), **dict.fromkeys(names)})
-    sessions = replace(sessions, features=SessionFeatures())
+    if draw(st.booleans()):
+        sessions = replace(sessions, features=SessionFeatures(), labels={})
+    elif sessions.event_items is None:
+        sessions = replace(sessions, features=replace(sessions.features, events={}))
     return with_leaving_step(sessions) if draw(st.booleans()) else sessions
 
 
-def without_features(seed):
-    return replace(with_everything(seed), features=SessionFeatures())
+def test_infos_of_features_and_labels_are_a_row_a_step():
+    sessions = Sessions.from_columns(
+        num_items=4, lengths=[2], slates=[3, 1, 2, 0], slate_lengths=[3, 1], clicks=[1, 4], rewards=[1, 0]
+    )
+    sessions = sessions.with_features(
+        entries={"a/b": [5, 6, 7, 8]}, steps={"device": ["tv", None]}, users={"age": [30]}
+    )
+    dataset = write_minari(sessions.with_labels({"bought": [0, 1, 0, np.nan]}), "tests/features-v0")
+    infos = dataset[0].infos
+    np.testing.assert_array_equal(infos["entry.a%2Fb"], [[np.nan] * 3, [5, 6, 7], [8, np.nan, np.nan]])
+    np.testing.assert_array_equal(infos["label.bought"], [[np.nan] * 3, [0, 1, 0], [np.nan] * 3])
+    assert infos["step.device"].tolist() == [-1, 0, -1]
+    assert infos["user.age"].tolist() == [30, 30, 30]
 
 
-def test_features_are_not_lost_in_silence():
-    with pytest.raises(SessionsError, match="no place for features \\('price' of items, 'kind' of items"):
-        write_minari(with_everything(0), "tests/features-v0")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"labels": ["seen"]}, "the metadata tell of 'label.seen', and the infos hold none"),
+        ({"features": {}}, "the header does not describe the features"),
+    ],
+)
+def test_features_that_are_not_there_are_refused(change, message):
+    dataset = write_minari(with_everything(0).select([0, 1]), "tests/wrong-v0")
+    header = dict(dataset.storage.metadata["irecgan_gym"])
+    dataset.storage.update_metadata({"irecgan_gym": header | change})
+    with pytest.raises(SessionsError, match=message):
+        read_minari("tests/wrong-v0")
 
 
 @settings(max_examples=25)
@@ -110,7 +134,7 @@ def test_probabilities_of_slates_are_kept(number):
     known = sessions.slate_propensities
     if number == 1:
         # Estimated ones, of which less is known, of slates of different sizes.
-        sessions = without_features(0).select(slice(0, 3))
+        sessions = with_everything(0).select(slice(0, 3))
         chances = np.random.default_rng(0).uniform(0.1, 1, sessions.num_steps)
         known = SlatePropensities.from_probabilities(sessions, chances, given="history", estimated=True)
     if number == 2:
@@ -141,11 +165,22 @@ def test_probabilities_that_cannot_be_are_refused():
 
 
 def test_a_part_of_a_dataset():
-    sessions = without_features(0)
+    sessions = with_everything(0)
     dataset = write_minari(sessions, "tests/whole-v0")
     part, rest = minari.split_dataset(dataset, [5, len(sessions) - 5], seed=0)
     assert_same(read_minari(part), sessions.select(part.episode_indices))
     assert_same(read_minari(rest), sessions.select(rest.episode_indices))
+
+
+def test_a_part_whose_lists_are_shorter_than_those_of_the_whole():
+    columns = {"num_items": 4, "lengths": [1, 2], "slates": [3, 1, 2, 0, 2, 1], "slate_lengths": [3, 1, 2]}
+    sessions = Sessions.from_columns(**columns, clicks=[1, 0, 4], rewards=[1] * 3).with_labels({"bought": range(6)})
+    known = SlatePropensities.from_probabilities(sessions, np.full(3, 0.5), places=np.arange(1, 7) / 6, given="history")
+    dataset = write_minari(sessions.with_slate_propensities(known), "tests/shorter-v0")
+    part = read_minari(dataset.filter_episodes(lambda episode: episode.id == 1))
+    assert part.slate_size == 2
+    assert part.labels["bought"].tolist() == [3, 4, 5]
+    np.testing.assert_array_equal(part.slate_propensities.places, np.arange(4, 7) / 6)
 
 
 @pytest.mark.parametrize("env_id", ["RecSim-v0", "RecSim-Planning-v0"])
@@ -300,7 +335,7 @@ def test_datasets_that_are_no_sessions_are_refused():
 
 
 def test_command(tmp_path, capsys):
-    sessions = without_features(0)
+    sessions = with_everything(0)
     sessions.save(tmp_path / "log.parquet")
     arguments = ["write", str(tmp_path / "log.parquet"), "tests/command-v0", "--author", "A. Author"]
     assert main(arguments) == 0

@@ -255,7 +255,7 @@ def weight_bands(weights: np.ndarray[tuple[int], np.dtype[np.float64]]) -> list[
 
 
 def step_rows(weights: WeightsByStep) -> list[StepRow]:
-    """Mean cumulative weights by step; of long sessions, steps further and further apart and the one with most unseen.
+    """Mean cumulative weights by step; of long sessions, steps further and further apart and the worst ones.
 
     Args:
         weights: by step.
@@ -272,7 +272,7 @@ def step_rows(weights: WeightsByStep) -> list[StepRow]:
             float(weights.effective_sample_sizes[step]),
             100 * min(1.0, float(weights.means[step])),
         )
-        for step in np.union1d(shown, weights.worst_step).tolist()
+        for step in np.union1d(shown, [weights.worst_step, weights.thinnest_step]).tolist()
     ]
 
 

@@ -14,13 +14,12 @@ from typing import Any, Protocol
 import tyro
 from rich.console import Console
 
-from irecgan_gym.benchmarks.engine.job_loop import JobsFailedError
+from irecgan_gym.benchmarks.engine.jobs_failed import JobsFailedError
 from irecgan_gym.benchmarks.engine.processors import ProcessorsError
 from irecgan_gym.benchmarks.engine.run_folder_error import RunFolderError
 from irecgan_gym.kernels.memory import use_huge_pages
 from irecgan_gym.readers import ReaderError
 from irecgan_gym.sessions import SessionsError
-from irecgan_gym.storage.checkpoints import CheckpointError
 
 FAILED, USAGE, STOPPED, TERMINATED = 1, 2, 130, 143
 
@@ -71,7 +70,7 @@ def carry_out(settings: Command) -> int:
     except KeyboardInterrupt as stop:
         console.print("stopped; the same command goes on with what is left")
         return TERMINATED if getattr(stop, "signal", None) == SIGTERM else STOPPED
-    except (SettingsError, ProcessorsError, RunFolderError, CheckpointError) as error:
+    except _usage_errors() as error:
         return _refused(str(error), USAGE)
     except (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
         return _refused(_in_words(error), USAGE)
@@ -80,6 +79,13 @@ def carry_out(settings: Command) -> int:
     except OSError as error:
         return _refused(_in_words(error), FAILED)
     return 0
+
+
+def _usage_errors() -> tuple[type[Exception], ...]:
+    """Return errors of a wrong usage; called where one has come up, so that commands can start without PyTorch."""
+    from irecgan_gym.storage.checkpoints import CheckpointError
+
+    return SettingsError, ProcessorsError, RunFolderError, CheckpointError
 
 
 def _refused(message: str, status: int) -> int:

@@ -18,7 +18,8 @@ from rich.console import Console
 from irecgan_gym.benchmarks.engine.command import SettingsError, check_not_negative, check_positive
 from irecgan_gym.benchmarks.engine.durations import Durations, as_text, longest_first, time_left
 from irecgan_gym.benchmarks.engine.job import Job
-from irecgan_gym.benchmarks.engine.job_loop import JobsFailedError, run_jobs
+from irecgan_gym.benchmarks.engine.job_loop import run_jobs
+from irecgan_gym.benchmarks.engine.jobs_failed import JobsFailedError
 from irecgan_gym.benchmarks.engine.launcher import Launcher
 from irecgan_gym.benchmarks.engine.local_launcher import LocalLauncher
 from irecgan_gym.benchmarks.engine.processors import Processes, available_processors, plan_processes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 
 from rich.console import Console
@@ -18,18 +18,6 @@ from irecgan_gym.benchmarks.engine.tables import DURATIONS, RESULTS, TRAINING, T
 from irecgan_gym.benchmarks.engine.worker import Failed, Work
 from irecgan_gym.storage.files import write_atomically
 from irecgan_gym.storage.interruption import terminations_raised
-
-
-class JobsFailedError(RuntimeError):
-    """Some jobs of a run have failed; the others are finished. The message lists them and says where to look."""
-
-    def __init__(self, failures: Mapping[Job, str], folder: RunFolder) -> None:
-        shown = [f"  {job.name}: {reason}" for job, reason in list(failures.items())[:10]]
-        if len(failures) > len(shown):
-            shown.append(f"  and {len(failures) - len(shown)} more")
-        count = "1 job has" if len(failures) == 1 else f"{len(failures)} jobs have"
-        lines = [f"{count} failed:", *shown, f"tracebacks: {folder.failures}; the same command tries again"]
-        super().__init__("\n".join(lines))
 
 
 def run_jobs(

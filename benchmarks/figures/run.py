@@ -41,7 +41,11 @@ def run_figures(folder: Path, figures: Callable[[DataFrame], Figures]) -> Figure
     training = cells_of(read_table(folder / "training.csv", TRAINING))
     return {
         **figures(read_results(folder)),
-        **{f"training-{policy}-{size}": partial(training_figure, rows) for (_, policy, size), rows in training.items()},
+        **{
+            # A logging policy may be named after its world too: RecSim-v0/max.
+            f"training-{policy.replace('/', '-')}-{size}": partial(training_figure, rows)
+            for (_, policy, size), rows in training.items()
+        },
     }
 
 

@@ -73,6 +73,7 @@ REFERENCES = {
     "co-click": Look(GREY, "", (0, (5, 1, 1, 1)), "---"),
     "logged-order": Look(GREY, "", (0, (2, 2)), "**"),
     "last-interaction": Look(GREY, "", (0, (8, 2)), "OO"),
+    "max-log-belief": Look(GREY, "", (0, (1, 3)), "..o"),
 }
 """Policies and rankings that agents are compared with."""
 _METHODS = (
@@ -80,11 +81,22 @@ _METHODS = (
     ("acu", "pg-online", "lstm-offline", "pg-online&offline", "ppo", "a2c", "dqn", "sac"),
     ("recurrent-ppo", "maskable-ppo"),
 )
+_PLANNERS = {
+    "auto_planner": Look("#D55E00", "*"),
+    "choice_planner": Look("#CC79A7", "P", "--"),
+    "latent_planner": Look("#7F4F24", "X", "--"),
+    "tabular_pg": Look("#009E73", "v", "--"),
+    "auto": Look("#D55E00", "*"),
+    "tabular-pg": Look("#009E73", "v", "--"),
+    "tabular-pg-last-click": Look("#56B4E9", "^", "--"),
+    "choice": Look("#CC79A7", "P", "--"),
+    "latent": Look("#7F4F24", "X", "--"),
+}
 _KNOWN = {
     name: Look(COLORS[place], MARKERS[(place + 5 * again) % len(MARKERS)], ("-", "--", ":")[again])
     for again, names in enumerate(_METHODS)
     for place, name in enumerate(names)
-}
+} | _PLANNERS
 
 
 def looks(agents: Sequence[str]) -> dict[str, Look]:

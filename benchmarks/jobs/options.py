@@ -10,7 +10,7 @@ from typing import Literal
 from rich.console import Console
 from safetensors import SafetensorError, safe_open
 
-from irecgan_gym.agents import AGENT_NAMES, Agent
+from irecgan_gym.agents import AGENT_NAMES, PLANNER_NAMES, Agent
 from irecgan_gym.benchmarks.engine.command import SettingsError, check_at_least, check_known
 from irecgan_gym.benchmarks.engine.experiment import check_device
 from irecgan_gym.benchmarks.joining import agent_type
@@ -96,7 +96,7 @@ def load_agent(path: Path, device: str = "auto", agent: str | None = None) -> Ag
             name = json.loads((file.metadata() or {}).get("irecgan_gym", "{}")).get("kind")
     except SafetensorError as error:
         raise SettingsError(f"{path} is not a safetensors file: {error}") from error
-    if name not in AGENT_NAMES:
+    if name not in (*AGENT_NAMES, *PLANNER_NAMES):
         raise SettingsError(
             f"{path} holds {name or 'nothing of the suite'}, not an agent: name its class by --agent-class"
         )

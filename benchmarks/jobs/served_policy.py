@@ -46,7 +46,8 @@ def load_served_policy(
     policy: Any
     if path.suffix == ".onnx":
         try:
-            policy = ExportedPolicy(path, threads=threads)
+            # Sessions that ask at a time are answered together.
+            policy = ExportedPolicy(path, threads=threads, packed=True)
         except ExportError as error:
             raise SettingsError(str(error)) from error
     else:

@@ -1,11 +1,35 @@
-"""Comparison of two methods on the lists of one set of test users, over several trainings."""
+"""Means over the lists of test users, and comparison of two methods on one set of them over several trainings."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import stats
 
 from irecgan_gym.evaluation.comparisons import MIN_PAIRS, PairedComparison, comparison_of_estimate
+from irecgan_gym.evaluation.metrics import Interval
+
+
+def share_interval(sums: ArrayLike, sizes: ArrayLike, confidence: float = 0.95) -> Interval:
+    """Return a mean over the lists of all users from sums by user, with an interval clustered by user.
+
+    Args:
+        sums: of a number over the lists of each user, such as hits, or hits of one method less those of another; [U].
+        sizes: number of lists of each user, [U].
+        confidence: probability that the interval holds the mean.
+
+    Returns:
+        The interval, Student's t of the linearized ratio; NaN ends with fewer than two users.
+    """
+    values, weights = np.asarray(sums, dtype=np.float64), np.asarray(sizes, dtype=np.float64)
+    mean = float(values.sum() / weights.sum())
+    number = len(values)
+    if number < 2:
+        return Interval(mean, float("nan"), float("nan"))
+    parts = (values - mean * weights) / weights.sum()
+    error = np.sqrt(float((parts**2).sum()) * number / (number - 1))
+    half = float(stats.t.ppf((1 + confidence) / 2, number - 1)) * error
+    return Interval(mean, mean - half, mean + half)
 
 
 def compare_clustered(

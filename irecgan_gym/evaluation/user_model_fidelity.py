@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from irecgan_gym.collection import play
-from irecgan_gym.models.batches import SessionTensors
+from irecgan_gym.models.batches import SessionTensors, StepBatch
 from irecgan_gym.models.fitting import user_sessions
 from irecgan_gym.models.user_model import UserModel
 from irecgan_gym.sessions import Sessions
@@ -32,8 +32,9 @@ class Fidelity:
     """Fit of a user model to held-out sessions.
 
     Attributes:
-        click_log_likelihood: log p(c_t | s_t, a_t) per step with a click, in nats; higher is better. With
-            ``ending="leave"`` it is the probability among those who click, so that it compares with the next two.
+        click_log_likelihood: log p(c_t | s_t, a_t) per step with a click, in nats; higher is better. Where users may
+            leave, or click nothing and go on, it is the probability among those who click, so that it compares with
+            the next two.
         uniform_log_likelihood: the same for a user who clicks every item of the slate alike.
         popularity_log_likelihood: the same for clicks in proportion to 1 + the item's clicks in these very
             sessions: a strong reference, since it has seen them.
@@ -136,7 +137,7 @@ def _on_clicks(model: UserModel, data: SessionTensors) -> tuple[float, float, fl
     for batch in data.all(256):
         clicked = batch.clicks < model.config.num_items
         likelihood = model.log_likelihood(batch)
-        clicks.append(likelihood.click[clicked])
+        clicks.append((likelihood.click - _log_any_click(model, batch))[clicked])
         rewards.append(likelihood.reward[clicked])
         if model.config.reward_kind == "bernoulli":
             # log p(r) is log p(1) or log(1 - p(1)), so the prediction can be read off the likelihood.
@@ -152,13 +153,22 @@ def _on_clicks(model: UserModel, data: SessionTensors) -> tuple[float, float, fl
     return float(torch.cat(clicks).mean()), float(torch.cat(rewards).mean()), sum(errors) / len(prediction)
 
 
+def _log_any_click(model: UserModel, batch: StepBatch) -> Tensor | float:
+    """Log-probability that a user clicks at all, of every step of a batch in which nobody leaves."""
+    if not model.config.outside_option:
+        return 0.0
+    nobody = replace(batch, skipped=torch.ones_like(batch.clicks, dtype=torch.bool))
+    return torch.log(-torch.expm1(model.log_likelihood(nobody).click))
+
+
 def _simulated_lengths(model: UserModel, sessions: Sessions, num_simulated: int, seed: int) -> NDArray[np.int64]:
     """Clicks in sessions of the model on logged slates: at step t, the t-th slate of a random logged session."""
     rng = np.random.default_rng(seed)
     users = _UsersOfLoggedSlates(model, sessions, num_simulated, int(rng.integers(2**31)))
     played = play(_RandomLoggedSlates(sessions, rng), users, num_simulated, None, deterministic=False, one_each=True)
-    left: NDArray[np.bool_] = played.infos["click"][np.cumsum(played.lengths) - 1] == model.config.num_items
-    return played.lengths - left
+    clicked = (played.infos["click"] < model.config.num_items).astype(np.int64)
+    lengths: NDArray[np.int64] = np.add.reduceat(clicked, np.cumsum(played.lengths) - played.lengths)
+    return lengths
 
 
 class _RandomLoggedSlates:

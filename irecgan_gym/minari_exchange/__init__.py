@@ -11,10 +11,11 @@ An episode is a session of T steps, in Minari's form, so that any of its users c
 | `truncations`      | True at the last step, if the session was cut                                                 |
 | `infos`            | what is known of `propensity`, `shown_in_state`, `events` and `logged_time`, [T + 1] (entry 0 |
 |                    | is of the reset and holds nothing); events are a row a step, filled up with n; of the         |
-|                    | probabilities of slates too, under the names that they have in Parquet files                  |
+|                    | probabilities of slates, features and labels too, under the names that they have in Parquet   |
+|                    | files (features of users a row a step)                                                        |
 | episode's metadata | `user`, where users are known                                                                 |
-| dataset's metadata | `irecgan_gym`: size and names of the catalogue, names of users, provenance, number of         |
-|                    | sessions                                                                                      |
+| dataset's metadata | `irecgan_gym`: size and names of the catalogue, features of items, what the other features    |
+|                    | and labels are, names of users, provenance, number of sessions                                |
 
 Where slates differ in length, short ones are filled up with n, the space is `MultiDiscrete([n + 1] * k)` and the info
 `slate_length` tells how many items were shown. Minari keeps each episode in an HDF5 group of its own, which takes about

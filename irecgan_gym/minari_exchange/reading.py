@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium.spaces import Discrete, MultiDiscrete
 from numpy.typing import NDArray
 
+from irecgan_gym.minari_exchange.feature_infos import with_infos
 from irecgan_gym.minari_exchange.slate_infos import propensities_in
 from irecgan_gym.sessions import Sessions, SessionsError
 
@@ -93,7 +94,8 @@ def read_minari(dataset: Any) -> Sessions:
             user_names=header.get("user_names"),
             times=log.info(TIME),
         )
-        return sessions.with_slate_propensities(propensities_in(log.info, header, sessions))
+        sessions = sessions.with_slate_propensities(propensities_in(log.info, header, sessions))
+        return with_infos(sessions, header, log.infos)
     except SessionsError as error:
         hint = "" if header or log.info("slate") is not None else f" ({_RECORD_INFOS})"
         raise SessionsError(f"{dataset.id}: {error}{hint}") from error
@@ -127,9 +129,14 @@ class _EpisodeLog:
 
     def info(self, name: str) -> NDArray[Any] | None:
         """An info after each step, [T, ...], or None where the episodes have none of that name."""
+        tables = self.infos(name)
+        return None if tables is None else np.concatenate(tables)
+
+    def infos(self, name: str) -> list[NDArray[Any]] | None:
+        """An info of each episode, after each of its steps; None where the episodes have none of that name."""
         if name not in (self._episodes[0].infos or {}):
             return None
-        return np.concatenate([self._info_of(episode, name) for episode in self._episodes])
+        return [self._info_of(episode, name) for episode in self._episodes]
 
     def _info_of(self, episode: Any, name: str) -> NDArray[Any]:
         column: NDArray[Any] | None = (episode.infos or {}).get(name)
@@ -159,9 +166,9 @@ class _EpisodeLog:
 
     def events(self, num_items: int) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
         """Lengths and items of the other events, [T] and [E], where the episodes have them."""
-        if EVENTS not in (self._episodes[0].infos or {}):
+        tables = self.infos(EVENTS)
+        if tables is None:
             return None, None
-        tables = [self._info_of(episode, EVENTS) for episode in self._episodes]
         lengths = np.concatenate([(table < num_items).sum(axis=1) for table in tables])
         return lengths, np.concatenate([table[table < num_items] for table in tables])
 

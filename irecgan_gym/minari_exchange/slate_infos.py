@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irecgan_gym.sessions import SessionsError
-from irecgan_gym.sessions.ragged import padded
+from irecgan_gym.sessions.ragged import padded, unpadded
 from irecgan_gym.sessions.slate_propensities import SlatePropensities
 
 KEY = "slate_propensities"
@@ -67,8 +67,10 @@ def propensities_in(
     found = {attribute: info(name) for name, attribute in OF_ENTRIES.items()}
     if found["prefixes"] is None:
         raise SessionsError("the metadata tell of propensities of slates, and the infos hold none")
-    shown = np.arange(sessions.slate_size) < np.diff(sessions.slate_offsets)[:, None]
-    columns: dict[str, Any] = {name: None if table is None else table[shown] for name, table in found.items()}
+    lengths = np.diff(sessions.slate_offsets)
+    columns: dict[str, Any] = {
+        name: None if table is None else unpadded(table, lengths) for name, table in found.items()
+    }
     try:
         return SlatePropensities.from_columns(sessions, **columns, sets=info(SETS), **about)
     except (TypeError, ValueError) as error:

@@ -15,6 +15,7 @@ from gymnasium.spaces import Discrete, MultiDiscrete
 from numpy.typing import NDArray
 
 from irecgan_gym._version import __version__
+from irecgan_gym.minari_exchange.feature_infos import feature_infos, headers_of
 from irecgan_gym.minari_exchange.reading import (
     EVENTS,
     FORMAT_VERSION,
@@ -28,7 +29,6 @@ from irecgan_gym.minari_exchange.reading import (
 )
 from irecgan_gym.minari_exchange.slate_infos import KEY, header_of, slate_infos
 from irecgan_gym.sessions import Sessions, SessionsError
-from irecgan_gym.sessions.features import SCOPES
 from irecgan_gym.sessions.parquet import checked_provenance
 from irecgan_gym.sessions.ragged import padded
 
@@ -62,17 +62,11 @@ def write_minari(
     Raises:
         ImportError: Minari is not installed.
         ValueError: an id that is not of Minari's form, or of a dataset that exists: none is overwritten.
-        SessionsError: no session, sessions with features, or provenance that JSON cannot hold.
+        SessionsError: no session, or provenance that JSON cannot hold.
     """
     minari = load_minari()
     if len(sessions) == 0:
         raise SessionsError("a Minari dataset needs at least one session, got none")
-    if sessions.features:
-        names = ", ".join(f"{name!r} of {scope}" for scope in SCOPES for name in sessions.features.of(scope))
-        raise SessionsError(
-            f"Minari datasets have no place for features ({names}): save sessions with Sessions.save, "
-            "or leave the features behind with dataclasses.replace(sessions, features=SessionFeatures())"
-        )
     _check_id(dataset_id)
     header = {
         "format_version": FORMAT_VERSION,
@@ -83,6 +77,7 @@ def write_minari(
         "has_users": sessions.users is not None,
         "user_names": sessions.user_names,
         **({} if sessions.slate_propensities is None else {KEY: header_of(sessions.slate_propensities)}),
+        **headers_of(sessions),
     }
     policy = sessions.provenance.get("logging_policy")
     folder = _new_folder(dataset_id)
@@ -165,7 +160,8 @@ def _episodes(sessions: Sessions) -> Iterator[Any]:
     ragged, no_item = _is_ragged(sessions), sessions.num_items
     slate_lengths = sessions.slate_lengths
     event_lengths = None if sessions.event_offsets is None else np.diff(sessions.event_offsets)
-    for truncated, (first, end) in zip(sessions.truncated, pairwise(sessions.offsets), strict=True):
+    for number, (first, end) in enumerate(pairwise(sessions.offsets)):
+        truncated = sessions.truncated[number]
         steps = slice(first, end)
         infos: dict[str, NDArray[Any]] = {}
         if ragged:
@@ -174,6 +170,7 @@ def _episodes(sessions: Sessions) -> Iterator[Any]:
             infos[PROPENSITY] = np.insert(sessions.propensities[steps], 0, np.nan)
         if sessions.slate_propensities is not None:
             infos |= slate_infos(sessions.slate_propensities, steps, sessions.slate_size)
+        infos |= feature_infos(sessions, number)
         if sessions.states is not None:
             infos[STATE] = np.insert(sessions.states[steps].astype(np.int64), 0, -1)
         if sessions.times is not None:

@@ -60,6 +60,7 @@ class StepBatch:
         skipped: whether nothing was clicked and the session went on; bool [M], or None where that never happened.
         share: share of the batch's loss that this process answers for; below 1 where others compute it too
             (see :class:`~irecgan_gym.models.ranks.Ranks`).
+        weights: of the steps in the loss, where sessions on disk bring them along; float32 [M], or None.
     """
 
     steps: Tensor
@@ -76,6 +77,7 @@ class StepBatch:
     features: FeatureSource | None = None
     skipped: Tensor | None = None
     share: float = 1.0
+    weights: Tensor | None = None
 
     @property
     def next_rows(self) -> Tensor:

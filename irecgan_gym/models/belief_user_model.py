@@ -110,12 +110,17 @@ class BeliefUserModel(UserModel):
         world: the learned user.
         slate_size: items that an environment made of this model shows at a time, k.
         catalogue: names of the items; None for items without names.
+
+    Raises:
+        ValueError: users who may leave in place of a click.
     """
 
     encoder: BeliefEncoder  # type: ignore[assignment]
 
     def __init__(self, world: LearnedWorld, slate_size: int, catalogue: Catalogue | None = None) -> None:
         nn.Module.__init__(self)
+        if world.leaving is not None:
+            raise ValueError("users who leave without a click cannot be played: the model must have leaving=False")
         self.config = UserModelConfig(world.num_items, slate_size, "reward")
         self.catalogue = Catalogue(world.num_items) if catalogue is None else catalogue
         self.encoder = BeliefEncoder(world)

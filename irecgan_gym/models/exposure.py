@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irecgan_gym.models.appeal import AppealTables
+from irecgan_gym.models.appeal_deviations import lowered
 
 FloatArray = NDArray[np.float64]
 
@@ -68,3 +69,21 @@ def complete(appeal: AppealTables, exposure: FloatArray, *, least: float = 0.5) 
     mixed = exposure * weights + (1 - exposure) * default_weight
     worth = exposure * weights * successes + (1 - exposure) * default_weight * default_success
     return CompletedAppeal(mixed, worth / mixed)
+
+
+def cautious_chances(
+    appeal: AppealTables, deviations: FloatArray, caution: float, exposure: FloatArray | None, least: float | None
+) -> FloatArray:
+    """Chances of success that plans go by, lower by some standard deviations, and then completed; [G, n].
+
+    Args:
+        appeal: estimates of G groups.
+        deviations: of their log-odds of success, [G, n].
+        caution: number of standard deviations.
+        exposure: see :func:`complete`; None completes nothing.
+        least: see there.
+    """
+    pessimistic = lowered(appeal, deviations, caution)
+    if exposure is None or least is None:
+        return pessimistic.successes
+    return complete(pessimistic, exposure, least=least).successes

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from irecgan_gym.sessions import FeatureColumn, Sessions
+from irecgan_gym.sessions import FeatureColumn
+from irecgan_gym.sessions.dataset import SessionDataset, SessionLog
+from irecgan_gym.sessions.features import SessionFeatures
 from irecgan_gym.settings import Count, check_settings
 
 FeatureScope = Literal["items", "entries", "steps", "users"]
@@ -111,7 +113,7 @@ class FeatureSpec:
 
 
 def feature_specs(
-    sessions: Sessions,
+    sessions: SessionLog,
     *,
     items: Sequence[str] = (),
     entries: Sequence[str] = (),
@@ -121,7 +123,8 @@ def feature_specs(
     """Describe features of the sessions that networks will learn from, for ``EncoderConfig.features``.
 
     Args:
-        sessions: those of training: categories and statistics of numbers are theirs.
+        sessions: those of training: categories and statistics of numbers are theirs. Of those on disk, the values of
+            the wanted features are in memory at once, and nothing else.
         items: names of features of items.
         entries: names of features of entries of slates.
         steps: names of features of steps.
@@ -132,10 +135,25 @@ def feature_specs(
     """
     wanted: dict[FeatureScope, Sequence[str]] = {"items": items, "entries": entries, "steps": steps, "users": users}
     specs = []
+    features = _read_features(sessions, wanted) if isinstance(sessions, SessionDataset) else sessions.features
     for scope, names in wanted.items():
-        columns = sessions.features.of(scope)
+        columns = features.of(scope)
         for name in names:
             if name not in columns:
                 raise ValueError(f"the sessions have no feature {name!r} of {scope}, they have {sorted(columns)}")
             specs.append(FeatureSpec.of(scope, name, columns[name]))
     return tuple(specs)
+
+
+def _read_features(dataset: SessionDataset, wanted: Mapping[FeatureScope, Sequence[str]]) -> SessionFeatures:
+    """Return features of all sessions on disk, as far as they are there."""
+
+    def cut_down(features: SessionFeatures) -> SessionFeatures:
+        kept = {
+            scope: {name: features.of(scope)[name] for name in names if name in features.of(scope)}
+            for scope, names in wanted.items()
+        }
+        return SessionFeatures(**kept)
+
+    parts = [cut_down(part.features) for part in dataset]
+    return SessionFeatures.joined(parts or [cut_down(dataset.features)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from irecgan_gym.models.feature_inputs import FeatureInputs, feature_inputs, step_inputs
 from irecgan_gym.models.feature_specs import UNKNOWN_NUMBER, FeatureScope, FeatureSpec
-from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions.dataset import SessionLog, in_memory, parts_of
 from irecgan_gym.sessions.features import Columns
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ class ItemFeatures(nn.Module):
         self.numbers.fill_(UNKNOWN_NUMBER)
         self.codes.zero_()
 
-    def take(self, sessions: Sessions) -> None:
+    def take(self, sessions: SessionLog) -> None:
         """Take the features of the items of a log."""
         self.take_items(sessions.features.items)
 
@@ -190,10 +191,11 @@ class StepFeatures(nn.Module):
         self.codes.zero_()
         self.known.zero_()
 
-    def take(self, sessions: Sessions) -> None:
+    def take(self, sessions: SessionLog) -> None:
         """Remember the contexts of some sessions, as far apart from each other as they can be."""
         count = min(len(sessions), _NUM_CONTEXTS)
-        chosen = sessions.select(np.linspace(0, len(sessions) - 1, count).round().astype(np.int64) if count else [])
+        numbers = np.linspace(0, len(sessions) - 1, count).round().astype(np.int64)
+        chosen = in_memory(sessions.select(numbers))
         inputs = step_inputs(self.specs, chosen)
         steps = np.minimum(np.arange(_CONTEXT_STEPS), chosen.lengths[:, None] - 1) + chosen.offsets[:-1, None]
         rows = torch.from_numpy(steps)
@@ -271,19 +273,34 @@ class EntryTerm(nn.Module):
         return terms * (candidates < self.num_items)
 
     @torch.no_grad()
-    def take(self, sessions: Sessions) -> None:
+    def take(self, sessions: SessionLog) -> None:
         """Work out the mean term of each item over the entries of a log; that of items not shown is the mean of all."""
-        inputs = feature_inputs(self.specs, sessions.features.entries, len(sessions.slate_items))
         device = self.usual.device
-        numbers, codes = torch.split(inputs.numbers, _AT_ONCE), torch.split(inputs.codes, _AT_ONCE)
-        parts = [
-            self(FeatureInputs(some.to(device), their_codes.to(device))).cpu()
-            for some, their_codes in zip(numbers, codes, strict=True)
-        ]
-        terms = torch.cat(parts) if parts else torch.zeros(0)
-        items = torch.from_numpy(sessions.slate_items.astype(np.int64))
         sums, counts = torch.zeros(self.num_items), torch.zeros(self.num_items)
-        sums.index_add_(0, items, terms)
-        counts.index_add_(0, items, torch.ones_like(terms))
-        means = torch.where(counts > 0, sums / counts.clamp(min=1), terms.mean() if len(terms) else 0.0)
+        total, number = 0.0, 0
+        for inputs, items in self._entries(sessions):
+            terms = self(FeatureInputs(inputs.numbers.to(device), inputs.codes.to(device))).cpu()
+            sums.index_add_(0, items, terms)
+            counts.index_add_(0, items, torch.ones_like(terms))
+            total, number = total + float(terms.sum(dtype=torch.float64)), number + len(terms)
+        means = torch.where(counts > 0, sums / counts.clamp(min=1), total / max(number, 1))
         self.usual[:-1] = means.to(device)
+
+    def _entries(self, sessions: SessionLog) -> Iterator[tuple[FeatureInputs, Tensor]]:
+        """Yield the features and items of all entries, as many at a time wherever the parts of the log end.
+
+        Products of matrices of other sizes may differ in the last bit.
+        """
+        numbers, codes = torch.zeros(0, self.encoder.num_numbers), torch.zeros(0, self.encoder.num_codes).long()
+        items = torch.zeros(0, dtype=torch.int64)
+        for part in parts_of(sessions):
+            inputs = feature_inputs(self.specs, part.features.entries, len(part.slate_items))
+            numbers, codes = torch.cat([numbers, inputs.numbers]), torch.cat([codes, inputs.codes])
+            items = torch.cat([items, torch.from_numpy(part.slate_items.astype(np.int64))])
+            full = len(items) // _AT_ONCE * _AT_ONCE
+            for start in range(0, full, _AT_ONCE):
+                these = slice(start, start + _AT_ONCE)
+                yield FeatureInputs(numbers[these], codes[these]), items[these]
+            numbers, codes, items = numbers[full:], codes[full:], items[full:]
+        if len(items):
+            yield FeatureInputs(numbers, codes), items

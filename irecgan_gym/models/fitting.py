@@ -279,14 +279,14 @@ def user_model_epoch(
         optimizer: updates the model.
         config: batch size, weight of the rewards and precision.
         generator: of the order of batches.
-        weights: q_D of Eq 7 for every step of the data, float32 [T]; None for Eq 3.
+        weights: q_D of Eq 7 for every step of the data, float32 [T]; None for Eq 3, and where batches bring theirs.
     """
     mean_steps = data.mean_steps(config.batch_size)
     weight_column = None if weights is None else torch.from_numpy(weights).to(model.device)
     # Added up on the device: a number would have to be waited for after every batch.
     total = torch.zeros((), dtype=torch.float64, device=model.device)
     for batch in data.shuffled(config.batch_size, generator, optimizer.ranks):
-        batch_weights = None if weight_column is None else weight_column[batch.steps]
+        batch_weights = batch.weights if weight_column is None else weight_column[batch.steps]
         with matrix_precision(config.precision, model.device):
             loss = user_model_loss(model.log_likelihood(batch), config.lambda_p, mean_steps, batch_weights)
         loss = loss * batch.share

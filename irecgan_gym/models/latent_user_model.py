@@ -157,18 +157,17 @@ class LatentUserModel:
         return log_likelihood
 
     def world(self) -> LearnedWorld:
-        """The users of the model.
-
-        Raises:
-            ValueError: users who may leave in place of a click: planners know users whose sessions end by a failure.
-        """
-        if self.config.leaving:
-            raise ValueError("users who leave without a click cannot be planned for: the model must have leaving=False")
+        """The users of the model."""
         tables = self.tables
-        return LearnedWorld(tables.start, tables.appeal.weights, tables.appeal.successes, tables.moves)
+        appeal = tables.appeal
+        return LearnedWorld(tables.start, appeal.weights, appeal.successes, tables.moves, leaving=tables.leaving)
 
     def as_user_model(self, slate_size: int) -> BeliefUserModel:
-        """The model as a user model of the suite, which ``UserModel-v0`` plays."""
+        """The model as a user model of the suite, which ``UserModel-v0`` plays.
+
+        Raises:
+            ValueError: users who may leave in place of a click.
+        """
         return BeliefUserModel(self.world(), slate_size, self.catalogue)
 
     def save(self, path: str | Path) -> None:

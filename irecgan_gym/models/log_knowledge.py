@@ -6,31 +6,19 @@ from typing import Protocol, runtime_checkable
 
 from torch import nn
 
-from irecgan_gym.sessions import Sessions
-from irecgan_gym.sessions.dataset import SessionDataset, SessionLog
+from irecgan_gym.sessions.dataset import SessionLog
 
 
 @runtime_checkable
 class KnowsLog(Protocol):
     """A module that keeps something of a log which no gradient teaches it."""
 
-    def take(self, sessions: Sessions) -> None:
-        """Take it from the sessions that the network learns from, or has learned from."""
+    def take(self, sessions: SessionLog) -> None:
+        """Take it from the sessions that the network learns from, or has learned from; the same from disk."""
 
 
 def take_log(module: nn.Module, sessions: SessionLog) -> None:
-    """Let all parts of a network take what they must know of a log; most have nothing to take.
-
-    Raises:
-        ValueError: sessions on disk, and a part that must see them all.
-    """
-    parts = [part for part in module.modules() if isinstance(part, KnowsLog)]
-    if not parts:
-        return
-    if isinstance(sessions, SessionDataset):
-        raise ValueError(
-            "features and laws of rewards are measured on the whole log: load it into memory (SessionDataset.load), "
-            f"or learn without them; the sessions in {sessions.folder} stay on disk"
-        )
-    for part in parts:
-        part.take(sessions)
+    """Let all parts of a network take what they must know of a log; most have nothing to take."""
+    for part in module.modules():
+        if isinstance(part, KnowsLog):
+            part.take(sessions)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from irecgan_gym.kernels.sampling import bernoulli, categorical
-from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions.dataset import SessionLog, parts_of
 
 RewardKind = Literal["bernoulli", "gaussian", "poisson", "binned"]
 _MOST = 20.0
@@ -102,13 +104,23 @@ class _ScaledLaw(RewardLaw):
         self.scale.fill_(1.0)
         self.taken.fill_(False)
 
-    def take(self, sessions: Sessions) -> None:
+    def take(self, sessions: SessionLog) -> None:
         """Measure the rewards of the clicks of the first log."""
-        rewards = sessions.rewards[sessions.clicks < sessions.num_items].astype(np.float64)
-        if len(rewards) and not bool(self.taken):
-            self.center.fill_(float(rewards.mean()))
-            self.scale.fill_(float(rewards.std()) or 1.0)
+        if bool(self.taken):
+            return
+        # Exact sums, which are the same wherever the parts of a log end.
+        number = sum(len(rewards) for rewards in _rewards_of_clicks(sessions))
+        if number:
+            center = math.fsum(chain.from_iterable(_rewards_of_clicks(sessions))) / number
+            squares = ((rewards - center) ** 2 for rewards in _rewards_of_clicks(sessions))
+            self.center.fill_(center)
+            self.scale.fill_(math.sqrt(math.fsum(chain.from_iterable(squares)) / number) or 1.0)
             self.taken.fill_(True)
+
+
+def _rewards_of_clicks(sessions: SessionLog) -> Iterator[NDArray[np.float64]]:
+    """Rewards of the steps with a click, part by part."""
+    return (part.rewards[part.clicks < part.num_items].astype(np.float64) for part in parts_of(sessions))
 
 
 class GaussianLaw(_ScaledLaw):

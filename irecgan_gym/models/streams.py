@@ -19,6 +19,8 @@ from irecgan_gym.sessions.dataset import SessionDataset, SessionLog
 
 PARTS_AT_ONCE = 4
 """Parts among whose sessions batches are drawn."""
+_WEIGHT = "\0weight"
+"""Steps bring their weights along as a feature, of a name that no log has."""
 
 
 class BatchSource(Protocol):
@@ -57,6 +59,8 @@ def windows(
     *,
     parts_at_once: int = PARTS_AT_ONCE,
     parts: NDArray[np.int64] | None = None,
+    prepared: Callable[[Sessions], Sessions] | None = None,
+    extra: Sessions | None = None,
 ) -> Iterator[Window]:
     """Yield every session once, some parts at a time, cut into batches that are full but for the last one.
 
@@ -69,15 +73,21 @@ def windows(
         generator: of the order; in the order of the log when None.
         parts_at_once: in memory.
         parts: numbers of the parts to read; all when None.
+        prepared: changes the sessions of a part, without changing their number.
+        extra: sessions in memory that join those on disk, some in every window; behind the last of the log.
     """
+    prepared = _itself if prepared is None else prepared
     numbers = np.flatnonzero(dataset.part_sizes) if parts is None else parts
     if generator is not None and len(numbers) > parts_at_once:
         numbers = generator.permutation(numbers)
     waiting: Sessions | None = None
+    shares = _shares(extra, -(-len(numbers) // parts_at_once))
     for first in range(0, len(numbers), parts_at_once):
         # In the order of the log: which parts are in memory is random, and so is the order of their sessions.
         here = np.sort(numbers[first : first + parts_at_once])
-        loaded = [dataset.part(int(number)) for number in here]
+        loaded = [prepared(dataset.part(int(number))) for number in here]
+        if extra is not None:
+            loaded.append(extra.select(next(shares)))
         left = 0 if waiting is None else len(waiting)
         sessions = concatenate([*([] if waiting is None else [waiting]), *loaded])
         del loaded
@@ -95,6 +105,16 @@ def _itself(sessions: Sessions) -> Sessions:
     return sessions
 
 
+def _shares(extra: Sessions | None, number: int) -> Iterator[NDArray[np.int64]]:
+    """Numbers of the sessions that join each of some windows."""
+    return iter(np.array_split(np.arange(0 if extra is None else len(extra)), max(number, 1)))
+
+
+def with_weights(sessions: Sessions, weights: NDArray[np.float32]) -> Sessions:
+    """Return sessions whose steps bring weights in the loss along, [T]; batches of :class:`SessionStream` have them."""
+    return sessions.with_features(steps={_WEIGHT: weights})
+
+
 class SessionStream:
     """The batches of sessions on disk: what :class:`~irecgan_gym.models.batches.SessionTensors` is to those in memory.
 
@@ -108,6 +128,8 @@ class SessionStream:
         prepared: changes sessions before they become batches, without changing their number; it is called once for
             every part at the start, so that what it refuses is refused then.
         parts_at_once: in memory.
+        extra: sessions in memory that join those on disk; see :func:`windows`.
+        num_steps: of the sessions on disk once they are prepared; counted, in a pass over them, when None.
     """
 
     def __init__(
@@ -118,33 +140,50 @@ class SessionStream:
         device: torch.device | str = "cpu",
         prepared: Callable[[Sessions], Sessions] | None = None,
         parts_at_once: int = PARTS_AT_ONCE,
+        extra: Sessions | None = None,
+        num_steps: int | None = None,
     ) -> None:
         self.dataset = dataset
         self._leave_option, self._device, self._parts_at_once = leave_option, device, parts_at_once
-        self._prepared = _itself if prepared is None else prepared
-        self.num_steps = dataset.num_steps
-        if prepared is not None:
-            self.num_steps = sum(prepared(part).num_steps for part in dataset)
+        self._prepared, self._extra = prepared, extra
+        self._num_sessions = len(dataset) + (0 if extra is None else len(extra))
+        if num_steps is None:
+            num_steps = dataset.num_steps if prepared is None else sum(prepared(part).num_steps for part in dataset)
+        self.num_steps = num_steps
+        if extra is not None:
+            self.num_steps += extra.num_steps
 
     def all(self, batch_size: int) -> Iterator[StepBatch]:
         """Yield every session once, in the order of the log."""
-        return self._batches(windows(self.dataset, batch_size, None, parts_at_once=1))
+        return self._batches(self._windows(batch_size, None, 1))
 
     def shuffled(self, batch_size: int, generator: np.random.Generator, ranks: Ranks = ALONE) -> Iterator[StepBatch]:
         """Yield every session once, in the random order of :func:`windows`; of each batch the part of a process."""
-        return self._batches(windows(self.dataset, batch_size, generator, parts_at_once=self._parts_at_once), ranks)
+        return self._batches(self._windows(batch_size, generator, self._parts_at_once), ranks)
+
+    def _windows(self, batch_size: int, generator: np.random.Generator | None, parts_at_once: int) -> Iterator[Window]:
+        return windows(
+            self.dataset,
+            batch_size,
+            generator,
+            parts_at_once=parts_at_once,
+            prepared=self._prepared,
+            extra=self._extra,
+        )
 
     def _batches(self, found: Iterator[Window], ranks: Ranks = ALONE) -> Iterator[StepBatch]:
         for window in found:
-            prepared = self._prepared(window.sessions)
-            tensors = SessionTensors(prepared, leave_option=self._leave_option, device=self._device)
+            tensors = SessionTensors(window.sessions, leave_option=self._leave_option, device=self._device)
+            column = window.sessions.features.steps.get(_WEIGHT)
+            weights = None if column is None else torch.tensor(column.values, device=self._device)
             for numbers in window.batches:
                 part, share = ranks.part(numbers)
-                yield replace(tensors.batch(part), share=share)
+                batch = tensors.batch(part)
+                yield replace(batch, share=share, weights=None if weights is None else weights[batch.steps])
 
     def mean_steps(self, batch_size: int) -> float:
         """See :meth:`irecgan_gym.models.batches.SessionTensors.mean_steps`."""
-        return self.num_steps / len(self.dataset) * min(batch_size, len(self.dataset))
+        return self.num_steps / self._num_sessions * min(batch_size, self._num_sessions)
 
 
 def batches_of(

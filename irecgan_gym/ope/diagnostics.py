@@ -26,6 +26,10 @@ SURE = 3.0
 """Standard errors below ``COVERED`` from which on a share is taken to be missing. Means of heavy-tailed weights are
 mostly below 1 by chance, as they wait for a few large ones: with two, logs with nothing wrong were refused at times.
 """
+SMALLEST_SHARE = 0.1
+"""Of effective sessions among all: with fewer, the largest weights have not been seen."""
+LARGEST_THIN_SHARE = 0.2
+"""Of what is earned that may come from steps with a smaller share of effective sessions than ``SMALLEST_SHARE``."""
 
 
 @dataclass(frozen=True)
@@ -87,10 +91,15 @@ class WeightsByStep:
     estimates divide by that mean, and so judge the policy by what little it shares with the log. Numbers of effective
     sessions do not show it: where no session has a large weight, they are all alike.
 
+    The other way round, few sessions with large weights can make up a mean of 1. Those that have yet larger ones and
+    are not in the log are missing from the estimate, which is mostly too low. Effective sessions at the steps show
+    that; over whole sessions, the first steps, at which weights are still alike, hide it.
+
     Attributes:
         means: mean cumulative weight at each step, [N] for the N steps of the longest session.
         errors: standard errors of their logarithms, [N]; 0 where the mean is.
-        effective_sample_sizes: of the cumulative weights of the sessions that got so far, [N].
+        num_sessions: sessions that got so far, [N].
+        effective_sample_sizes: of their cumulative weights, [N].
         reward_shares: of all discounted rewards that the weights say the policy earns, divided by their means, those at
             each step, [N]; by absolute value. Not the log's: a policy that loses users early earns little later.
         covered: sum over steps of the share times the mean, where means above 1 count as 1: the share of what is
@@ -100,6 +109,7 @@ class WeightsByStep:
 
     means: FloatArray
     errors: FloatArray
+    num_sessions: NDArray[np.int64]
     effective_sample_sizes: FloatArray
     reward_shares: FloatArray
     covered: float
@@ -109,6 +119,32 @@ class WeightsByStep:
     def is_missing(self) -> bool:
         """True if the log lacks too much of what the policy is to be judged by."""
         return self.covered + SURE * self.covered_error < COVERED
+
+    @property
+    def are_thin(self) -> NDArray[np.bool_]:
+        """Steps at which few of the sessions that got so far have nearly all of the weight, [N]."""
+        thin: NDArray[np.bool_] = self.effective_sample_sizes < SMALLEST_SHARE * self.num_sessions
+        return thin
+
+    @property
+    def thin_share(self) -> float:
+        """Share of what is earned that comes from such steps."""
+        return float(self.reward_shares @ self.are_thin)
+
+    @property
+    def is_thin(self) -> bool:
+        """True if too much of what the policy is to be judged by comes from such steps."""
+        return self.thin_share > LARGEST_THIN_SHARE
+
+    @property
+    def is_enough(self) -> bool:
+        """True if estimates by these weights can be believed, as far as single steps tell."""
+        return not (self.is_missing or self.is_thin)
+
+    @property
+    def thinnest_step(self) -> int:
+        """Number from 0 of the step that earns most among those at which few sessions have nearly all of the weight."""
+        return int(np.argmax(self.reward_shares * self.are_thin))
 
     @property
     def worst_step(self) -> int:
@@ -152,6 +188,7 @@ def weights_by_step(data: OffPolicyData, weights: SlateWeights | None = None) ->
     return WeightsByStep(
         means=means,
         errors=np.sqrt((influences**2).sum(axis=0)),
+        num_sessions=np.bincount(data.step_in_session, minlength=len(means)),
         effective_sample_sizes=np.divide(
             after.sum(axis=0) ** 2, squares, out=np.zeros_like(squares), where=squares > 0
         ),

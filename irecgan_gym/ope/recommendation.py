@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 from irecgan_gym.evaluation.metrics import Interval
 from irecgan_gym.ope.diagnostics import (
+    SMALLEST_SHARE,
     Overlap,
     WeightsByStep,
     calibration_p_value,
@@ -38,8 +39,6 @@ ENOUGH = 200.0
 """Effective sessions from which on an interval is believed."""
 TOO_FEW = 50.0
 """Effective sessions below which nothing is."""
-SMALLEST_SHARE = 0.1
-"""Of effective sessions among all: with fewer, the largest weights have not been seen."""
 LARGEST_SHARE = 0.1
 """Of the weights that a single session may have."""
 SURPRISE = 1e-3
@@ -121,10 +120,10 @@ def recommend(log: LoggedSlates, policy: EvaluationPolicy | SlatePropensities, *
 
     Refused is a log whose propensities cannot be right (its slates are not as probable as they say), whose logger seems
     to have acted upon more than they know (confounding), which does not hold what the policy does (no overlap at first,
-    or weights that vanish at later steps), or that leaves too few effective sessions. Otherwise, the doubly robust
-    estimator is taken, or the self-normalized one where there is no model; by the items of a slate in any order where
-    the log shows that users do not care about it. With too few effective sessions for these, one that assumes more may
-    do, under the condition that this holds.
+    or weights that vanish at later steps), or that leaves too few effective sessions, in all or at later steps that
+    earn much. Otherwise, the doubly robust estimator is taken, or the self-normalized one where there is no model; by
+    the items of a slate in any order where the log shows that users do not care about it. With too few effective
+    sessions for these, one that assumes more may do, under the condition that this holds.
 
     Args:
         log: the sessions and who made them.
@@ -159,7 +158,7 @@ def recommend(log: LoggedSlates, policy: EvaluationPolicy | SlatePropensities, *
         return by_step[type(estimator.slate_weights)]
 
     def best(estimators: list[_Weighing], enough: float) -> tuple[_Weighing, OffPolicyEstimate] | None:
-        covering = [estimator for estimator in estimators if not weights_of(estimator).is_missing]
+        covering = [estimator for estimator in estimators if weights_of(estimator).is_enough]
         return _best([found[estimator.estimator_name] for estimator in covering], enough)
 
     usual = weights_of(safe[0])
@@ -173,6 +172,8 @@ def recommend(log: LoggedSlates, policy: EvaluationPolicy | SlatePropensities, *
         return Recommendation("refuse", None, None, (reason, *notes), there, usual, candidates)
     if usual.is_missing:
         notes.insert(0, _missing(usual))
+    elif usual.is_thin:
+        notes.insert(0, _thin(usual))
     conditions: list[Condition] = []
     if data.logging.estimated:
         conditions.append("estimated")
@@ -196,7 +197,7 @@ def recommend(log: LoggedSlates, policy: EvaluationPolicy | SlatePropensities, *
             verdict, *chosen, (*notes, reason), there, of_chosen, candidates, conditions=tuple(conditions)
         )
     uncovered = _best([found[estimator.estimator_name] for estimator in safe], TOO_FEW)
-    if not usual.is_missing or uncovered is None:
+    if usual.is_enough or uncovered is None:
         largest = max(estimate.effective_sample_size for estimate in candidates.values())
         notes.append(f"too few effective sessions: {largest:,.0f} of {data.num_sessions:,} at best")
     return Recommendation("refuse", None, None, tuple(notes), there, usual, candidates)
@@ -239,6 +240,15 @@ def _missing(weights: WeightsByStep) -> str:
     return (
         f"the weights do not cover what the policy does: their mean is {weights.means[step]:.2g} at step {step + 1}, "
         f"and 1 if the log holds what the policy does; about {1 - weights.covered:.0%} of what sessions earn is unseen"
+    )
+
+
+def _thin(weights: WeightsByStep) -> str:
+    step = weights.thinnest_step
+    return (
+        "few sessions have nearly all of the weight at later steps: "
+        f"{weights.effective_sample_sizes[step]:,.0f} of {weights.num_sessions[step]:,} are effective at step "
+        f"{step + 1}, and {weights.thin_share:.0%} of what sessions earn comes from such steps"
     )
 
 

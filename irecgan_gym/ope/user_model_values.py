@@ -48,7 +48,7 @@ class UserModelValues:
         generator = torch.Generator(self._user_model.device).manual_seed(self._seed)
         config = self._user_model.config
         slates = torch.from_numpy(slate_matrix(data.sessions, config.num_items, config.slate_size))
-        users, actors = self._states(data.sessions)
+        users, actors = self._states(data.sessions, slates)
         ages = torch.from_numpy(data.step_in_session)
         columns: list[NDArray[np.float64]] = []
         for first_slates in (slates, None):
@@ -66,8 +66,8 @@ class UserModelValues:
             columns.append(torch.cat(parts).cpu().numpy())
         return ValueColumns(*columns)
 
-    def _states(self, sessions: Sessions) -> tuple[Tensor, Tensor]:
-        """States of the user model and of the policy before each logged step, [T, S] each."""
+    def _states(self, sessions: Sessions, slates: Tensor) -> tuple[Tensor, Tensor]:
+        """States of the user model and of the policy before each logged step, whose slates are [T, k]; [T, S] each."""
         running = np.arange(len(sessions))
         user, actor = self._user_model.encoder.start(len(running)), self._policy.start(len(running))
         users = torch.empty(sessions.num_steps, user.shape[1], dtype=user.dtype, device=user.device)
@@ -79,7 +79,9 @@ class UserModelValues:
             running = running[going_on]
             clicks = torch.from_numpy(sessions.clicks[places[going_on]].astype(np.int64)).to(user.device)
             rows = torch.from_numpy(np.flatnonzero(going_on)).to(user.device)
-            user = self._user_model.encoder.step(clicks, user[rows])
+            # What a click says of a user depends on what else was shown, where the model knows hidden states.
+            shown = slates[torch.from_numpy(places[going_on])].to(user.device)
+            user = self._user_model.advance(user[rows], shown, clicks)
             actor = self._policy.observe(clicks, actor[rows])
         return users, actors
 
@@ -108,7 +110,7 @@ class UserModelValues:
             left = left - 1
             going_on = ~response.ended & (left > 0)
             rows, left, clicks = rows[going_on], left[going_on], response.clicks[going_on]
-            user = self._user_model.encoder.step(clicks, user[going_on])
+            user = self._user_model.advance(user[going_on], slates[going_on], clicks)
             actor = self._policy.observe(clicks, actor[going_on])
             discount *= gamma
         return earned.view(number, self._draws).mean(dim=1)

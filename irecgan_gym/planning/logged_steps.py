@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from irecgan_gym.sessions import Catalogue, Sessions
+from irecgan_gym.sessions import Catalogue, Sessions, SessionsError
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.integer[Any]]
@@ -56,11 +56,11 @@ class LoggedSteps:
             leaving: whether the last step of a session may be one without a click, at which the user left.
 
         Raises:
-            ValueError: rewards other than 0 and 1, or a step without a click that cannot be.
+            SessionsError: rewards other than 0 and 1, or a step without a click that cannot be.
         """
         wrong = np.flatnonzero((sessions.rewards != 0) & (sessions.rewards != 1))
         if len(wrong):
-            raise ValueError(
+            raise SessionsError(
                 f"rewards[{wrong[0]}] must be 0 or 1 for a model of choice, got {sessions.rewards[wrong[0]]}"
             )
         left = sessions.clicks == sessions.num_items
@@ -73,7 +73,7 @@ class LoggedSteps:
                 if leaving
                 else "models of choice are for users who click at every step"
             )
-            raise ValueError(f"clicks[{step}] is no item: {rule}")
+            raise SessionsError(f"clicks[{step}] is no item: {rule}")
         items = sessions.slate_items.astype(np.int64)
         shown = sparse.csr_matrix(
             (np.ones(len(items)), items, sessions.slate_offsets), shape=(sessions.num_steps, sessions.num_items)

@@ -28,10 +28,14 @@ class PlannedSlates:
         values: q, what a click is worth, [m, n], or by belief, [B, m, n]: row by row for the beliefs that are asked
             about.
         slate_size: k.
+        leaving: weight of leaving, which is worth nothing, beside those of a slate, [m]; None for no such thing.
     """
 
-    def __init__(self, weights: FloatArray, values: FloatArray, slate_size: int) -> None:
+    def __init__(
+        self, weights: FloatArray, values: FloatArray, slate_size: int, leaving: FloatArray | None = None
+    ) -> None:
         self.slate_size = slate_size
+        self._leaving = leaving
         self._weights = weights
         self._values = values
         self._worth = weights * values
@@ -55,7 +59,8 @@ class PlannedSlates:
             rows: of the beliefs that it will be asked about, among those that these values are for.
         """
         values = self._values[..., items]
-        return type(self)(self._weights[:, items], values if values.ndim == 2 else values[rows], slate_size)
+        values = values if values.ndim == 2 else values[rows]
+        return type(self)(self._weights[:, items], values, slate_size, self._leaving)
 
     def scores(self, beliefs: FloatArray, slates: IntArray) -> FloatArray:
         """The objective, [B], of slates [B, k] under beliefs [B, m]."""
@@ -72,8 +77,9 @@ class PlannedSlates:
         return gradient
 
     def _sums(self, slates: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Sums of w and of w q over slates in each state, [B, m] each."""
-        return self._by_item[slates].sum(axis=1), self._worth_of(slates).sum(axis=1)
+        """Sums of w, that of leaving included, and of w q over slates in each state, [B, m] each."""
+        totals = self._by_item[slates].sum(axis=1)
+        return totals if self._leaving is None else totals + self._leaving, self._worth_of(slates).sum(axis=1)
 
     def _worth_of(self, items: IntArray) -> FloatArray:
         """Of items [B, c]: w q, [B, c, m]."""

@@ -29,7 +29,7 @@ class KnownStateSlates:
     def __init__(self, world: LearnedWorld, slate_size: int, foresight: float = 1.0, *, top: bool = False) -> None:
         values = foresight * world.known_state_values(slate_size)
         search = TopSlates if top else PlannedSlates
-        self._slates = search(world.weights, world.click_values(values), slate_size)
+        self._slates = search(world.weights, world.click_values(values), slate_size, world.leaving)
 
     def slates_for(self, beliefs: FloatArray) -> PlannedSlates:
         """Return the object that chooses and values slates for these beliefs, [B, m]."""
@@ -63,7 +63,8 @@ class PointValues:
     def slates_for(self, beliefs: FloatArray) -> PlannedSlates:
         """Return the object that chooses and values slates for these beliefs, [B, m]."""
         totals = self._world.totals(self._first.choose(beliefs))
-        return PlannedSlates(self._world.weights, self.click_values(beliefs, totals), self._slate_size)
+        values = self.click_values(beliefs, totals)
+        return PlannedSlates(self._world.weights, values, self._slate_size, self._world.leaving)
 
     def click_values(self, beliefs: FloatArray, totals: FloatArray) -> FloatArray:
         """Return the value of a click on each item in each state, if the plan goes on that is best for what it tells.
@@ -78,14 +79,16 @@ class PointValues:
         world = self._world
         number, size = world.num_states, world.num_items
         values = np.empty((len(beliefs), number, size))
+        goes_on = world.weights * world.successes if world.leaving is None else world.weights
         at_once = max(1, _MAX_ENTRIES // (number * size))
         for low in range(0, len(beliefs), at_once):
             rows = slice(low, low + at_once)
-            joint = (beliefs[rows] / totals[rows])[:, None, :] * (world.weights * world.successes).T
+            joint = (beliefs[rows] / totals[rows])[:, None, :] * goes_on.T
             reached = ((joint / world.moves.totals) @ world.moves.source) * world.moves.target
             plan = (reached @ self.alphas.T).argmax(axis=2)
             later = ((world.moves.target * self.alphas[plan]) @ world.moves.source.T) / world.moves.totals
-            values[rows] = world.successes * (1 + np.swapaxes(later, 1, 2))
+            after = np.swapaxes(later, 1, 2)
+            values[rows] = world.planned * (1 + after) if world.leaving is None else world.planned + after
         return values
 
     def values(self, beliefs: FloatArray) -> FloatArray:
@@ -99,7 +102,8 @@ class PointValues:
         # Once more with what clicks tell on these very slates; the plans are then the right ones.
         values = self.click_values(points, self._world.totals(slates))
         shown = self._world.weights.T[slates]
-        share = shown / shown.sum(axis=1, keepdims=True)
+        total = shown.sum(axis=1, keepdims=True)
+        share = shown / (total if self._world.leaving is None else total + self._world.leaving)
         worth = np.take_along_axis(values, slates[:, None, :], axis=2)
         found: FloatArray = (share * np.swapaxes(worth, 1, 2)).sum(axis=1)
         better = (points * found).sum(axis=1) >= self.values(points)

@@ -23,9 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if columns:
         kind = TableColumns if format_name == "table" else ImpressionColumns
         options["columns"] = kind(**columns)
-    if format_name == "table":
+    if format_name in ("table", "impressions"):
         features = {scope: tuple(options.pop(f"{scope}_features")) for scope in _FEATURES}
-        options["features"] = TableFeatures(**features, categories=tuple(options.pop("categories")))
+        more = {name: tuple(options.pop(name)) for name in ("labels", "categories")}
+        options["features"] = TableFeatures(**features, **more)
     try:
         if options["catalogue"] is not None:
             options["catalogue"] = Sessions.load(options["catalogue"]).catalogue
@@ -88,12 +89,14 @@ def _add_options(parser: argparse.ArgumentParser, name: str) -> None:
         columns = TableColumns() if name == "table" else ImpressionColumns()
         for column, default in vars(columns).items():
             parser.add_argument(f"--{column}-column", default=default, help=f"name of the {column} column")
-    if name == "table":
         for scope, what in _FEATURES.items():
             option = f"--{scope}-features"
             parser.add_argument(
                 option, nargs="+", default=[], metavar="COLUMN", help=f"columns that hold features {what}"
             )
+        parser.add_argument(
+            "--labels", nargs="+", default=[], metavar="COLUMN", help="columns of further feedback on the items shown"
+        )
         parser.add_argument(
             "--categories", nargs="+", default=[], metavar="COLUMN", help="features that only look like numbers"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,17 +55,28 @@ class NumberCells(NamedTuple):
     plain: NDArray[np.bool_]
 
 
-def names_of(column: Any) -> Names:
+def names_of(column: Any, null_values: Sequence[str] = ()) -> Names:
     """Texts of a column of texts, numbers or anything else; cells of white space alone are empty.
 
     Whole numbers are written without a fraction, whatever their type: a column of whole numbers with a gap comes as
     floating-point numbers from many a tool.
+
+    Args:
+        column: Arrow array.
+        null_values: texts of cells that are empty too; numbers that would be written so are not.
     """
     column = _plain(column)
     if not pa.types.is_dictionary(column.type):
         column = pc.dictionary_encode(column)
-    codes, dictionary = _filled(column.indices, -1), column.dictionary
+    return _named(_filled(column.indices, -1), column.dictionary, null_values)
+
+
+def _named(codes: NDArray[np.int64], dictionary: Any, null_values: Sequence[str] = ()) -> Names:
+    """Names by their places in a dictionary of any type, some of whose entries may mean the same name, or none."""
     texts = texts_of(dictionary)
+    if null_values and pa.types.is_string(dictionary.type):
+        says_null = pc.is_in(texts, value_set=pa.array(null_values, pa.string()))
+        texts = pc.if_else(says_null, None, texts) if pc.any(says_null).as_py() else texts
     if texts is not dictionary or texts.null_count:
         # Texts that differed by white space or type alone are one now.
         again = pc.dictionary_encode(texts)
@@ -116,15 +128,60 @@ def lists_of(column: Any, separator: str) -> Lists:
         return Lists(np.full(len(column), -1), Names(np.zeros(0, np.int64), pa.array([], pa.string())))
     texts = texts_of(column)
     literal = np.flatnonzero(_filled(pc.and_(pc.starts_with(texts, "["), pc.ends_with(texts, "]")), False))
+    if not len(literal) and (found := _cut_in_place(texts, separator)) is not None:
+        return found
     split = pc.split_pattern(texts, separator)
     if len(literal):
         split = _with_literals(texts, split, literal, separator)
     return Lists(_filled(pc.list_value_length(split), -1), names_of(pc.list_flatten(split)))
 
 
-def numbers_of(column: Any) -> NumberCells:
-    """Numbers of a column of numbers or texts."""
+def _cut_in_place(texts: Any, separator: str) -> Lists | None:
+    """Lists of texts joined by a separator, without a copy of the texts; None where that is not possible.
+
+    Each item is a piece of the same bytes, with the separator behind it, which is taken off the different ones alone.
+    """
+    mark = separator.encode()
+    if len(mark) != 1 or len(texts) == 0 or texts.buffers()[2] is None:
+        return None
+    offsets, data = _text_bytes(texts)
+    lengths, there = np.diff(offsets), _flags(texts.is_valid())
+    if (lengths[~there] != 0).any() or (lengths[there] == 0).any():
+        return None
+    last = offsets[1:][there] - 1
+    begin, end = int(offsets[0]), int(offsets[-1])
+    ends_item = data[begin:end] == mark[0]
+    if ends_item[last - begin].any():
+        return None  # The empty item behind it has no bytes.
+    ends_item[last - begin] = True
+    borders = np.flatnonzero(ends_item)
+    is_last = np.zeros(end - begin, dtype=bool)
+    is_last[last - begin] = True
+    counts = np.full(len(texts), -1, dtype=np.int64)
+    counts[there] = np.diff(np.flatnonzero(is_last[borders]), prepend=-1)
+    pieces = np.empty(len(borders) + 1, dtype=np.int32)
+    pieces[0] = begin
+    np.add(borders, begin + 1, out=pieces[1:], casting="unsafe")
+    buffers = [None, pa.py_buffer(pieces), texts.buffers()[2]]
+    items = pc.dictionary_encode(pa.Array.from_buffers(pa.string(), len(borders), buffers))
+    # An item is there with and without the separator: two entries of one name.
+    names = pc.dictionary_encode(pc.utf8_rtrim(items.dictionary, characters=separator))
+    codes = _filled(names.indices, -1)[_filled(items.indices, -1)]
+    return Lists(counts, _named(codes, names.dictionary))
+
+
+def numbers_of(column: Any, null_values: Sequence[str] = ()) -> NumberCells:
+    """Numbers of a column of numbers or texts.
+
+    Args:
+        column: Arrow array.
+        null_values: texts of cells that are empty too.
+    """
     column = _plain(column)
+    if pa.types.is_string(column.type):
+        if not any(map(_says_number, null_values)) and (found := _only_numbers(column)) is not None:
+            return found
+        column = without_texts(column, null_values)
     empty = column.is_null().to_numpy(zero_copy_only=False)
     if pa.types.is_string(column.type):
         plain = _filled(pc.match_substring_regex(column, NUMBER), True)
@@ -141,10 +198,41 @@ def numbers_of(column: Any) -> NumberCells:
     return NumberCells(np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64), empty, plain)
 
 
-def times_of(column: Any, scale: float = 1.0) -> NumberCells:
-    """Numbers times a scale, or seconds since 1970 of dates and times (UTC) such as ``2026-01-31 08:00:00``."""
+def _only_numbers(texts: Any) -> NumberCells | None:
+    """The numbers of texts that are all finite ones, or empty; None where some are anything else."""
+    try:
+        values: NDArray[np.float64] = texts.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowException:
+        return None
+    finite = np.isfinite(values)
+    if int(finite.sum()) != len(texts) - texts.null_count:
+        return None  # "nan" and "inf" are texts of other meanings.
+    return NumberCells(values, ~finite, np.ones(len(texts), dtype=bool))
+
+
+def _says_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def without_texts(column: Any, null_values: Sequence[str]) -> Any:
+    """Arrow strings with null in place of some texts, whatever white space is around them."""
+    says_null = pc.is_in(pc.utf8_trim_whitespace(column), value_set=pa.array(null_values, column.type))
+    return pc.if_else(says_null, None, column) if pc.any(says_null).as_py() else column
+
+
+def times_of(column: Any, scale: float = 1.0, null_values: Sequence[str] = ()) -> NumberCells:
+    """Numbers times a scale, or seconds since 1970 of dates and times (UTC) such as ``2026-01-31 08:00:00``.
+
+    Args:
+        column: Arrow array.
+        scale: of the numbers.
+        null_values: texts of cells that are empty too.
+    """
     column = _plain(column)
-    numbers = numbers_of(column)
+    numbers = numbers_of(column, null_values)
     if scale != 1.0:
         numbers = numbers._replace(values=numbers.values * scale)
     if numbers.plain.all() or not pa.types.is_string(column.type):
@@ -198,10 +286,21 @@ def _has_space(texts: Any) -> bool:
     data = texts.buffers()[2]
     if data is None or len(texts) == 0:
         return False
-    offsets = np.frombuffer(texts.buffers()[1], dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    signed = np.frombuffer(data, dtype=np.int8)[offsets[0] : offsets[-1]]
+    offsets, bytes_of_texts = _text_bytes(texts)
     # As signed numbers, bytes beyond ASCII are negative.
-    return bool((signed <= 32).any())
+    return bool((bytes_of_texts[offsets[0] : offsets[-1]].view(np.int8) <= 32).any())
+
+
+def _text_bytes(texts: Any) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+    """Where each of some Arrow strings begins, and the last one ends, in the bytes of all."""
+    _, offsets, data = texts.buffers()
+    starts = np.frombuffer(offsets, dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    return starts, np.frombuffer(data, dtype=np.uint8)
+
+
+def _flags(array: Any) -> NDArray[np.bool_]:
+    flags: NDArray[np.bool_] = array.to_numpy(zero_copy_only=False)
+    return flags
 
 
 def _with_literals(texts: Any, split: Any, rows: NDArray[np.int64], separator: str) -> Any:

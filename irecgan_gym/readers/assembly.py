@@ -5,16 +5,15 @@ from __future__ import annotations
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import repeat
+from itertools import islice, repeat
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from irecgan_gym.readers.report import Place, ReadReport, length_reason
 from irecgan_gym.sessions import Catalogue, Sessions, SessionsError
-from irecgan_gym.sessions.checks import check_offsets
+from irecgan_gym.sessions.checks import IntArray, check_offsets
 from irecgan_gym.sessions.ragged import gather
 
 _LINE_BITS = 40
@@ -61,46 +60,9 @@ class Numbering:
         """All names, by number."""
         return list(self._numbers)
 
-
-class BatchNumbers:
-    """The numbers of the names of one batch, each looked up once.
-
-    Args:
-        numbering: of all batches.
-        names: the different names of the batch, Arrow strings.
-    """
-
-    def __init__(self, numbering: Numbering, names: Any) -> None:
-        self._numbering, self._names = numbering, names
-        self._numbers = np.full(len(names), -1, dtype=np.int64)
-
-    def __call__(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Numbers of names given by their places in the batch; new ones get the next, in the order of the codes."""
-        return self._looked_up(codes, self._numbering.of)
-
-    def known(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The same, -1 for those that have no number yet."""
-        return self._looked_up(codes, self._numbering.known)
-
-    def _looked_up(self, codes: NDArray[np.int64], look_up: Callable[[list[str]], list[int]]) -> NDArray[np.int64]:
-        numbers = self._numbers[codes]
-        unknown = numbers < 0
-        if unknown.any():
-            new = _in_order_seen(codes[unknown], len(self._names))
-            self._numbers[new] = look_up(self._names.take(pa.array(new)).to_pylist())
-            numbers = self._numbers[codes]
-        return numbers
-
-
-def _in_order_seen(codes: NDArray[np.int64], bound: int) -> NDArray[np.int64]:
-    """Return the different codes, all below ``bound``, in the order in which they first come."""
-    if len(codes) * 8 < bound:
-        used, first = np.unique(codes, return_index=True)
-        return used[np.argsort(first)]
-    place = np.full(bound, len(codes))
-    place[codes[::-1]] = np.arange(len(codes))[::-1]
-    used = np.flatnonzero(place < len(codes))
-    return used[np.argsort(place[used])]
+    def names_from(self, number: int) -> list[str]:
+        """The names of a number and all above it."""
+        return [*islice(reversed(self._numbers), len(self) - number)][::-1]
 
 
 class KnownItems:
@@ -199,10 +161,10 @@ class StepColumns:
         unit: str,
         lines: NDArray[np.int64],
         *,
-        session: NDArray[np.int64],
-        slate: NDArray[np.int64],
+        session: IntArray,
+        slate: IntArray,
         slate_length: NDArray[np.int64],
-        click: NDArray[np.int64],
+        click: IntArray,
         reward: NDArray[np.float64],
         propensity: NDArray[np.float64],
         time: NDArray[np.float64],
@@ -384,5 +346,7 @@ def assemble(
 
 def _ragged(values: array[int], lengths: array[int], rows: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Values of the given ragged rows, and their lengths."""
+    if len(rows) == len(lengths) and (np.diff(rows) == 1).all():
+        return np.asarray(values), np.asarray(lengths)
     entries, offsets = gather(check_offsets("lengths", lengths, minimum=0), rows)
     return np.asarray(values)[entries], np.diff(offsets)

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from irecgan_gym.readers.assembly import BatchNumbers, Numbering, StepColumns
+from irecgan_gym.readers.assembly import Numbering, StepColumns
+from irecgan_gym.readers.batch_numbers import ArrowNames, BatchNumbers
 from irecgan_gym.sessions import FeatureColumn, Sessions
 from irecgan_gym.sessions.checks import check_offsets
 from irecgan_gym.sessions.ragged import gather
@@ -91,9 +92,9 @@ class ClickOutDetails:
             numbering, column = self._context[name]
             codes, texts = context[name]
             numbers = np.full(len(codes), -1, dtype=np.int32)
-            numbers[codes >= 0] = BatchNumbers(numbering, texts)(codes[codes >= 0])
+            numbers[codes >= 0] = BatchNumbers(ArrowNames(numbering), texts)(codes[codes >= 0])
             column.frombytes(numbers.data.cast("B"))
-        self._kinds.frombytes(BatchNumbers(self._kind_codes, kind_names)(kinds).astype(np.int32).data.cast("B"))
+        self._kinds.frombytes(BatchNumbers(ArrowNames(self._kind_codes), kind_names)(kinds).data.cast("B"))
         # Through 64 bits, as Python's own numbers go into an array of 32.
         self._seconds.frombytes(seconds.astype(np.float64).astype(np.float32).data.cast("B"))
 

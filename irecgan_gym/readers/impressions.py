@@ -12,15 +12,20 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from irecgan_gym.readers.arrow_cells import Names, NumberCells, names_of, numbers_of, times_of
-from irecgan_gym.readers.assembly import KnownItems, keep_lengths
+from irecgan_gym.readers.assembly import KnownItems
 from irecgan_gym.readers.containers import TextOptions, check_columns, open_containers, source_name
 from irecgan_gym.readers.plain_steps import without_nulls
-from irecgan_gym.readers.report import MAX_MALFORMED, OnError, Place, ReaderError, ReadReport, ReadResult, check_lengths
+from irecgan_gym.readers.report import MAX_MALFORMED, OnError, Place, ReaderError, ReadReport, ReadResult
 from irecgan_gym.readers.row_batch import RowBatch
-from irecgan_gym.readers.table import SECONDS, TableLog
+from irecgan_gym.readers.session_bounds import SECONDS, SessionBounds
+from irecgan_gym.readers.table import TableLog
 from irecgan_gym.readers.table_cells import NULL_VALUES, CellRules
+from irecgan_gym.readers.table_features import FeatureCells, TableFeatures, with_flags_as_numbers
 from irecgan_gym.sessions import Catalogue
 from irecgan_gym.settings import checked_value
+
+_SLATE = ""
+"""Column of the items of lists, beside those of features, which all have names."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ def read_impressions(
     source: Any,
     *,
     columns: ImpressionColumns | None = None,
+    features: TableFeatures | None = None,
     delimiter: str = ",",
     encoding: str = "utf-8",
     null_values: Sequence[str] = NULL_VALUES,
@@ -81,6 +87,9 @@ def read_impressions(
     Args:
         source: see there.
         columns: names of the columns; those of :class:`ImpressionColumns` when None.
+        features: names of columns that hold features and labels, none when None. Those of entries, and labels, have one
+            value a row; of steps and users, that of a list's first item counts. A list with several clicks keeps all of
+            them where the column of clicks is named as a label, too.
         delimiter: between the cells of a row, in separated text.
         encoding: of separated text, as Python names it.
         null_values: texts of cells that hold no value; an item may have such a name.
@@ -103,28 +112,30 @@ def read_impressions(
     """
     columns = ImpressionColumns() if columns is None else columns
     checked_value("columns", columns, ImpressionColumns)
-    if sort and columns.time is None:
-        raise ValueError("sort=True needs a time column to sort by")
-    if max_gap is not None and (columns.time is None or not max_gap > 0):
-        raise ValueError(f"max_gap must be a positive number of seconds, and needs a time column, got {max_gap}")
-    if time_unit not in SECONDS:
-        raise ValueError(f"time_unit must be one of {', '.join(SECONDS)}, got {time_unit!r}")
-    check_lengths(min_length, max_length)
+    bounds = SessionBounds(min_length, max_length, sort, max_gap)
+    bounds.check_time(columns.time, time_unit)
+    features = TableFeatures() if features is None else features
+    checked_value("features", features, TableFeatures)
     names, report = columns.used(), _ListReport(on_error, max_malformed)
     rules = CellRules(tuple(null_values), time_scale=SECONDS[time_unit])
-    rows = _Rows(names, rules, report)
+    rows = _Rows(names, rules, report, features)
+    wanted = tuple(dict.fromkeys((*names.values(), *features.names)))
     for container in open_containers(source, TextOptions(delimiter, encoding)):
-        check_columns(container, tuple(names.values()))
-        report.columns_not_used = tuple(name for name in container.names if name not in names.values())
-        for batch in container.batches(tuple(dict.fromkeys(names.values()))):
+        check_columns(container, wanted)
+        report.columns_not_used = tuple(name for name in container.names if name not in wanted)
+        for batch in container.batches(wanted):
             rows.add_batch(batch)
     if report.rows_read == 0:
         raise ReaderError(f"{source_name(source)} is empty")
     log = TableLog(rows.step_names(), CellRules(()), sort, report, KnownItems(catalogue, extend))
-    rows.fill(log)
-    order = keep_lengths(log.steps, log.steps_in_order(max_gap), min_length, max_length, "steps", report)
+    cells = FeatureCells(features, _SLATE, rules.separator, null_values)
+    rows.fill(log, cells)
+    order = bounds.steps_kept(log, report)
     report.rows_used = report.rows_of(log.steps.places(order))
-    return log.result(order, {"source": "impressions", "file": source_name(source), "columns": names})
+    result = log.result(order, {"source": "impressions", "file": source_name(source), "columns": names})
+    if not features.names:
+        return result
+    return result._replace(sessions=cells.put_into(result.sessions, log.steps, order, report))
 
 
 class _ListReport(ReadReport):
@@ -160,10 +171,14 @@ class _Rows:
         names: of the columns, by what they mean.
         rules: what cells may say.
         report: counts every row.
+        features: names of the columns that hold some.
     """
 
-    def __init__(self, names: Mapping[str, str], rules: CellRules, report: _ListReport) -> None:
-        self._names, self._rules, self._report = names, rules, report
+    def __init__(
+        self, names: Mapping[str, str], rules: CellRules, report: _ListReport, features: TableFeatures
+    ) -> None:
+        self._names, self._rules, self._report, self._wanted = names, rules, report, features
+        self._features: dict[str, list[Any]] = {name: [] for name in features.names}
         self._places: list[Place] = []
         self._texts: dict[str, list[Any]] = {name: [] for name in ("session", "step", "item", "user") if name in names}
         self._numbers: dict[str, list[NDArray[np.float64]]] = {
@@ -205,9 +220,11 @@ class _Rows:
             # An empty cell is no click, no reward and an unknown propensity; positions and times are never empty.
             filled = values.values if meaning == "propensity" else np.where(values.empty, 0.0, values.values)
             self._numbers[meaning].append(filled)
+        for name, arrays in self._features.items():
+            arrays.append(_taken(names_of(batch.cells.column(name))))
 
-    def fill(self, log: TableLog) -> None:
-        """Hand the lists to a log of steps, one after the other."""
+    def fill(self, log: TableLog, cells: FeatureCells) -> None:
+        """Hand the lists to a log of steps, one after the other, and their features and labels to those of a table."""
         texts = {meaning: pa.concat_arrays(arrays) for meaning, arrays in self._texts.items()}
         numbers = {meaning: np.concatenate(arrays) for meaning, arrays in self._numbers.items()}
         sound = np.concatenate(self._sound)
@@ -224,6 +241,8 @@ class _Rows:
         if unclicked:
             self._report.notes.append(f"{unclicked:,} rows have a reward and no click: sessions earn by clicks alone")
         values = {meaning: column.to_pylist() for meaning, column in texts.items()}
+        lists_by_file: list[tuple[int, list[NDArray[np.int64]]]] = []
+        before = None
         for members in np.split(rows, starts[1:]) if len(rows) else ():
             if not sound[members].all():
                 places = [self._places[row] for row in members[sound[members]].tolist()]
@@ -232,7 +251,29 @@ class _Rows:
                 continue
             place = self._places[members.min()]
             self._report.sizes[place.file, place.number] = len(members)
+            if before is None or before.file != place.file or before.number >= place.number:
+                lists_by_file.append((len(log.steps), []))
+            before = place
+            lists_by_file[-1][1].append(members)
             log.add(place, self._cells(members, values, numbers), CellRules(()))
+        if self._features:
+            columns = {name: pa.concat_arrays(arrays) for name, arrays in self._features.items()}
+            for first_step, some_lists in lists_by_file:
+                cells.add(self._table_of_lists(some_lists, texts["item"], columns), first_step)
+
+    def _table_of_lists(self, lists: list[NDArray[np.int64]], items: Any, columns: Mapping[str, Any]) -> RowBatch:
+        """Lists of one file as rows of a table that holds the features of each list."""
+        members, first = pa.array(np.concatenate(lists)), pa.array([rows[0] for rows in lists])
+        offsets = pa.array(np.append(0, np.cumsum([len(rows) for rows in lists])))
+        listed = {*self._wanted.entries, *self._wanted.labels}
+        cells = {_SLATE: pa.LargeListArray.from_arrays(offsets, items.take(members))}
+        for name, values in columns.items():
+            cells[name] = (
+                pa.LargeListArray.from_arrays(offsets, values.take(members)) if name in listed else values.take(first)
+            )
+        places = [self._places[rows.min()] for rows in lists]
+        batch = pa.RecordBatch.from_arrays(list(cells.values()), names=list(cells))
+        return RowBatch(batch, places[0].file, np.array([place.number for place in places]), places[0].unit)
 
     def _cells(
         self, members: NDArray[np.int64], texts: Mapping[str, list[Any]], numbers: Mapping[str, NDArray[np.float64]]
@@ -261,9 +302,8 @@ class _Rows:
 def _numbers(meaning: str, column: Any) -> NumberCells:
     """Numbers of a column; clicks may be true and false."""
     if meaning == "click" and pa.types.is_string(column.type):
-        lower = pc.utf8_lower(pc.utf8_trim_whitespace(column))
-        column = pc.if_else(pc.is_in(lower, pa.array(["true"])), "1", column)
-        column = pc.if_else(pc.is_in(lower, pa.array(["false", ""])), "0", column)
+        # A cell of white space is no click.
+        column = pc.if_else(pc.equal(pc.utf8_trim_whitespace(column), ""), "0", with_flags_as_numbers(column))
     return numbers_of(column)
 
 

@@ -10,7 +10,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from irecgan_gym.readers.arrow_cells import Lists, Names, is_list, lists_of, names_of, numbers_of, times_of
+from irecgan_gym.readers.arrow_cells import (
+    Lists,
+    Names,
+    is_list,
+    lists_of,
+    names_of,
+    numbers_of,
+    times_of,
+    without_texts,
+)
 from irecgan_gym.readers.table_cells import CellRules
 from irecgan_gym.sessions.ragged import rows_with_repeats
 
@@ -54,11 +63,10 @@ def without_nulls(cells: Any, names: Mapping[str, str], rules: CellRules, items:
         items: meanings of the columns that stay as they are: their texts may be names of items.
     """
     columns = dict(zip(cells.schema.names, cells.columns, strict=True))
-    kept = {names[meaning] for meaning in items}
+    kept = {names[meaning] for meaning in items if meaning in names}
     for meaning, name in names.items():
-        if name in kept:
-            continue
-        columns[name] = _without_nulls(columns[name], rules.null_values)
+        if name not in kept:
+            columns[name] = _without_nulls(columns[name], rules.null_values)
         if meaning == "time" and pa.types.is_temporal(columns[name].type) and list(names.values()).count(name) == 1:
             columns[name] = _seconds(columns[name])
     return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
@@ -70,8 +78,7 @@ def _without_nulls(column: Any, null_values: tuple[str, ...]) -> Any:
         column, kind = column.cast(pa.string()), pa.string()
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
         return column
-    says_null = pc.is_in(pc.utf8_trim_whitespace(column), value_set=pa.array(null_values, kind))
-    return pc.if_else(says_null, None, column) if pc.any(says_null).as_py() else column
+    return without_texts(column, null_values)
 
 
 def _seconds(column: Any) -> Any:
@@ -119,48 +126,58 @@ def plain_steps(cells: Any, names: Mapping[str, str], rules: CellRules) -> Plain
         rules: what cells may say.
     """
     column = {meaning: cells.column(name) for meaning, name in names.items()}
-    session = names_of(column["session"])
+    session = names_of(column["session"], rules.null_values)
     slate = _without_padding(lists_of(column["slate"], rules.separator), rules.padding)
     rows = cells.num_rows
     offsets = np.zeros(rows + 1, dtype=np.int64)
     np.cumsum(slate.lengths.clip(min=0), out=offsets[1:])
     row_of_entry = np.repeat(np.arange(rows), np.diff(offsets))
     plain = (session.codes >= 0) & (slate.lengths > 0)
-    plain[row_of_entry[slate.items.codes < 0]] = False
+    plain[row_of_entry[np.flatnonzero(slate.items.codes < 0)]] = False
     plain[rows_with_repeats(offsets, slate.items.codes.astype(np.int32))] = False
     clicked, several = _single_clicks(column["click"])
     click = _among(clicked, slate.items)
     found = click == -1
-    found[row_of_entry[slate.items.codes == click[row_of_entry]]] = True
+    found[row_of_entry[np.flatnonzero(slate.items.codes == click[row_of_entry])]] = True
     says_none = np.append(_flags(pc.is_in(clicked.names, value_set=pa.array(rules.null_values, pa.string()))), False)
     no_click = ~found & says_none[clicked.codes]
     click[no_click] = -1
     plain &= (found | no_click) & ~several
     reward = np.zeros(rows)
     if "reward" in column:
-        numbers = numbers_of(column["reward"])
+        numbers = numbers_of(column["reward"], rules.null_values)
         reward = np.where(numbers.empty, 0.0, numbers.values)
         plain &= numbers.plain & (np.abs(reward) <= _LARGEST) & ~(numbers.empty & (click != -1))
     propensity = np.full(rows, np.nan)
     if "propensity" in column:
-        numbers = numbers_of(column["propensity"])
+        numbers = numbers_of(column["propensity"], rules.null_values)
         propensity = numbers.values
         with np.errstate(over="ignore", under="ignore"):
             stored = propensity.astype(np.float32)  # So small a number that it would become 0 is no probability.
         plain &= numbers.plain & (numbers.empty | ((stored > 0) & (propensity <= 1)))
     time = np.zeros(rows)
     if "time" in column:
-        numbers = times_of(column["time"], rules.time_scale)
+        numbers = times_of(column["time"], rules.time_scale, rules.null_values)
         time = numbers.values
         plain &= numbers.plain & np.isfinite(time)
-    user = names_of(column["user"]) if "user" in column else None
+    user = names_of(column["user"], rules.null_values) if "user" in column else None
     return PlainSteps(plain, session, user, slate, offsets, click, reward, propensity, time)
 
 
-def row_cells(cells: Any, names: Mapping[str, str], steps: PlainSteps, row: int) -> dict[str, Any]:
-    """Return one row's cells by what they mean, None where they are empty, for a look at that row alone."""
+def row_cells(
+    cells: Any, names: Mapping[str, str], steps: PlainSteps, row: int, null_values: tuple[str, ...]
+) -> dict[str, Any]:
+    """Return one row's cells by what they mean, None where they are empty, for a look at that row alone.
+
+    Args:
+        cells: Arrow record batch.
+        names: of its columns, by what they mean.
+        steps: of the batch.
+        row: number of the row in it.
+        null_values: texts of cells that are empty too.
+    """
     values = {meaning: cells.column(name)[row].as_py() for meaning, name in names.items()}
-    values = {meaning: None if value == "" or value != value else value for meaning, value in values.items()}
+    values = {meaning: None if _is_empty(value, null_values) else value for meaning, value in values.items()}
     for meaning, texts in (("session", steps.session), ("user", steps.user)):
         if texts is not None:
             code = int(texts.codes[row])
@@ -176,6 +193,10 @@ def row_cells(cells: Any, names: Mapping[str, str], steps: PlainSteps, row: int)
         codes = steps.slate.items.codes[steps.offsets[row] : steps.offsets[row + 1]].tolist()
         values["slate"] = [None if code < 0 else steps.slate.items.names[code].as_py() for code in codes]
     return values
+
+
+def _is_empty(value: Any, null_values: tuple[str, ...]) -> bool:
+    return value == "" or value != value or (isinstance(value, str) and value.strip() in null_values)
 
 
 def _single_clicks(column: Any) -> tuple[Names, NDArray[np.bool_]]:

@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from irecgan_gym.readers.assembly import BatchNumbers, KnownItems, Numbering, StepColumns, assemble, keep_lengths
+from irecgan_gym.readers.assembly import KnownItems, Numbering, StepColumns, assemble, keep_lengths
+from irecgan_gym.readers.batch_numbers import ArrowNames, BatchNumbers
 from irecgan_gym.readers.challenge_details import CONTEXT, ClickOutDetails, Touch
 from irecgan_gym.readers.click_out_batches import (
     CLICK,
@@ -171,7 +172,7 @@ class _Waiting:
     ) -> None:
         """Keep the items that sessions have touched, when and how, and the lines that say so."""
         if len(session):
-            actions = BatchNumbers(self._actions, action_names)(action).astype(np.int16)
+            actions = BatchNumbers(ArrowNames(self._actions), action_names)(action).astype(np.int16)
             self._batches.append(_Parked(session.astype(np.int32), item.astype(np.int32), line, timestamp, actions))
 
     def of(self, session: int) -> list[Touch]:
@@ -210,6 +211,7 @@ class _ClickOutLog:
         self.details = ClickOutDetails()
         self._last: list[_Last] = []
         self._user_numbers = Numbering()
+        self._item_names, self._known_users = ArrowNames(self.items), ArrowNames(self._user_numbers)
 
     def add_batch(self, batch: RowBatch) -> None:
         """Take in the rows of a batch, in their order: those of sound sessions at once, the others one by one."""
@@ -242,7 +244,7 @@ class _ClickOutLog:
         within = slice(first, last)
         session = self._new_sessions(rows, first, last)
         kind, lines = rows.kind[within], batch.numbers[within]
-        items = BatchNumbers(self.items, rows.item_names)
+        items = BatchNumbers(self._item_names, rows.item_names)
         number = items(rows.items[rows.offsets[first] : rows.offsets[last]])
         offsets = rows.offsets[first : last + 1] - rows.offsets[first]
         clicks, touches = np.flatnonzero(kind == CLICK), np.flatnonzero(kind == TOUCH)
@@ -284,7 +286,7 @@ class _ClickOutLog:
     def _new_sessions(self, rows: PlainClickOuts, first: int, last: int) -> NDArray[np.int64]:
         """Number the sessions of sound rows, all of them new; of each row."""
         codes = rows.session[first:last]
-        user = BatchNumbers(self._user_numbers, rows.user_names)(rows.user[first:last])
+        user = BatchNumbers(self._known_users, rows.user_names)(rows.user[first:last])
         order = by_session(codes)
         starts = np.flatnonzero(np.append(True, np.diff(codes[order]) != 0))
         begins, ends = order[starts], order[np.append(starts[1:], len(order)) - 1]

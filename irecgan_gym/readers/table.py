@@ -12,9 +12,11 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from irecgan_gym.readers.assembly import BatchNumbers, KnownItems, Numbering, StepColumns, assemble, keep_lengths
+from irecgan_gym.readers.assembly import KnownItems, Numbering, StepColumns, assemble, keep_lengths
+from irecgan_gym.readers.batch_numbers import ArrowNames, BatchNumbers
 from irecgan_gym.readers.containers import TextOptions, check_columns, open_containers, source_name
 from irecgan_gym.readers.plain_steps import PlainSteps, plain_steps, row_cells, session_keys, user_keys, without_nulls
 from irecgan_gym.readers.report import MAX_MALFORMED, OnError, Place, ReaderError, ReadReport, ReadResult, check_lengths
@@ -27,6 +29,8 @@ from irecgan_gym.settings import checked_value
 
 _FEW = 16
 """So few rows are looked at one by one."""
+_TAKEN_APART = ("session", "slate", "click", "reward", "propensity", "user", "time")
+"""Meanings of columns in which :func:`~irecgan_gym.readers.plain_steps.plain_steps` finds what is empty."""
 _DAY = 86_400.0
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
@@ -222,6 +226,8 @@ class TableLog:
         self.users = array("q")
         self.cut: set[int] = set()
         self._user_numbers = Numbering()
+        self._item_names, self._session_names = ArrowNames(self.items), ArrowNames(self.sessions)
+        self._user_names = ArrowNames(self._user_numbers)
         self._last_time = array("d")
 
     def add_batch(self, batch: RowBatch) -> None:
@@ -229,7 +235,7 @@ class TableLog:
         rules = self._rules
         if "time" in self._names and pa.types.is_temporal(batch.cells.column(self._names["time"]).type):
             rules = replace(rules, time_scale=1.0)  # Dates become seconds by themselves.
-        cells = without_nulls(batch.cells, self._names, rules, ("slate", "click"))
+        cells = without_nulls(batch.cells, self._names, rules, _TAKEN_APART)
         steps = plain_steps(cells, self._names, rules)
         if self._chances is not None:
             keys = self.steps.keys(batch.file, batch.unit, batch.numbers)
@@ -237,9 +243,9 @@ class TableLog:
         sessions = session_keys(steps) if self._by_user else steps.session
         users = user_keys(steps)
         numbers = _Numbers(
-            BatchNumbers(self.sessions, sessions.names),
-            BatchNumbers(self._user_numbers, users.names),
-            BatchNumbers(self.items, steps.slate.items.names),
+            BatchNumbers(self._session_names, sessions.names),
+            BatchNumbers(self._user_names, users.names),
+            BatchNumbers(self._item_names, steps.slate.items.names),
             sessions.codes,
             users.codes,
             cells,
@@ -272,7 +278,8 @@ class TableLog:
             return
         for row in range(start, end):
             self._report.rows_read += 1
-            self.add(batch.place(row), row_cells(numbers.cells, self._names, steps, row), numbers.rules)
+            cells = row_cells(numbers.cells, self._names, steps, row, numbers.rules.null_values)
+            self.add(batch.place(row), cells, numbers.rules)
 
     def _add_plain(self, batch: RowBatch, steps: PlainSteps, numbers: _Numbers, rows: slice) -> bool:
         """Take in plain rows all at once, or nothing if a session among them contradicts itself."""
@@ -302,8 +309,8 @@ class TableLog:
         session = numbers.sessions(codes)
         new = np.sort(first[~is_known])  # In the order in which they come, as their numbers are.
         user_number = numbers.users(numbers.user_codes[rows]) if self._has_users else session
-        self.users.extend(user_number[new].tolist())
-        self._last_time.extend(time[new].tolist())
+        self.users.frombytes(user_number[new].astype(np.int64).data.cast("B"))
+        self._last_time.frombytes(time[new].data.cast("B"))
         np.frombuffer(self._last_time)[session[first]] = time[order[starts + lengths - 1]]
         entries = slice(steps.offsets[rows.start], steps.offsets[rows.stop])
         slate = numbers.items(steps.slate.items.codes[entries])
@@ -428,12 +435,11 @@ class TableLog:
 
     def named_users(self) -> tuple[NDArray[np.int64], list[str]]:
         """The user of each session as the number of a name, -1 where nobody is named; and the names."""
-        names: list[str] = []
-        numbers = np.full(len(self._user_numbers), -1, dtype=np.int64)
-        for number, key in enumerate(self._user_numbers.names):
-            if key.startswith("user "):
-                numbers[number] = len(names)
-                names.append(key.removeprefix("user "))
+        keys = pa.array(self._user_numbers.names, pa.string())
+        has_name = pc.starts_with(keys, "user ")
+        names: list[str] = pc.utf8_slice_codeunits(keys.filter(has_name), len("user ")).to_pylist()
+        named = has_name.to_numpy(zero_copy_only=False).astype(bool)
+        numbers = np.where(named, np.cumsum(named) - 1, -1)
         if not self._has_users:
             return np.full(len(self.users), -1, dtype=np.int64), names
         return numbers[np.asarray(self.users, dtype=np.int64)], names
@@ -488,6 +494,9 @@ class TableLog:
 
     def _report_sessions_of_several_users(self) -> None:
         """Tell of ids of sessions that several users have."""
-        ids = [key.partition("\0")[0] for key in self.sessions.names]
-        shared = [name for name, number in Counter(ids).items() if number > 1] if len(set(ids)) < len(ids) else []
+        keys = pa.array(self.sessions.names, pa.string())
+        ids = pc.list_element(pc.split_pattern(keys, "\0", max_splits=1), 0)
+        if pc.count_distinct(ids).as_py() == len(ids):
+            return
+        shared = [name for name, number in Counter(ids.to_pylist()).items() if number > 1]
         self._report.repaired("sessions of several users: each has one", len(shared), [f"session {n}" for n in shared])

@@ -1,13 +1,15 @@
-"""Features that stand in columns of a table beside the steps, or in a table of items of its own."""
+"""Features and labels that stand in columns of a table beside the steps; features of items in a table of their own."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from irecgan_gym.readers.arrow_cells import Lists, Names, is_list, lists_of, names_of, numbers_of
@@ -18,10 +20,12 @@ from irecgan_gym.readers.row_batch import RowBatch
 from irecgan_gym.readers.table_cells import NULL_VALUES
 from irecgan_gym.sessions import Catalogue, FeatureColumn, Sessions
 
+_FLAGS = {"true": "1", "false": "0"}
+
 
 @dataclass(frozen=True)
 class TableFeatures:
-    """Names of the columns that hold features.
+    """Names of the columns that hold features, and further feedback.
 
     A column of numbers alone is a number, any other one is a category; empty cells are unknown.
 
@@ -30,18 +34,22 @@ class TableFeatures:
             value for each item of the slate.
         steps: known before the click, such as the device.
         users: of the user; that of a session's first step counts.
+        labels: what became of the items shown, such as whether they were bought or how long they were watched: numbers
+            or truth values, as features of entries are given; empty where unknown. Of an item that a list shows twice,
+            the largest.
         categories: those of them that are categories although they look like numbers.
     """
 
     entries: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         """All columns, each once."""
-        return tuple(dict.fromkeys((*self.entries, *self.steps, *self.users)))
+        return tuple(dict.fromkeys((*self.entries, *self.steps, *self.users, *self.labels)))
 
 
 class _Batch(NamedTuple):
@@ -88,20 +96,23 @@ class FeatureCells:
                 np.asarray(batch.numbers),
                 slates,
                 {name: names_of(cells.column(name)) for name in single},
-                {name: _one_each(cells.column(name), slates, self._separator) for name in wanted.entries},
+                {
+                    name: _one_each(cells.column(name), slates, self._separator)
+                    for name in (*wanted.entries, *wanted.labels)
+                },
             )
         )
 
     def put_into(
         self, sessions: Sessions, steps: StepColumns, order: NDArray[np.int64], report: ReadReport
     ) -> Sessions:
-        """The sessions with the features of their rows.
+        """The sessions with the features and labels of their rows.
 
         Args:
             sessions: made of these steps.
             steps: all that were added.
             order: numbers of those that the sessions hold, in their order.
-            report: takes note of lists without a value for each item.
+            report: takes note of lists without a value for each item, and of labels that are no numbers.
         """
         firsts = np.array([batch.first_step for batch in self._batches], dtype=np.int64)
         batch_of = np.searchsorted(firsts, order, side="right") - 1
@@ -112,11 +123,13 @@ class FeatureCells:
             row[chosen] = np.searchsorted(self._batches[number].numbers, lines[chosen])
         values = {name: self._values(name, batch_of, row) for name in (*self._features.steps, *self._features.users)}
         first = sessions.offsets[:-1]
+        listed = dict.fromkeys((*self._features.entries, *self._features.labels))
+        entries = {name: self._entries(name, sessions, batch_of, row, report) for name in listed}
         return sessions.with_features(
             steps={name: self._column(name, values[name]) for name in self._features.steps},
             users={name: self._column(name, values[name][first]) for name in self._features.users},
-            entries={name: self._entries(name, sessions, batch_of, row, report) for name in self._features.entries},
-        )
+            entries={name: self._column(name, entries[name]) for name in self._features.entries},
+        ).with_labels({name: self._label(name, entries[name], report) for name in self._features.labels})
 
     def _values(self, name: str, batch_of: NDArray[np.int64], row: NDArray[np.int64]) -> NDArray[Any]:
         """Texts of single cells, None where empty; object [T]."""
@@ -129,8 +142,8 @@ class FeatureCells:
 
     def _entries(
         self, name: str, sessions: Sessions, batch_of: NDArray[np.int64], row: NDArray[np.int64], report: ReadReport
-    ) -> FeatureColumn:
-        """A feature of entries: of each slate the list of its row, cut down as the slate was."""
+    ) -> NDArray[Any]:
+        """Texts of the entries, None where empty: of each slate the list of its row, cut down as the slate was."""
         values = np.full(len(sessions.slate_items), None, dtype=object)
         lengths, missing = sessions.slate_lengths, 0
         for number in np.unique(batch_of).tolist():
@@ -151,31 +164,62 @@ class FeatureCells:
                 if told.lengths[source] != shown.lengths[source]:
                     missing += int(told.lengths[source] > 0)
                     continue
-                # The slate was repaired: an item's first place counts, and what fills it up does not.
+                # The slate was repaired: an item's first place counts, or its largest label; what fills it up does not.
                 start = int(shown_starts[source])
                 codes = shown.items.codes[start : start + shown.lengths[source]].tolist()
-                place_of: dict[str, int] = {}
+                told_of: dict[str, list[Any]] = {}
                 for place, code in enumerate(codes):
                     if code >= 0:
-                        place_of.setdefault(shown.items.names[code].as_py(), place)
+                        values_of_item = told_of.setdefault(shown.items.names[code].as_py(), [])
+                        values_of_item.append(texts[told_starts[source] + place])
                 first, end = sessions.slate_offsets[step : step + 2]
                 names = sessions.item_names or ()
                 for entry in range(first, end):
-                    place = place_of[names[sessions.slate_items[entry]]]
-                    values[entry] = texts[told_starts[source] + place]
+                    of_item = told_of[names[sessions.slate_items[entry]]]
+                    values[entry] = max(of_item, key=_size) if name in self._features.labels else of_item[0]
         if missing:
-            report.notes.append(f"feature {name!r}: {missing:,} lists have no value for each item, none is known")
-        return self._column(name, values)
+            kind = "label" if name in self._features.labels else "feature"
+            report.notes.append(f"{kind} {name!r}: {missing:,} lists have no value for each item, none is known")
+        return values
+
+    def _texts(self, values: NDArray[Any]) -> Any:
+        return pa.array([None if value in self._null_values else value for value in values.tolist()], pa.string())
 
     def _column(self, name: str, values: NDArray[Any]) -> FeatureColumn:
-        listed = [None if value in self._null_values else value for value in values.tolist()]
-        return _as_feature(name, pa.array(listed, pa.string()), name in self._features.categories)
+        return _as_feature(name, self._texts(values), name in self._features.categories)
+
+    def _label(self, name: str, values: NDArray[Any], report: ReadReport) -> NDArray[np.float64]:
+        found = numbers_of(with_flags_as_numbers(self._texts(values)))
+        wrong = np.flatnonzero(~found.plain)
+        if len(wrong):
+            first = values[wrong[0]]
+            report.notes.append(
+                f"label {name!r}: {len(wrong):,} values are no numbers, the first is {first!r}: unknown"
+            )
+        return np.where(found.plain, found.values, np.nan)
+
+
+def _size(text: str | None) -> float:
+    """Value of a label; less than all others where it has none."""
+    try:
+        size = float(_FLAGS.get(str(text).lower(), str(text)))
+    except ValueError:
+        return -math.inf
+    return -math.inf if math.isnan(size) else size
+
+
+def with_flags_as_numbers(texts: Any) -> Any:
+    """Arrow texts with 1 and 0 in place of true and false."""
+    lower = pc.utf8_lower(pc.utf8_trim_whitespace(texts))
+    for flag, number in _FLAGS.items():
+        texts = pc.if_else(pc.is_in(lower, pa.array([flag])), number, texts)
+    return texts
 
 
 def _one_each(column: Any, slates: Lists, separator: str) -> Lists:
     """Values of the entries; a single number is that of a slate of one item."""
     kind = column.type
-    if not is_list(kind) and (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+    if not is_list(kind) and (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
         cells = names_of(column)
         return Lists(np.where(cells.codes >= 0, 1, -1), Names(cells.codes[cells.codes >= 0], cells.names))
     return lists_of(column, separator)

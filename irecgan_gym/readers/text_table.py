@@ -18,7 +18,7 @@ from irecgan_gym.readers.lines import Lines
 from irecgan_gym.readers.report import Place, ReaderError
 from irecgan_gym.readers.row_batch import MalformedRow, RowBatch
 
-_LARGE_BLOCK = 1 << 22
+_LARGE_BLOCK = 1 << 23
 _SMALL_BLOCK = 1 << 14
 _NEWLINE, _RETURN, _QUOTE = 10, 13, 34
 
@@ -114,7 +114,9 @@ class DelimitedTable:
 
     def _parsed(self, block: bytes, columns: Sequence[str], places: Sequence[int]) -> RowBatch | None:
         """The rows of a block, or None where they are not plain enough to be sure of them."""
-        if not self._delimiter.isascii() or b"\0" in block or block.count(b"\r") != block.count(b"\r\n"):
+        if not self._delimiter.isascii() or b"\0" in block:
+            return None
+        if b"\r" in block and block.count(b"\r") != block.count(b"\r\n"):
             return None
         if self._lines.count == 0 and block.startswith(codecs.BOM_UTF8):
             return None

@@ -39,7 +39,11 @@ def table_of_columns(columns: Mapping[str, Any]) -> Any:
         table["events"] = _lists(columns["event_lengths"], _named(columns["event_items"], items))
     if columns.get("times") is not None:
         table["time"] = pa.array(columns["times"])
-    return pa.table(table | _features(columns["features"], columns, session, set(table)))
+    table |= _features(columns["features"], columns, session, set(table))
+    for name, values in (columns.get("labels") or {}).items():
+        label = f"{name} (label)" if name in table else name
+        table[label] = _lists(columns["slate_lengths"], pa.array(values, from_pandas=True))
+    return pa.table(table)
 
 
 def _features(features: SessionFeatures, columns: Mapping[str, Any], session: NDArray[Any], taken: set[str]) -> Any:

@@ -18,12 +18,12 @@ from numpy.typing import ArrayLike, NDArray
 from irecgan_gym.sessions import feature_columns
 from irecgan_gym.sessions.catalogue import Catalogue
 from irecgan_gym.sessions.checks import IntArray, SessionsError
-from irecgan_gym.sessions.columns import Sessions, SessionStatistics
 from irecgan_gym.sessions.features import SCOPES, SessionFeatures
 from irecgan_gym.sessions.joining import concatenate
+from irecgan_gym.sessions.logged_sessions import Sessions
 from irecgan_gym.sessions.parquet import checked_provenance
 from irecgan_gym.sessions.splitting import SplitBy, part_of_sessions
-from irecgan_gym.sessions.statistics import Tally
+from irecgan_gym.sessions.statistics import SessionStatistics, Tally
 from irecgan_gym.storage.files import write_atomically
 
 FORMAT_VERSION = 2
@@ -336,7 +336,7 @@ class _Writer:
     def add(self, sessions: Sessions) -> None:
         """Write one log."""
         columns = [name for name, value in sessions.to_columns().items() if value is not None]
-        columns += sessions.features.labels()
+        columns += [*sessions.features.labels(), *(f"label {name!r}" for name in sorted(sessions.labels))]
         if self._catalogue is None:
             self._catalogue, self._columns = sessions.catalogue, columns
             self._users = None if sessions.user_names is None else {}
@@ -443,6 +443,25 @@ SessionLog = Sessions | SessionDataset
 def parts_of(sessions: SessionLog) -> Iterable[Sessions]:
     """Return the sessions part by part: those in memory are one part."""
     return sessions if isinstance(sessions, SessionDataset) else (sessions,)
+
+
+def drawn_sessions(sessions: SessionLog, numbers: NDArray[np.int64]) -> Sessions:
+    """Return sessions by their numbers, in the order given, repeats allowed; those on disk go into memory.
+
+    Args:
+        sessions: in memory or on disk, where all parts that hold one of them are read.
+        numbers: of the sessions, [N], at least one.
+    """
+    if not isinstance(sessions, SessionDataset):
+        return sessions.select(numbers)
+    different, places = np.unique(numbers, return_inverse=True)
+    ends = np.cumsum(sessions.part_sizes)
+    found = []
+    for part, (first, end) in enumerate(zip(ends - sessions.part_sizes, ends, strict=True)):
+        here = different[(different >= first) & (different < end)] - first
+        if len(here):
+            found.append(sessions.part(part).select(here))
+    return concatenate(found).select(places)
 
 
 def in_memory(sessions: SessionLog) -> Sessions:

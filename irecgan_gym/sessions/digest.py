@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from irecgan_gym.sessions.columns import Sessions
+from irecgan_gym.sessions.logged_sessions import Sessions
 
 _TOLD = ("provenance",)
 """Columns that say something of the sessions, and are no part of them."""
+_SOMETIMES = ("labels",)
+"""Columns that are missing where they hold nothing."""
 
 
 def digest_of_sessions(sessions: Sessions) -> str:
@@ -31,8 +33,9 @@ def _add(digest: Any, value: Any) -> None:
         digest.update(np.ascontiguousarray(value).tobytes())
     elif is_dataclass(value):
         for field in fields(value):
+            part = getattr(value, field.name)
             # A column that nobody knew of when a digest was taken leaves it as it was where it is missing.
-            if field.name not in _TOLD and (part := getattr(value, field.name)) is not None:
+            if field.name not in _TOLD and part is not None and (field.name not in _SOMETIMES or part):
                 digest.update(f"|{field.name}:".encode())
                 _add(digest, part)
     elif isinstance(value, Mapping):

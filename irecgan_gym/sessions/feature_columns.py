@@ -15,13 +15,13 @@ from irecgan_gym.sessions.features import FeatureColumn, Scope, SessionFeatures
 
 KEY = "features"
 """In the metadata: what the features are, and the values of those of items."""
-_PREFIXES: dict[Scope, str] = {"entries": "entry.", "steps": "step.", "events": "event.", "users": "user."}
+PREFIXES: dict[Scope, str] = {"entries": "entry.", "steps": "step.", "events": "event.", "users": "user."}
 """Names of the file's columns begin with these."""
 
 
 def is_feature_column(name: str) -> bool:
     """Tell whether a column of a file holds a feature."""
-    return name.startswith(tuple(_PREFIXES.values()))
+    return name.startswith(tuple(PREFIXES.values()))
 
 
 def columns_of(
@@ -37,7 +37,7 @@ def columns_of(
     """
     columns: dict[str, Any] = {}
     session_of_step = np.repeat(np.arange(len(lengths)), lengths)
-    for scope, prefix in _PREFIXES.items():
+    for scope, prefix in PREFIXES.items():
         for name, column in features.of(scope).items():
             values = column.values[session_of_step] if scope == "users" else column.values
             counts = {"entries": slate_lengths, "events": event_lengths}.get(scope)
@@ -50,7 +50,7 @@ def columns_of(
 def header_of(features: SessionFeatures) -> dict[str, Any]:
     """Return what the metadata tell of them, as JSON holds it."""
     described: dict[str, Any] = {
-        scope: {name: _described(column) for name, column in features.of(scope).items()} for scope in _PREFIXES
+        scope: {name: _described(column) for name, column in features.of(scope).items()} for scope in PREFIXES
     }
     items = {name: {**_described(column), **_stored(column.values)} for name, column in features.items.items()}
     return {"items": items, **described}
@@ -77,11 +77,11 @@ def features_in(
     if about is None and not found:
         return None
     try:
-        told = {f"{prefix}{name}" for scope, prefix in _PREFIXES.items() for name in about[scope]}  # type: ignore[index]
+        told = {f"{prefix}{name}" for scope, prefix in PREFIXES.items() for name in about[scope]}  # type: ignore[index]
         if told != found:
             raise SessionsError(f"features {sorted(told ^ found)} are in the metadata or in the columns alone")
         columns: dict[str, dict[str, FeatureColumn]] = {}
-        for scope, prefix in _PREFIXES.items():
+        for scope, prefix in PREFIXES.items():
             rows, things = (starts if scope == "users" else None), counts.get(scope)
             columns[scope] = {
                 name: _read(table.column(f"{prefix}{name}"), told_of, rows, things)
@@ -102,7 +102,7 @@ def features_told(about: Mapping[str, Any]) -> SessionFeatures:
         SessionsError: no such description.
     """
     try:
-        told = {scope: {name: _empty(one) for name, one in about[scope].items()} for scope in _PREFIXES}
+        told = {scope: {name: _empty(one) for name, one in about[scope].items()} for scope in PREFIXES}
         return SessionFeatures(items={name: _restored(one) for name, one in about["items"].items()}, **told)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise SessionsError(f"the header does not describe the features: {error!r}") from error

@@ -10,8 +10,9 @@ import numpy as np
 
 from irecgan_gym.sessions.catalogue import Catalogue
 from irecgan_gym.sessions.checks import IntArray
-from irecgan_gym.sessions.columns import Sessions
 from irecgan_gym.sessions.features import SessionFeatures
+from irecgan_gym.sessions.labels import joined_labels
+from irecgan_gym.sessions.logged_sessions import Sessions
 from irecgan_gym.sessions.slate_propensities import SlatePropensities
 
 
@@ -22,8 +23,8 @@ def concatenate(parts: Sequence[Sessions]) -> Sessions:
     lacks; items without names (or beside a part that has them) are the same by number, and their catalogues must be of
     one size. Users of the same name are the same user, and where no part names them, users of the same number.
 
-    A column or feature that is missing in any part is missing in the result; of an item, each feature is that of the
-    first part that knows it; the provenance is that of the first part.
+    A column, feature or label that is missing in any part is missing in the result; of an item, each feature is that of
+    the first part that knows it; the provenance is that of the first part.
 
     Raises:
         ValueError: no part at all, catalogues of different sizes without names, or users with and without names.
@@ -50,6 +51,7 @@ def concatenate(parts: Sequence[Sessions]) -> Sessions:
         users=users,
         user_names=user_names,
         features=SessionFeatures.joined([part.features for part in parts]),
+        labels=joined_labels([part.labels for part in parts]),
         slate_propensities=SlatePropensities.concatenate(of_slates) if len(of_slates) == len(parts) else None,
         **{name: joined(name) for name in names},
         **{name: joined_offsets(name) for name in ("offsets", "slate_offsets", "event_offsets")},

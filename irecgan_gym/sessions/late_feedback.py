@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from irecgan_gym.sessions.checks import SessionsError, check_column, check_numbers
-from irecgan_gym.sessions.columns import Sessions
+from irecgan_gym.sessions.further_clicks import summed_over_lists
+from irecgan_gym.sessions.logged_sessions import Sessions
 
 
 class LateFeedback(NamedTuple):
@@ -18,10 +19,13 @@ class LateFeedback(NamedTuple):
     Attributes:
         values: sum of what belongs to each step, 0 where nothing does; float32 [T].
         steps: the step of each row of the feedback, -1 for a row that belongs to none; int64 [R].
+        entries: sum of what belongs to each entry of the lists shown, the same at all steps of a list with several
+            clicks: a label, 0 where nothing does; float32 [L].
     """
 
     values: NDArray[np.float32]
     steps: NDArray[np.int64]
+    entries: NDArray[np.float32]
 
     @property
     def joined(self) -> int:
@@ -40,7 +44,8 @@ def join_late_feedback(
 ) -> LateFeedback:
     """Find the click that each row of later feedback belongs to: the user's last one on the item before it.
 
-    ``sessions.with_rewards(found.values)`` makes rewards of them.
+    ``sessions.with_rewards(found.values)`` makes rewards of them, and
+    ``sessions.with_labels({"paid": found.entries})`` a label.
 
     Args:
         sessions: with times, and users and items by name.
@@ -82,4 +87,8 @@ def join_late_feedback(
     steps[row[fits_too] - len(clicked)] = clicked[source[fits_too]]
     found = steps >= 0
     sums = np.bincount(steps[found], weights=worth[found], minlength=sessions.num_steps)
-    return LateFeedback(sums.astype(np.float32), steps)
+    entry = np.full(sessions.num_steps, -1)
+    is_click = np.flatnonzero(sessions.slate_items == sessions.clicks[sessions.step_of_entry])
+    entry[sessions.step_of_entry[is_click]] = is_click
+    entries = summed_over_lists(sessions, entry[steps[found]], worth[found])
+    return LateFeedback(sums.astype(np.float32), steps, entries)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from irecgan_gym.sessions.columns import Sessions
+from irecgan_gym.sessions.labels import labels_of
+from irecgan_gym.sessions.logged_sessions import Sessions
 from irecgan_gym.sessions.ragged import gather
 from irecgan_gym.sessions.slate_propensities import SlatePropensities
 
@@ -19,8 +20,8 @@ def with_leaving_step(sessions: Sessions) -> Sessions:
     Logs of clicks do not hold the slate on which the user left. The last slate shown stands in for it: the
     user looks at the same list again and clicks nothing more. Sessions that already end so are kept as they
     are; truncated sessions get no such step. Propensity of the new step is NaN, its reward 0, its
-    time and its features are those of the step before. The slate that stands in has the probabilities of the one that
-    it is (what the log says of slates then counts as estimated).
+    time and its features are those of the step before, and its labels are unknown. The slate that stands in has the
+    probabilities of the one that it is (what the log says of slates then counts as estimated).
     """
     leaves = ~sessions.truncated & (sessions.clicks[sessions.offsets[1:] - 1] != sessions.num_items)
     lengths = sessions.lengths + leaves
@@ -50,6 +51,15 @@ def with_leaving_step(sessions: Sessions) -> Sessions:
     if sessions.event_offsets is not None and sessions.event_items is not None:
         event_lengths = extended(np.diff(sessions.event_offsets), 0)
         longer = replace(longer, event_offsets=np.concatenate([[0], np.cumsum(event_lengths)]))
+    if sessions.labels:
+        is_new = np.isin(np.repeat(np.arange(len(steps)), np.diff(slate_offsets)), added)
+        longer = replace(
+            longer,
+            labels={
+                name: np.where(is_new, np.float32(np.nan), values)
+                for name, values in labels_of(sessions.labels, entries).items()
+            },
+        )
     if sessions.features:
         longer = replace(longer, features=sessions.features.taken({"entries": entries, "steps": steps}))
     return longer

@@ -7,30 +7,53 @@ from dataclasses import replace
 import numpy as np
 
 from irecgan_gym.sessions.checks import IntArray, SessionsError
-from irecgan_gym.sessions.columns import Sessions
 from irecgan_gym.sessions.features import Scope
+from irecgan_gym.sessions.further_clicks import further_clicks, summed_over_lists
+from irecgan_gym.sessions.labels import labels_of
+from irecgan_gym.sessions.logged_sessions import Sessions
 from irecgan_gym.sessions.ragged import gather
+
+CLICK = "click"
+"""Label of the clicks on a list."""
+
+
+def with_clicks_as_label(sessions: Sessions, name: str = CLICK) -> Sessions:
+    """Give sessions a label with all clicks on each list: 1 for the items clicked, 0 for the others.
+
+    Readers make a step of each click on a list with several; here every step tells of all of them.
+
+    Args:
+        sessions: any.
+        name: of the label; one of this name is kept as it is.
+    """
+    if name in sessions.labels:
+        return sessions
+    clicked = np.flatnonzero(sessions.slate_items == sessions.clicks[sessions.step_of_entry])
+    # An item that was clicked twice counts once.
+    found = np.minimum(summed_over_lists(sessions, clicked, np.ones(len(clicked))), 1)
+    return sessions.with_labels({name: found})
 
 
 def one_step_a_list(sessions: Sessions, *, places: int | None = None) -> Sessions:
     """Make one step of all clicks on one list, and cut lists to their first places.
 
     Readers make as many steps of a list with several clicks. A policy has chosen the list once: here it is one step
-    again, with the last of its clicks and the sum of their rewards. Steps are of one list where they follow each other
-    in a session with the same slate, at the same time where times are known, all of them with a click.
+    again, with the last of its clicks and the sum of their rewards; its label ``click`` has all of them. Which steps
+    are of one list: :func:`~irecgan_gym.sessions.further_clicks.further_clicks`.
 
     Off-policy evaluation compares slates of one size. Where lists are of many, it can tell what a policy is worth that
     chooses their first places: with ``places``, clicks behind them are none, and earn nothing.
 
     Args:
         sessions: any. Propensities of clicks are left out, and so are other events before the second click on a list;
-            features of a step are those of the first click on its list.
+            features and labels of a step are those of the first click on its list.
         places: of each list that are kept; all when None.
 
     Raises:
         SessionsError: a list of fewer places, or fewer than 1.
     """
-    first = np.flatnonzero(~_goes_on(sessions))
+    first = np.flatnonzero(~further_clicks(sessions))
+    sessions = with_clicks_as_label(sessions)
     lengths, items, clicks = sessions.slate_lengths, sessions.slate_items, sessions.clicks
     counts, rewards = clicks != sessions.num_items, sessions.rewards.astype(np.float64)
     entries, slate_offsets = gather(sessions.slate_offsets, first)
@@ -60,26 +83,9 @@ def one_step_a_list(sessions: Sessions, *, places: int | None = None) -> Session
         states=None if sessions.states is None else sessions.states[first],
         times=None if sessions.times is None else sessions.times[first],
     )
+    lists = replace(lists, labels=labels_of(sessions.labels, entries))
     rows: dict[Scope, IntArray] = {"entries": entries, "steps": first}
     if sessions.event_offsets is not None and sessions.event_items is not None:
         rows["events"], event_offsets = gather(sessions.event_offsets, first)
         lists = replace(lists, event_offsets=event_offsets, event_items=sessions.event_items[rows["events"]])
     return replace(lists, features=sessions.features.taken(rows)) if sessions.features else lists
-
-
-def _goes_on(sessions: Sessions) -> np.ndarray:
-    """Steps that are further clicks on the list of the step before, bool [T]."""
-    lengths, offsets = sessions.slate_lengths, sessions.slate_offsets
-    goes_on = np.zeros(sessions.num_steps, dtype=bool)
-    goes_on[1:] = (lengths[1:] == lengths[:-1]) & (sessions.clicks[:-1] != sessions.num_items)
-    goes_on[1:] &= sessions.clicks[1:] != sessions.num_items
-    if sessions.times is not None:
-        goes_on[1:] &= sessions.times[1:] == sessions.times[:-1]
-    goes_on[sessions.offsets[:-1]] = False
-    later: IntArray = np.flatnonzero(goes_on)
-    if len(later):
-        entries, bounds = gather(offsets, later)
-        before, _ = gather(offsets, later - 1)
-        differs = np.add.reduceat(sessions.slate_items[entries] != sessions.slate_items[before], bounds[:-1]) > 0
-        goes_on[later[differs]] = False
-    return goes_on

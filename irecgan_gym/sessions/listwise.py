@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from irecgan_gym.sessions.columns import Sessions
 from irecgan_gym.sessions.features import places_in_slates
+from irecgan_gym.sessions.logged_sessions import Sessions
 
 Numbers = NDArray[np.float64]
 _PAIRS_AT_ONCE = 2**20

@@ -15,13 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from irecgan_gym.sessions import feature_columns, propensity_columns
+from irecgan_gym.sessions import feature_columns, label_columns, propensity_columns
 from irecgan_gym.sessions.checks import SessionsError
 from irecgan_gym.storage.files import write_atomically
 
-FORMAT_VERSION = 3
-"""Version 2 may hold times, the names of users and propensities of slates; version 3 features. What has none of them is
-written as the version before."""
+FORMAT_VERSION = 4
+"""Version 2 may hold times, the names of users and propensities of slates; version 3 features; version 4 labels. What
+has none of them is written as the version before."""
 OWN_KEY = b"irecgan_gym"
 """In the metadata of every file that holds sessions."""
 _ROWS = 65_536
@@ -41,9 +41,9 @@ def write_columns(path: Path, columns: Mapping[str, Any]) -> None:
 
     The file has one row a step, with ``session`` (numbered from 0), ``slate`` (list), ``click``, ``reward``,
     ``truncated`` (of the session), and where known ``propensity``, ``state``, ``user`` (of the session), ``events``
-    (list) and ``time``, and the columns of :mod:`irecgan_gym.sessions.propensity_columns` and
-    :mod:`irecgan_gym.sessions.feature_columns`. Names of items and users are
-    in the metadata.
+    (list) and ``time``, and the columns of :mod:`irecgan_gym.sessions.propensity_columns`,
+    :mod:`irecgan_gym.sessions.feature_columns` and :mod:`irecgan_gym.sessions.label_columns`. Names of items and users
+    are in the metadata.
 
     Args:
         path: file to write.
@@ -79,9 +79,12 @@ def write_columns(path: Path, columns: Mapping[str, Any]) -> None:
         table_columns |= feature_columns.columns_of(
             features, lengths, columns["slate_lengths"], columns["event_lengths"]
         )
+    labels = columns["labels"]
+    if labels:
+        table_columns |= label_columns.columns_of(labels, columns["slate_lengths"])
     is_new = columns["times"] is not None or columns["user_names"] is not None or of_slates is not None
     header: dict[str, Any] = {
-        "format_version": FORMAT_VERSION if features else 2 if is_new else 1,
+        "format_version": FORMAT_VERSION if labels else 3 if features else 2 if is_new else 1,
         "num_items": columns["num_items"],
         "item_names": columns["item_names"],
         "provenance": checked_provenance(columns["provenance"]),
@@ -150,6 +153,9 @@ def read_columns(path: Path) -> dict[str, Any]:
                 header,
                 starts,
                 {"entries": slate_lengths, "events": event_lengths},
+            ),
+            "labels": label_columns.labels_in(
+                parquet.read(columns=[name for name in names if label_columns.is_label_column(name)]), slate_lengths
             ),
         }
 
@@ -242,7 +248,8 @@ def _checked_names(schema: Any) -> list[str]:
         if names.count(name) != 1:
             raise SessionsError(f"there must be one column {name!r}, among {names}")
     for name in names:
-        known = name in _REQUIRED or name in _OPTIONAL or feature_columns.is_feature_column(name)
+        known = name in _REQUIRED or name in _OPTIONAL
+        known |= feature_columns.is_feature_column(name) or label_columns.is_label_column(name)
         if not known or names.count(name) > 1:
             raise SessionsError(f"sessions have no column {name!r}, or not twice")
     return names

@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from irecgan_gym.sessions.checks import SessionsError
+from irecgan_gym.sessions.entry_lists import numbers_of_entries
 from irecgan_gym.sessions.slate_propensities import SlatePropensities
 
 KEY = "slate_propensities"
@@ -57,7 +58,11 @@ def propensities_in(table: Any, header: Mapping[str, Any], slate_lengths: NDArra
         raise SessionsError(f"propensities of slates need a column {PREFIXES!r} and metadata {KEY!r}, found {found}")
     slates = _Slates(np.concatenate([[0], np.cumsum(slate_lengths)]).astype(np.int64))
     columns = {
-        **{attribute: _lists(table, name, slate_lengths) for name, attribute in _OF_ENTRIES.items() if name in found},
+        **{
+            attribute: numbers_of_entries(table, name, slate_lengths)
+            for name, attribute in _OF_ENTRIES.items()
+            if name in found
+        },
         **{attribute: _numbers(table, name) for name, attribute in _OF_SLATES.items() if name in found},
     }
     try:
@@ -75,21 +80,6 @@ class _Slates:
     def __init__(self, slate_offsets: NDArray[np.int64]) -> None:
         self.slate_offsets = slate_offsets
         self.num_steps = len(slate_offsets) - 1
-
-
-def _lists(table: Any, name: str, lengths: NDArray[Any]) -> NDArray[np.float64]:
-    column = table.column(name)
-    kind = column.type
-    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)) or not pa.types.is_floating(kind.value_type):
-        raise SessionsError(f"column {name!r} must hold lists of numbers, got {kind}")
-    if column.null_count or any(chunk.flatten().null_count for chunk in column.chunks):
-        raise SessionsError(f"column {name!r} has empty cells")
-    found = [chunk.value_lengths().to_numpy(zero_copy_only=False) for chunk in column.chunks]
-    wrong = np.flatnonzero(np.concatenate([*found, np.zeros(0, dtype=np.int64)]) != lengths)
-    if len(wrong):
-        raise SessionsError(f"column {name!r} must have a number for each item of the slate, row {wrong[0]} has not")
-    values = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
-    return np.concatenate([*values, np.zeros(0)]).astype(np.float64)
 
 
 def _numbers(table: Any, name: str) -> NDArray[np.float64]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,7 +39,7 @@ def rows_with_repeats(offsets: IntArray, values: IntArray) -> IntArray:
     """
     lengths = np.diff(offsets)
     repeated = np.zeros(len(lengths), dtype=bool)
-    for length in np.unique(lengths[lengths > 1]).tolist():
+    for length in (np.flatnonzero(np.bincount(lengths)[2:]) + 2).tolist():
         # Rows of one length are a table: its rows are sorted many times faster than all values as one.
         all_rows = np.flatnonzero(lengths == length)
         at_once = max(1, _VALUES_AT_ONCE // length)
@@ -48,7 +50,9 @@ def rows_with_repeats(offsets: IntArray, values: IntArray) -> IntArray:
             else:
                 table = values[offsets[rows][:, None] + np.arange(length)]
             table = np.sort(table, axis=1)
-            repeated[rows] = (table[:, 1:] == table[:, :-1]).any(axis=1)
+            equal = table[:, 1:] == table[:, :-1]
+            if equal.any():  # Few tables have any, and rows are slower to look at than the whole.
+                repeated[rows] = equal.any(axis=1)
     return np.flatnonzero(repeated)
 
 
@@ -64,3 +68,14 @@ def padded(lengths: IntArray, values: IntArray, width: int, fill: int) -> NDArra
     table = np.full((len(lengths), width), fill, dtype=np.int64)
     table[np.arange(width) < lengths[:, None]] = values
     return table
+
+
+def unpadded(table: NDArray[Any], lengths: IntArray) -> NDArray[Any]:
+    """Rows of a table without what fills them up, one behind the other.
+
+    Args:
+        table: [R, width, ...].
+        lengths: of the rows, none above the width; [R].
+    """
+    kept: NDArray[Any] = table[np.arange(table.shape[1]) < lengths[:, None]]
+    return kept

@@ -13,7 +13,7 @@ from irecgan_gym.sessions.checks import IntArray
 from irecgan_gym.sessions.ragged import gather
 
 if TYPE_CHECKING:
-    from irecgan_gym.sessions.columns import Sessions
+    from irecgan_gym.sessions.logged_sessions import Sessions
 
 FloatArray = NDArray[np.float64]
 Given = Literal["state", "history", "clicks"]

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from irecgan_gym.sessions.columns import Sessions
 from irecgan_gym.sessions.features import SCOPES, FeatureColumn, SessionFeatures
+from irecgan_gym.sessions.logged_sessions import Sessions
 from irecgan_gym.sessions.slate_propensities import SlatePropensities
 
 

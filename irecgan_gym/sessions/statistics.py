@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from irecgan_gym.sessions.further_clicks import further_clicks
+
 if TYPE_CHECKING:
-    from irecgan_gym.sessions.columns import Sessions
+    from irecgan_gym.sessions.logged_sessions import Sessions
+
+
+class LabelStatistics(NamedTuple):
+    """What one label says of the entries of lists; a list with several clicks counts once.
+
+    Attributes:
+        name: of the label.
+        known: number of the entries of which it is known.
+        given: number of those of which it is not 0.
+        mean: over those of which it is known; NaN where there are none.
+    """
+
+    name: str
+    known: int
+    given: int
+    mean: float
 
 
 @dataclass(frozen=True)
@@ -28,15 +47,22 @@ class SessionStatistics:
     mean_slate_size: float
     mean_session_reward: float
     truncated_share: float
+    labels: tuple[LabelStatistics, ...] = ()
 
     def __str__(self) -> str:
         lines = []
         for column in fields(self):
             value = getattr(self, column.name)
-            if value is not None:
-                shown = f"{value:,.3f}" if isinstance(value, float) else f"{value:,}"
-                lines.append(f"{column.name.replace('_', ' '):<22}{shown:>14}")
+            if value is not None and column.name != "labels":
+                lines.append(_line(column.name.replace("_", " "), value))
+        for label in self.labels:
+            lines += [_line(f"{label.name}, not 0", label.given), _line(f"{label.name}, mean", label.mean)]
         return "\n".join(lines)
+
+
+def _line(name: str, value: int | float) -> str:
+    shown = f"{value:,.3f}" if isinstance(value, float) else f"{value:,}"
+    return f"{name:<22}{shown:>14}"
 
 
 class Tally:
@@ -51,6 +77,7 @@ class Tally:
         self._users: NDArray[np.int64] | None = None
         self._sessions = self._steps = self._entries = self._longest = self._truncated = 0
         self._reward = 0.0
+        self._labels: dict[str, NDArray[np.float64]] = {}
 
     def add(self, part: Sessions) -> None:
         """Count more sessions, whose users are numbered alike in all parts."""
@@ -65,6 +92,12 @@ class Tally:
         self._longest = max(self._longest, int(part.lengths.max()) if len(part) else 0)
         self._truncated += int(part.truncated.sum())
         self._reward += float(part.rewards.sum(dtype=np.float64))
+        if part.labels:
+            first = ~further_clicks(part)[part.step_of_entry]
+            for name, values in part.labels.items():
+                known = values[first & ~np.isnan(values)].astype(np.float64)
+                before = self._labels.get(name, np.zeros(3))
+                self._labels[name] = before + np.array([len(known), np.count_nonzero(known), known.sum()])
 
     def statistics(self) -> SessionStatistics:
         """Counts and means of all that was added."""
@@ -81,6 +114,10 @@ class Tally:
             mean_slate_size=self._entries / steps,
             mean_session_reward=self._reward / sessions,
             truncated_share=self._truncated / sessions,
+            labels=tuple(
+                LabelStatistics(name, int(known), int(given), total / known if known else math.nan)
+                for name, (known, given, total) in ((name, sums.tolist()) for name, sums in self._labels.items())
+            ),
         )
 
 

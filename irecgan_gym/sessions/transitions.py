@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irecgan_gym.sessions.checks import SessionsError
-from irecgan_gym.sessions.columns import Sessions
+from irecgan_gym.sessions.logged_sessions import Sessions
 
 
 class Transitions(NamedTuple):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -10,8 +12,10 @@ from irecgan_gym.agents.latent_planner import LatentPlanner, LatentPlannerConfig
 from irecgan_gym.agents.references.simple import RandomPolicy
 from irecgan_gym.agents.tabular_pg import TabularPG, TabularPGConfig
 from irecgan_gym.evaluation.online import evaluate_online
+from irecgan_gym.models.appeal import AppealConfig
 from irecgan_gym.models.choice_model import ChoiceModelConfig
-from irecgan_gym.sessions import Sessions
+from irecgan_gym.models.latent_user_model import LatentUserConfig
+from irecgan_gym.sessions import Sessions, SessionsError, with_leaving_step
 from irecgan_gym.storage.weights import StorageError, load_weights, save_weights
 
 ENV = "RecSim-Observable-v0"
@@ -138,6 +142,22 @@ def test_wrong_input_is_refused(learned, log):
             use(log)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rewards": [1, 0, 0]}, "rewards\\[1\\] is 0 and its session goes on: .* PG, AC or IRecGAN"),
+        ({"clicks": [0, 4, 1]}, "is no item: models of choice"),
+        ({"rewards": [1, 2.5, 0]}, "must be 0 or 1"),
+    ],
+)
+def test_users_that_planners_do_not_plan_for_are_refused(changes, message):
+    columns = {"lengths": [3], "slates": [[0, 1], [2, 3], [1, 2]], "clicks": [0, 2, 1], "rewards": [1, 1, 0]}
+    good, bad = (Sessions.from_columns(num_items=4, **one) for one in (columns, columns | changes))
+    for part in ((bad, good), (good, bad)):
+        with pytest.raises(SessionsError, match=message):
+            TabularPG(4, 2).learn(*part)
+
+
 def test_nothing_is_lost_to_exposure_after_a_blind_logger():
     log = log_of("random", 400, "RecSim-v0")
     with_it, without = (
@@ -156,6 +176,25 @@ def test_what_a_seeing_logger_never_shows_is_not_shown_for_want_of_data():
         for least in (0.5, None)
     )
     assert reward(with_it, True) > reward(without, True) + 1
+
+
+def test_users_who_leave_are_planned_for(tmp_path):
+    leaving = with_leaving_step(log_of("random", 150, "RecSim-v0"))
+    goes_on = np.arange(leaving.num_steps) % 3 > 0
+    leaving = replace(leaving, rewards=np.where(goes_on, leaving.rewards, 0).astype(np.float32))
+    model = LatentUserConfig(3, AppealConfig(link="untied"), leaving=True)
+    config = LatentPlannerConfig(model=model, num_states=(3,), spreads=(1.2,), num_starts=1)
+    agent = LatentPlanner(50, 10, config, seed=0).learn(leaving)
+    assert (agent.world.leaving > 0).all()
+    slates, state = agent.predict(np.full(4, 50), deterministic=True)
+    agent.save(tmp_path / "agent.safetensors")
+    loaded = LatentPlanner.load(tmp_path / "agent.safetensors")
+    np.testing.assert_array_equal(loaded.world.leaving, agent.world.leaving)
+    first, again = (one.predict(slates[:, 0], state, deterministic=True)[0] for one in (agent, loaded))
+    np.testing.assert_array_equal(first, again)
+    assert np.isfinite(agent.slate_scores(leaving)).all()
+    with pytest.raises(SessionsError, match="leaving=True"):
+        LatentPlanner(50, 10, seed=0).learn(leaving)
 
 
 def test_auto_planner_says_what_it_chose(log):

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from irecgan_gym.agents import AGENT_NAMES, PG, PRESET_NAMES, PGConfig, agent_class, make_agent, preset
+from irecgan_gym.agents import AGENT_NAMES, PG, PLANNER_NAMES, PRESET_NAMES, PGConfig, agent_class, make_agent, preset
 from irecgan_gym.agents.preset_file import read_preset_file, write_preset_file
 from irecgan_gym.agents.presets import preset_entries, preset_file
 
@@ -147,6 +147,14 @@ def test_agents_of_other_packages_are_made_by_name(name, package):
     assert preset(name, "paper") == PGConfig()
 
 
+@pytest.mark.parametrize("name", PLANNER_NAMES)
+def test_planners_are_made_by_name_with_their_defaults(name):
+    agent = make_agent(name, num_items=5, slate_size=2)
+    assert agent.kind == name
+    assert preset(name, "paper") == agent.config == type(agent).config_type()
+    assert agent.predict(np.array([5]))[0].shape == (1, 2)
+
+
 def test_an_agent_may_bring_presets_of_its_own(package):
     assert preset("own_agents:Tuned", "paper").gamma == 0.5
     assert preset("own_agents:Tuned", "fast") == PGConfig()
@@ -160,11 +168,12 @@ def test_an_agent_may_bring_presets_of_its_own(package):
         ("own_agents:Missing", "agent 'own_agents:Missing': .* has no attribute 'Missing'"),
         ("own_agents:", "agent 'own_agents:': .*it must be 'module:Class'"),
         (":Mine", "agent ':Mine': .*it must be 'module:Class'"),
-        ("own_agents:number", "agent 'own_agents:number' must be a class that extends .*PolicyAgent, got 3"),
-        ("own_agents:Stranger", "must be a class that extends irecgan_gym.agents.PolicyAgent"),
+        ("own_agents:number", "agent 'own_agents:number' must be a class that extends .*Agent, got 3"),
+        ("own_agents:Stranger", "must be a class that extends irecgan_gym.agents.Agent"),
         ("lost", "agent 'lost' \\(entry point 'own_agents:Lost'\\): .* has no attribute 'Lost'"),
-        ("odd", "agent 'odd' must be a class that extends irecgan_gym.agents.PolicyAgent"),
+        ("odd", "agent 'odd' must be a class that extends irecgan_gym.agents.Agent"),
         ("irecgan_gym.agents:PolicyAgent", "the class PolicyAgent has no 'kind'"),
+        ("irecgan_gym.agents:Belief", "the class Belief has no"),
     ],
 )
 def test_names_of_what_is_no_agent_are_refused(name, message, package):

@@ -12,7 +12,8 @@ import torch
 from rich.console import Console
 
 from irecgan_gym.benchmarks.engine.job import Job
-from irecgan_gym.benchmarks.engine.job_loop import JobsFailedError, run_jobs
+from irecgan_gym.benchmarks.engine.job_loop import run_jobs
+from irecgan_gym.benchmarks.engine.jobs_failed import JobsFailedError
 from irecgan_gym.benchmarks.engine.processors import THREAD_VARIABLES, Processes
 from irecgan_gym.benchmarks.engine.run_folder import RunFolder
 from irecgan_gym.benchmarks.engine.tables import TRAINING, jobs_of, read_durations, read_table

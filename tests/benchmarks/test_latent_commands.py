@@ -6,6 +6,7 @@ import pytest
 
 import irecgan_gym  # noqa: F401
 from irecgan_gym.benchmarks.engine.command import command_line
+from irecgan_gym.benchmarks.engine.tables import read_results
 from irecgan_gym.benchmarks.latent_growth import LatentGrowth, made_up_log
 from irecgan_gym.benchmarks.latent_recovery import LatentRecovery, table_errors
 from irecgan_gym.models.latent_fitting import random_start
@@ -27,10 +28,13 @@ def test_errors_do_not_depend_on_the_names_of_states(rng):
     assert first[0] < 1e-6
 
 
-def test_recovery_and_growth_print_their_tables(capsys):
-    options = "--env RecSim-v0 --sessions 30 --starts 1 --max-iterations 3"
-    assert command_line(LatentRecovery, options.split()) == 0
-    assert "Recovery of the tables of RecSim-v0" in capsys.readouterr().out
+def test_recovery_and_growth_print_their_tables(tmp_path, capsys):
+    options = "--env RecSim-v0 --sessions 30 --starts 1 --max-iterations 3 --jobs 1 --out"
+    assert command_line(LatentRecovery, [*options.split(), str(tmp_path / "run")]) == 0
+    measured = read_results(tmp_path / "run").set_index("metric")["value"]
+    assert 0 < measured["error/reward"] < 1
+    assert 0 < measured["error/transition"] < 1
+    assert f"{measured['error/reward']:.3f}" in capsys.readouterr().out
     assert command_line(LatentGrowth, ["--items", "40", "--sessions", "20", "--iterations", "2"]) == 0
     assert "5 states, embeddings of 8 numbers" in capsys.readouterr().out
 

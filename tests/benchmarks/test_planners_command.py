@@ -1,7 +1,13 @@
 """The comparison of planners on one tiny grid, what it counts, and what it refuses."""
 
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
 from irecgan_gym.benchmarks.engine.command import command_line
 from irecgan_gym.benchmarks.engine.tables import frame, read_results
+from irecgan_gym.benchmarks.figures.planners import planner_figures
 from irecgan_gym.benchmarks.planner_tables import planner_tables
 from irecgan_gym.benchmarks.planners import Planners
 
@@ -24,6 +30,35 @@ def test_every_agent_is_measured_on_every_seed_and_the_run_grows(tmp_path, capsy
     shown = capsys.readouterr().out
     assert "In how many cells choice leads" in shown
     assert f"{mean:.2f}" in shown
+    plots = {path.relative_to(tmp_path / "run" / "plots") for path in (tmp_path / "run" / "plots").rglob("*.png")}
+    assert plots == {Path("planners-reward.png"), Path("training-RecSim-v0-random-60.png")}
+
+
+def test_rewards_are_drawn_by_the_size_of_the_log():
+    results = frame(
+        [
+            ("planners", agent, f"{world}/{policy}", size, seed, "reward/top-k", base + size / 1000 + seed)
+            for world, policy, size in product(("RecSim-v0", "RecSim-Planning-v0"), ("random", "max"), (200, 1000))
+            for agent, base in (("auto", 1.0), ("pg", 0.0))
+            for seed in range(5)
+            # A grid on its way: one panel is still empty.
+            if (world, policy) != ("RecSim-Planning-v0", "max")
+        ]
+    )
+    [draw] = planner_figures(results).values()
+    figure = draw()
+    panels = {axes.get_title(): axes for axes in figure.axes}
+    assert list(panels) == [
+        "RecSim-v0, random",
+        "RecSim-v0, max",
+        "RecSim-Planning-v0, random",
+        "RecSim-Planning-v0, max",
+    ]
+    lines = {line.get_label(): line for line in panels["RecSim-v0, max"].get_lines()}
+    np.testing.assert_allclose(lines["auto"].get_ydata(), [1.0 + 0.2 + 2, 1.0 + 1.0 + 2])
+    assert (lines["auto"].get_xdata() < lines["pg"].get_xdata()).all()
+    assert not panels["RecSim-Planning-v0, max"].get_lines()
+    assert planner_figures(results[results["agent"] == "nobody"]) == {}
 
 
 def test_cells_are_counted_as_their_paired_intervals_say():

@@ -47,6 +47,14 @@ def test_differences_are_paired_by_seed(tmp_path: Path) -> None:
     assert "| irecgan less pg, top-k | +1.00 ± 0.00 |\n| irecgan less pg, sampled | - |\n" in filled
 
 
+def test_planners_are_compared_by_world_and_counted(tmp_path: Path) -> None:
+    runs = run(tmp_path, {("auto", "RecSim-v0/max"): [2, 2.5, 3], ("pg", "RecSim-v0/max"): [1, 1.5, 2]})
+    filled = fill_tables(page("planners run auto pg"), runs)
+    assert "| RecSim-v0/max (1,000) | 2.50 | 1.50 (+1.00 ± 0.00) | - | - |\n" in filled
+    assert "| pg | 1 | 1 | 1 | 0 |\n" in filled
+    assert fill_tables(filled, runs) == filled
+
+
 def test_variants_are_compared_with_their_own_agent(tmp_path: Path) -> None:
     values = {
         ("pg", "max"): [1, 2],

@@ -97,7 +97,9 @@ def settings(rng: np.random.Generator, folder: Path) -> Iterator[Case]:
     import json
 
     from irecgan_gym.agents import AGENT_NAMES, AutoPlannerConfig, ChoicePlannerConfig, LatentPlannerConfig, preset
+    from irecgan_gym.agents.cautious_planner import CautiousPlannerConfig
     from irecgan_gym.agents.online import OnlineConfig
+    from irecgan_gym.agents.recurrent_planner import RecurrentPlannerConfig
     from irecgan_gym.agents.tabular_pg import TabularPGConfig
     from irecgan_gym.models.discriminator import DiscriminatorConfig
     from irecgan_gym.models.user_model import UserModelConfig
@@ -105,6 +107,7 @@ def settings(rng: np.random.Generator, folder: Path) -> Iterator[Case]:
 
     kinds = [preset(name, "fast") for name in AGENT_NAMES]
     kinds += [AutoPlannerConfig(), ChoicePlannerConfig(), LatentPlannerConfig(), TabularPGConfig()]
+    kinds += [CautiousPlannerConfig(), RecurrentPlannerConfig()]
     kinds += [DiscriminatorConfig(6), UserModelConfig(6, 2), OnlineConfig(kinds[0])]
     while True:
         whole = pick(rng, kinds)

@@ -161,7 +161,9 @@ def test_leaving_is_refused_where_it_cannot_be(rng):
         LoggedSteps.of(log)
     config = LatentUserConfig(2, leaving=True)
     with pytest.raises(ValueError, match="leaving=False"):
-        climb(config, LoggedSteps.of(log, leaving=True), random_start(config, 5, rng), max_iterations=2).world()
+        climb(config, LoggedSteps.of(log, leaving=True), random_start(config, 5, rng), max_iterations=2).as_user_model(
+            2
+        )
 
 
 @pytest.mark.parametrize("wrong", [{"num_states": 0}, {"show_modes": -1}, {"move_spread": 0.0}])

@@ -120,6 +120,21 @@ def test_fitted_users_click_as_often_as_those_of_the_log(tmp_path):
     assert UserModel.load(tmp_path / "model.safetensors", device="cpu").config == model.config
 
 
+@torch.no_grad()
+def test_fidelity_is_that_of_the_clicks_there_are():
+    """Users who click any item alike are as good as chance, however often they click."""
+    model, log = model_of("leave"), feed(share=0.3)
+    for parameter in model.click_head.parameters():
+        parameter.zero_()
+    for often in (-3.0, 1.0):
+        model.outside_head.bias.fill_(often)
+        found = fidelity(model, log, seed=0, num_simulated=400)
+        assert found.click_log_likelihood == pytest.approx(found.uniform_log_likelihood, abs=1e-5)
+    # Lengths are counted in clicks on both sides: whoever never clicks has sessions of none.
+    model.outside_head.bias.fill_(50.0)
+    assert fidelity(model, log, seed=0, num_simulated=40).simulated_mean_length == 0
+
+
 ONE = FitConfig(max_epochs=1)
 
 

@@ -17,8 +17,8 @@ from irecgan_gym.ope import (
     weights_by_step,
 )
 from irecgan_gym.ope.decision import agreed_interval
-from irecgan_gym.ope.diagnostics import COVERED, SURE
-from irecgan_gym.ope.recommendation import ENOUGH, LARGEST_SHARE, SMALLEST_SHARE
+from irecgan_gym.ope.diagnostics import COVERED, LARGEST_THIN_SHARE, SMALLEST_SHARE, SURE
+from irecgan_gym.ope.recommendation import ENOUGH, LARGEST_SHARE
 from irecgan_gym.sessions import Sessions
 
 NUM_ITEMS = 8
@@ -85,6 +85,9 @@ def test_means_by_hand():
     np.testing.assert_allclose(found.reward_shares, earned / earned.sum())
     assert np.isclose(found.covered, (earned @ [1, 0.875, 0.175]) / earned.sum())
     assert found.worst_step == 2
+    np.testing.assert_array_equal(found.num_sessions, [3, 2, 1])
+    assert not found.are_thin.any()
+    assert found.thin_share == 0
     # Of the first mean alone the error is the usual one, of the logarithm.
     assert np.isclose(found.errors[0], np.sqrt(0.5) / 3)
     halved = weights_by_step(OffPolicyData.create(sessions, logged, wanted, gamma=0.5))
@@ -158,6 +161,76 @@ def test_a_better_policy_is_not_called_worse_where_the_log_lacks_what_it_does():
         other_way = decide(LoggedSlates(sessions, logger), logger, target)
         assert other_way.verdict == "not known"
         assert "of the current policy: the weights do not cover" in other_way.reasons[0]
+
+
+STAYS = np.full(NUM_ITEMS, 0.75)
+
+
+def prefers_the_best(strength):
+    """Scores of a policy that begins with anything, and then shows the best item e^strength times as often."""
+    scores = np.zeros((NUM_ITEMS + 1, NUM_ITEMS))
+    scores[:NUM_ITEMS, 0] = strength
+    return scores
+
+
+def random_log(seed):
+    return play(np.zeros((NUM_ITEMS + 1, NUM_ITEMS)), 1500, np.random.default_rng(seed), staying=STAYS)
+
+
+def test_effective_sessions_at_single_steps_by_hand():
+    # Two steps a session; at the second, one of 30 sessions has nearly all of the weight.
+    sessions = Sessions.from_columns(
+        num_items=2, lengths=[2] * 30, slates=[[0]] * 60, clicks=[0] * 60, rewards=[1, 1] * 30
+    )
+    second = np.full(30, 0.1)
+    second[0] = 27.1
+    ratios = np.stack([np.ones(30), second], axis=1).reshape(-1)
+    logged = SlatePropensities.from_probabilities(sessions, np.full(60, 0.02), given="clicks")
+    wanted = SlatePropensities.from_probabilities(sessions, 0.02 * ratios, given="clicks")
+    found = weights_by_step(OffPolicyData.create(sessions, logged, wanted))
+    np.testing.assert_allclose(found.means, [1, 1])
+    np.testing.assert_allclose(found.effective_sample_sizes, [30, 30**2 / (27.1**2 + 0.29)])
+    np.testing.assert_array_equal(found.num_sessions, [30, 30])
+    np.testing.assert_array_equal(found.are_thin, [False, True])
+    assert found.thinnest_step == 1
+    assert np.isclose(found.thin_share, 0.5)
+    assert found.is_thin
+    # A step at which nothing is earned does not matter.
+    columns = sessions.to_columns() | {"rewards": np.tile([1, 0], 30)}
+    without = Sessions.from_columns(**columns)
+    found = weights_by_step(OffPolicyData.create(without, logged, wanted))
+    assert found.thin_share == 0
+    assert not found.is_thin
+
+
+def test_logs_with_a_handful_of_effective_sessions_at_later_steps_are_refused():
+    scores = prefers_the_best(2.2)
+    truth = play(scores, 20_000, np.random.default_rng(9), staying=STAYS).rewards.sum() / 20_000
+    for seed in (0, 4, 6):
+        sessions = random_log(seed)
+        decision = decide(LoggedSlates(sessions, UNIFORM), by_click(scores))
+        advice = decision.advice
+        # By means and by whole sessions all is well, and the interval is wrong.
+        estimate, weights = advice.candidates["sndr"], advice.weights
+        assert estimate.effective_sample_size > max(ENOUGH, SMALLEST_SHARE * 1500)
+        assert estimate.largest_share < LARGEST_SHARE
+        assert not weights.is_missing
+        interval = estimate.interval("bootstrap")
+        assert not interval.low <= truth <= interval.high
+        assert weights.thin_share > LARGEST_THIN_SHARE
+        assert (advice.verdict, decision.verdict) == ("refuse", "not known")
+        step = weights.thinnest_step
+        assert weights.effective_sample_sizes[step] < 0.1 * weights.num_sessions[step]
+        assert f"of {weights.num_sessions[step]:,} are effective at step {step + 1}" in advice.reasons[0]
+
+
+def test_a_policy_that_leaves_a_tenth_of_the_sessions_at_each_step_is_trusted():
+    scores = prefers_the_best(1.2)
+    for seed in (0, 4, 6):
+        advice = recommend(LoggedSlates(random_log(seed), UNIFORM), by_click(scores))
+        assert advice.weights.effective_sample_sizes[-1] < ENOUGH
+        assert advice.weights.thin_share < LARGEST_THIN_SHARE
+        assert advice.verdict == "trust"
 
 
 def test_late_steps_at_which_hardly_anything_is_earned_do_not_matter():

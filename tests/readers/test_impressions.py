@@ -4,10 +4,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from irecgan_gym.readers import ImpressionColumns, ReaderError, read
+from irecgan_gym.readers import ImpressionColumns, ReaderError, TableFeatures, read
 from irecgan_gym.readers.__main__ import main
 from irecgan_gym.sessions import Catalogue, Sessions
+from irecgan_gym.sessions.lists import with_clicks_as_label
 from tests.readers.test_formats import names
+from tests.sessions.test_columns import assert_same
+from tests.sessions.test_session_features import told as told_of
 
 COLUMNS = ImpressionColumns(position="place", reward="paid", propensity="p", user="user", time="time")
 HEADER = "session,step,item,click,place,paid,p,user,time"
@@ -114,3 +117,73 @@ def test_the_command_reads_impressions(tmp_path):
     path.write_text("session,step,item,click\n")
     with pytest.raises(ReaderError, match=r"log\.csv is empty"):
         read(path, "impressions")
+
+
+MORE_HEADER = "session,step,item,click,place,price,device,age,bought,seconds"
+MORE_ROWS = (
+    "a,1,x,1,2,5,web,30,true,1.5",
+    "a,1,y,1,1,6,app,31,False,",
+    "b,1,z,0,1,,tv,,0,NULL",
+    "a,1,z,0,3,7,web,32,,soon",
+    "b,1,x,1,2,8,tv,,1,9",
+    "b,2,x,0,2,3,app,33,0,2",
+    "b,2,y,1,1,4,web,34,0,3",
+    "b,2,x,1,3,9,tv,35,1,4",
+    "c,1,x,maybe,1,1,web,36,1,1",
+    "c,1,y,0,2,1,web,36,1,1",
+)
+WANTED = TableFeatures(
+    entries=("price",), steps=("device",), users=("age",), labels=("click", "bought", "seconds"), categories=("age",)
+)
+
+
+def test_features_and_labels_stand_in_the_rows_of_their_items(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("\n".join([MORE_HEADER, *MORE_ROWS]) + "\n")
+    columns = ImpressionColumns(position="place")
+    sessions, report = read(path, "impressions", columns=columns, features=WANTED)
+    shown = [names(sessions, slate) for session in sessions for slate in session.slates]
+    # An item that is shown twice counts at its first place, here the second of the list, with its largest label.
+    assert shown == [["y", "x", "z"], ["y", "x", "z"], ["z", "x"], ["y", "x"], ["y", "x"]]
+    assert names(sessions, sessions.clicks) == ["y", "x", "x", "y", "x"]
+    features = sessions.features
+    assert told_of(features.entries["price"]) == [6, 5, 7] * 2 + [None, 8] + [4, 3] * 2
+    assert told_of(features.steps["device"]) == ["app", "app", "tv", "web", "web"]
+    assert told_of(features.users["age"]) == ["31", None]
+    labels = {name: [None if x != x else x for x in values.tolist()] for name, values in sessions.labels.items()}
+    assert labels == {
+        "click": [1, 1, 0] * 2 + [0, 1] + [1, 1] * 2,
+        "bought": [0, 1, None] * 2 + [0, 1] + [0, 1] * 2,
+        "seconds": [None, 1.5, None] * 2 + [None, 9] + [3, 4] * 2,
+    }
+    assert "label 'seconds': 2 values are no numbers, the first is 'soon': unknown" in report.notes
+    assert report.columns_not_used == ()
+    assert (report.rows_read, report.rows_used) == (10, 8)
+    assert sessions.with_rewards_from("bought").rewards.tolist() == [0, 1, 1, 0, 1]
+    # Without them, the sessions are the same.
+    bare = read(path, "impressions", columns=columns).sessions
+    assert_same(bare.with_features(**{s: features.of(s) for s in ("entries", "steps", "users")}), unlabelled(sessions))
+    assert with_clicks_as_label(bare).labels["click"].tolist() == labels["click"]
+
+
+def unlabelled(sessions):
+    return Sessions.from_columns(**sessions.to_columns() | {"labels": None})
+
+
+def test_lists_of_files_of_one_name_keep_their_own_labels(tmp_path):
+    for number, folder in enumerate(("one", "two")):
+        (tmp_path / folder).mkdir()
+        pairs = [(step, place, item) for step in (0, 1) for place, item in enumerate("xy")]
+        rows = [f"{folder},{step},{item},0,{10 * number + step + place}" for step, place, item in pairs]
+        (tmp_path / folder / "log.csv").write_text("\n".join(["session,step,item,click,seconds", *rows]) + "\n")
+    sessions = read(tmp_path, "impressions", features=TableFeatures(labels=("seconds",))).sessions
+    assert sessions.labels["seconds"].tolist() == [0, 1, 1, 2, 10, 11, 11, 12]
+
+
+def test_the_command_reads_labels(tmp_path):
+    path, out = tmp_path / "log.csv", tmp_path / "out.parquet"
+    path.write_text("\n".join([MORE_HEADER, *MORE_ROWS[:-2]]) + "\n")
+    options = ["--position-column", "place", "--labels", "bought", "--entries-features", "price", "--out", str(out)]
+    assert main(["impressions", str(path), *options]) == 0
+    assert list(Sessions.load(out).labels) == ["bought"]
+    assert list(Sessions.load(out).features.entries) == ["price"]

@@ -126,3 +126,21 @@ def test_wrong_tables_of_items_are_refused(table, message):
         read_item_features(pa.table(table), CATALOGUE, ["text"])
     with pytest.raises(ValueError, match="items are found in a catalogue by name"):
         read_item_features(pa.table(table), Catalogue(3), ["text"])
+
+
+def test_labels_are_lists_beside_the_slates(tmp_path):
+    rows = ["a,x|y|x|z,y|z,1|0|1|,true|false|true|2", "a,z|x,,0|0,", "b,y,y,1,3", "b,x|y,y,1,1|2"]
+    path = tmp_path / "log.csv"
+    path.write_text("\n".join(["session,slate,click,bought,seconds", *rows]) + "\n")
+    wanted = TableFeatures(labels=("bought", "seconds"))
+    sessions, report = read(path, "table", features=wanted)
+    labels = {name: [None if x != x else x for x in values.tolist()] for name, values in sessions.labels.items()}
+    assert labels == {
+        "bought": [1, 0, None] * 2 + [0, 0, 1, None, None],
+        "seconds": [1, 0, 2] * 2 + [None, None, 3, 1, 2],
+    }
+    assert "label 'bought': 1 lists have no value for each item, none is known" in report.notes
+    # What other tools get of sessions is read again.
+    again = read(sessions.to_arrow(), "table", columns=TableColumns(reward="reward"), features=wanted).sessions
+    for name, values in sessions.labels.items():
+        np.testing.assert_array_equal(again.labels[name], values)

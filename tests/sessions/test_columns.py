@@ -28,6 +28,11 @@ def assert_same(one, other):
         a, b = getattr(one, column.name), getattr(other, column.name)
         if isinstance(a, SessionFeatures):
             assert_same_features(a, b)
+        elif column.name == "labels":
+            assert list(a) == list(b)
+            for name, values in a.items():
+                assert values.dtype == b[name].dtype == np.float32
+                np.testing.assert_array_equal(values, b[name], err_msg=name)
         elif isinstance(a, np.ndarray):
             assert a.dtype == b.dtype, column.name
             np.testing.assert_array_equal(a, b, err_msg=column.name)
@@ -87,7 +92,12 @@ def with_everything(seed):
         item_names=[f"item {number}" for number in range(sessions.num_items)],
         provenance={"source": "chance", "seed": seed},
     )
-    return full.with_features(**features_of(full, rng))
+    entries = len(full.slate_items)
+    labels = {
+        "bought": rng.random(entries) < 0.3,
+        "seconds": np.where(rng.random(entries) < 0.2, np.nan, rng.integers(0, 50, entries) / 4),
+    }
+    return full.with_features(**features_of(full, rng)).with_labels(labels)
 
 
 @pytest.mark.parametrize(
@@ -348,6 +358,7 @@ def test_with_leaving_steps_all_columns_still_fit_together(seed):
         user_names=sessions.user_names,
         times=sessions.times,
         features=sessions.features,
+        labels=sessions.labels,
     )
     assert_same(checked, sessions)
     assert ((sessions.clicks[sessions.offsets[1:] - 1] == sessions.num_items) | sessions.truncated).all()

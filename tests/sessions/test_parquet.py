@@ -80,8 +80,8 @@ HEADER = {"format_version": 1, "num_items": 5, "item_names": None, "provenance":
     [
         (b"{", "metadata that are not JSON"),
         (b"\xff", "metadata that are not JSON"),
-        (b"[]", "format version None, expected 1 to 3"),
-        ({**HEADER, "format_version": 7}, "format version 7, expected 1 to 3: a later version"),
+        (b"[]", "format version None, expected 1 to 4"),
+        ({**HEADER, "format_version": 7}, "format version 7, expected 1 to 4: a later version"),
         ({**HEADER, "num_items": "5"}, "wrong or missing 'num_items'"),
         ({**HEADER, "checksum": 5}, "metadata that were damaged"),
         ({**HEADER, "num_items": 0}, "num_items must be an integer of at least 1"),

@@ -11,10 +11,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from irecgan_gym.readers.assembly import KnownItems, keep_lengths
+from irecgan_gym.readers.assembly import KnownItems
 from irecgan_gym.readers.containers import Container, TextOptions, check_columns, open_containers, source_name
-from irecgan_gym.readers.report import MAX_MALFORMED, OnError, ReadReport, ReadResult, check_lengths
+from irecgan_gym.readers.report import MAX_MALFORMED, OnError, ReadReport, ReadResult
 from irecgan_gym.readers.row_batch import RowBatch
+from irecgan_gym.readers.session_bounds import SessionBounds
 from irecgan_gym.readers.table import TableLog
 from irecgan_gym.readers.table_cells import CellRules
 from irecgan_gym.sessions import Catalogue
@@ -116,10 +117,10 @@ class LogFormat:
             max_malformed: float = MAX_MALFORMED,
             on_error: OnError = "repair",
         ) -> ReadResult:
-            check_lengths(min_length, max_length)
+            bounds = SessionBounds(min_length, max_length)
             report = ReadReport(on_error, max_malformed)
             log = self._steps_of(path, report, KnownItems(catalogue, extend))
-            order = keep_lengths(log.steps, log.steps_in_order(None), min_length, max_length, "steps", report)
+            order = bounds.steps_kept(log, report)
             report.rows_used = log.steps.num_rows(order)
             provenance = {"source": self.title, "file": source_name(path), "licence": self.licence}
             sessions, report = log.result(order, provenance)
