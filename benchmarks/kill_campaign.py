@@ -49,7 +49,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "fit": ("fit", "--data", "{log}", "--ending", "reward", "--checkpoint-seconds", "0"),
     "simulate-many": ("simulate-many", "--sessions", "60000", "--part", "10000", "--jobs", "1", *_SMALL),
     "online": (
-        *("online", "--agents", "pg", "pgu", "--sessions", "20", "--eval-sessions", "20", "--jobs", "2"),
+        *("online", "--agents", "pg", "lstm", "--sessions", "20", "--eval-sessions", "20", "--jobs", "2"),
         *(*_GRID, *_SMALL),
     ),
     "learning": (
@@ -65,7 +65,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         *("--eval-sessions", "20", "--jobs", "1", "--checkpoint-seconds", "0", *_SMALL),
     ),
     "planners": (
-        *("planners", "--agents", "choice", "pg", "--sessions", "60", "--eval-sessions", "20", "--jobs", "2"),
+        *("planners", "--agents", "choice", "pg", "--sessions", "60", "--eval-sessions", "20", "--jobs", "1"),
         *(*_CELL, *_GRID),
     ),
     "third-party": (
@@ -88,7 +88,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 """Words of the commands, as small as they can be; ``{log}`` stands for a log of 40 sessions, and ``--out`` comes last.
 
 Not among them: ``latent-recovery`` and ``latent-growth``, which print a table and write nothing, and ``serve``, which
-``serving-load`` kills.
+``serving-load`` kills. Agents of ``online``, whose two jobs are at work at once, share no pre-training: which of them
+reports it depends on who comes first.
 """
 # What depends on the clock: times of day, seconds, and pictures that hold the day on which they were drawn.
 _OF_THE_CLOCK = frozenset({"versions.json", "durations.csv", "digests.json"})
@@ -260,8 +261,11 @@ class Campaign:
         self.endings: list[Ending] = []
 
     def run(self, kills: int) -> None:
-        """Begin, kill, go on and compare until there were so many kills, and the last round has come to its end."""
-        while len(self.kills) < kills:
+        """Begin, kill, go on and compare until there were so many kills, and the last round has come to its end.
+
+        A command that fails is not begun again.
+        """
+        while len(self.kills) < kills and not any(ending.status for ending in self.endings):
             self._round(kills)
 
     def _round(self, most: int) -> None:

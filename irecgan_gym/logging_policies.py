@@ -13,6 +13,7 @@ from irecgan_gym.planning.pool_mixture import Pool, PoolMixture
 from irecgan_gym.planning.uniform_slates import uniform_click_probabilities
 from irecgan_gym.planning.values import click_probabilities
 from irecgan_gym.sessions import Sessions, SlatePropensities
+from irecgan_gym.settings import shown
 
 FloatTable = NDArray[np.float64]
 States = NDArray[np.int64]
@@ -198,8 +199,9 @@ def make_logging_policy(name: str, mdp: RecommendationMDP, slate_size: int) -> L
     Raises:
         ValueError: an unknown name, or a slate size that the policy cannot fill.
     """
-    if name not in LOGGING_POLICIES:
-        raise ValueError(f"logging_policy must be one of {', '.join(map(repr, LOGGING_POLICIES))}, got {name!r}")
+    if not isinstance(name, str) or name not in LOGGING_POLICIES:
+        known = ", ".join(map(repr, LOGGING_POLICIES))
+        raise ValueError(f"logging_policy must be one of {known}, got {shown(name)}")
     return LOGGING_POLICIES[name](mdp, slate_size)
 
 

@@ -9,9 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from irecgan_gym.settings import shown
+
 FloatTable = NDArray[np.float64]
 
 TRANSITIONS = ("softmax", "dirichlet", "item")
+MOST_NUMBERS = 2**31
+"""Of tables that are drawn, 16 GB of them: a mistaken size is refused before it fills all memory."""
 START_STATE = 0
 """State s_0, in which every session begins."""
 
@@ -140,14 +144,19 @@ def draw_mdp(
     num_states = check_count("num_states", num_states, 1)
     num_items = check_count("num_items", num_items, 1)
     mdp_seed = check_count("mdp_seed", mdp_seed, 0)
-    if transitions not in TRANSITIONS:
-        raise ValueError(f"transitions must be one of {', '.join(map(repr, TRANSITIONS))}, got {transitions!r}")
+    if not isinstance(transitions, str) or transitions not in TRANSITIONS:
+        raise ValueError(f"transitions must be one of {', '.join(map(repr, TRANSITIONS))}, got {shown(transitions)}")
+    if num_states * num_items * num_states > MOST_NUMBERS:
+        raise ValueError(
+            f"num_states {num_states} and num_items {num_items} make tables of more than {MOST_NUMBERS:,} numbers, the "
+            "most that are drawn"
+        )
     if not (_is_number(concentration) and concentration > 0):
-        raise ValueError(f"concentration must be a positive number, got {concentration!r}")
+        raise ValueError(f"concentration must be a positive number, got {shown(concentration)}")
     if not (_is_number(epsilon) and 0 <= epsilon <= 1):
-        raise ValueError(f"epsilon must be a probability from 0 to 1, got {epsilon!r}")
+        raise ValueError(f"epsilon must be a probability from 0 to 1, got {shown(epsilon)}")
     if not (_is_number(reward_scale) and 0 < reward_scale <= 1):
-        raise ValueError(f"reward_scale must be a factor in (0, 1], got {reward_scale!r}")
+        raise ValueError(f"reward_scale must be a factor in (0, 1], got {shown(reward_scale)}")
 
     rng = np.random.default_rng(mdp_seed)
     # random() is in [0, 1): the rewards must be in (0, 1], as a slate of rewards 0 would have no click to draw.
@@ -168,7 +177,7 @@ def draw_mdp(
 def check_count(name: str, value: Any, minimum: int) -> int:
     """The value as an int, or a ValueError that names the argument."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < minimum:
-        raise ValueError(f"{name} must be an integer of at least {minimum}, got {value!r}")
+        raise ValueError(f"{name} must be an integer of at least {minimum}, got {shown(value)}")
     return int(value)
 
 
@@ -187,7 +196,7 @@ def _table(name: str, values: ArrayLike) -> FloatTable:
     try:
         table = np.array(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be an array of numbers: {error}") from error
+        raise ValueError(f"{name} must be an array of numbers, got {shown(values)}") from error
     table.flags.writeable = False
     return table
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
@@ -20,7 +20,7 @@ from irecgan_gym.logging_policies import make_logging_policy
 from irecgan_gym.mdp import START_STATE, RecommendationMDP, as_mdp, check_count, draw_mdp
 from irecgan_gym.rendering.session_view import SlateView
 from irecgan_gym.sessions import Sessions
-from irecgan_gym.settings import check_seed
+from irecgan_gym.settings import check_seed, checked_value
 from irecgan_gym.slates import check_slates, fill_repeats, raise_repeated
 
 _INT64 = np.dtype(np.int64)
@@ -176,10 +176,8 @@ class RecSimEnv(RenderedEnv[np.int64, NDArray[np.int64]]):
             # Plain numbers: they are written down with the sessions, as JSON.
             self._drawing = {name: np.asarray(value).item() for name, value in drawing.items()}
         mdp = as_mdp(mdp)
-        if observation not in ("click", "state"):
-            raise ValueError(f"observation must be 'click' or 'state', got {observation!r}")
-        if duplicates not in ("replace", "error"):
-            raise ValueError(f"duplicates must be 'replace' or 'error', got {duplicates!r}")
+        checked_value("observation", observation, Literal["click", "state"])
+        checked_value("duplicates", duplicates, Literal["replace", "error"])
         self.mdp = mdp
         self.num_items = mdp.num_items
         self.slate_size = check_count("slate_size", slate_size, 1)

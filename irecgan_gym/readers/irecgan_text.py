@@ -58,8 +58,7 @@ def read_irecgan_text(
         ReaderError: the file cannot be read, too many rows are malformed, or one and ``on_error="raise"``.
         SessionsError: no session is left.
     """
-    if reward not in ("success", "purchase"):
-        raise ValueError(f"reward must be 'success' or 'purchase', got {reward!r}")
+    checked_value("reward", reward, Literal["success", "purchase"])
     if num_items is not None:
         check_count("num_items", num_items, most=_MOST_ITEMS)
     checked_value("min_rows", min_rows, int)

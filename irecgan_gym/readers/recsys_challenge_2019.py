@@ -33,6 +33,7 @@ from irecgan_gym.readers.text_table import DelimitedTable
 from irecgan_gym.sessions import Catalogue
 from irecgan_gym.sessions.checks import check_offsets
 from irecgan_gym.sessions.ragged import gather
+from irecgan_gym.settings import checked_value
 
 _COLUMNS = ("user_id", "session_id", "timestamp", "step", "action_type", "reference", "impressions")
 _OPTIONAL = ("prices", *CONTEXT)
@@ -100,8 +101,7 @@ def read_recsys_challenge_2019(
         ReaderError: the file cannot be read, too many rows are malformed, or one and ``on_error="raise"``.
         SessionsError: no session is left.
     """
-    if reward not in ("last", "every"):
-        raise ValueError(f"reward must be 'last' or 'every', got {reward!r}")
+    checked_value("reward", reward, Literal["last", "every"])
     check_lengths(min_length, max_length)
     report = ReadReport(on_error, max_malformed)
     log = _ClickOutLog(Path(path).name, report, KnownItems(catalogue, extend))

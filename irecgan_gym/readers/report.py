@@ -67,8 +67,7 @@ class ReadReport:
     """
 
     def __init__(self, on_error: OnError = "raise", max_malformed: float = MAX_MALFORMED) -> None:
-        if on_error not in ("repair", "skip", "raise"):
-            raise ValueError(f"on_error must be 'repair', 'skip' or 'raise', got {on_error!r}")
+        checked_value("on_error", on_error, OnError)
         if not 0 <= max_malformed <= 1:
             raise ValueError(f"max_malformed must be a share from 0 to 1, got {max_malformed}")
         self._on_error = on_error

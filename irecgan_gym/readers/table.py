@@ -142,6 +142,7 @@ def read_table_log(
     checked_value("features", features, TableFeatures)
     for name, value in (("separator", separator), ("delimiter", delimiter)):
         checked_value(name, value, str)
+    checked_value("sort", sort, bool)
     if not separator or len(delimiter) != 1:
         raise ValueError(f"separator must not be empty and delimiter one character, got {separator!r}, {delimiter!r}")
     if columns.place_propensities is not None and columns.slate_propensity is None:

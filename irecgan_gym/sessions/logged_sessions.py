@@ -32,6 +32,7 @@ from irecgan_gym.sessions.ragged import gather, rows_with_repeats
 from irecgan_gym.sessions.slate_propensities import SlatePropensities
 from irecgan_gym.sessions.splitting import SplitBy, part_of_sessions
 from irecgan_gym.sessions.statistics import SessionStatistics, statistics_by_day, statistics_of
+from irecgan_gym.settings import shown
 
 _STEPS_AT_ONCE = 65_536
 
@@ -96,7 +97,7 @@ class Sessions(SessionColumns):
             SessionsError: a column has a wrong type, length or value; the message names the first such place.
         """
         if isinstance(num_items, bool) or not isinstance(num_items, (int, np.integer)) or num_items < 1:
-            raise SessionsError(f"num_items must be an integer of at least 1, got {num_items!r}")
+            raise SessionsError(f"num_items must be an integer of at least 1, got {shown(num_items)}")
         num_items = int(num_items)
         if num_items > np.iinfo(np.int32).max:
             # "No click" is item num_items, and must fit in the columns too.

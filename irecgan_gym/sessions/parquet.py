@@ -171,7 +171,8 @@ def _told(path: Path) -> Iterator[None]:
     except SessionsError as error:
         message = str(error)
         raise SessionsError(message if message.startswith(str(path)) else f"{path}: {message}") from error
-    except (pa.ArrowException, OSError) as error:
+    # Arrow's errors quote what they find, and fail at that where it is no text.
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise SessionsError(f"{path} is not a readable Parquet file: {error}") from error
 
 

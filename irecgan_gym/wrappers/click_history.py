@@ -14,7 +14,7 @@ from gymnasium.wrappers import FrameStackObservation
 from numpy.typing import NDArray
 
 from irecgan_gym.settings import MOST_WIDTH, check_count
-from irecgan_gym.wrappers.order import UnfitSpaceError, in_order
+from irecgan_gym.wrappers.order import UnfitSpaceError, check_env, in_order
 from irecgan_gym.wrappers.vector_sessions import StepResult, autoreset_mode, rows_to_reset, with_final_observations
 
 
@@ -36,6 +36,7 @@ class ClickHistory(FrameStackObservation[Any, Any, Any], RecordConstructorArgs):
     """
 
     def __init__(self, env: gym.Env[Any, Any], length: int) -> None:
+        check_env(env)
         RecordConstructorArgs.__init__(self, length=length)
         with in_order(self, env):
             self._ids = history_space(env.observation_space, length)

@@ -12,7 +12,7 @@ from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from irecgan_gym.wrappers.order import UnfitSpaceError, in_order
+from irecgan_gym.wrappers.order import UnfitSpaceError, check_env, in_order
 from irecgan_gym.wrappers.vector_sessions import StepResult, with_final_observations
 
 _LARGEST = 4096
@@ -29,6 +29,7 @@ class OneHotHistory(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs
     """
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
+        check_env(env)
         RecordConstructorArgs.__init__(self)
         super().__init__(env)
         with in_order(self, env):

@@ -9,6 +9,8 @@ from typing import Any, Literal
 import gymnasium as gym
 from gymnasium.vector import VectorWrapper
 
+from irecgan_gym.settings import shown
+
 ORDER = (
     "from the inside out, the order is AdversarialReward, ClickHistory, OneHotHistory, and then one of SlateScores, "
     "SingleItem and SequentialSlate"
@@ -50,6 +52,20 @@ def in_order(wrapper: object, env: Any) -> Iterator[None]:
         if inner is None:
             raise ValueError(f"{name}: {error}") from error
         raise ValueError(f"{name} cannot be put around {inner}: {error}; {ORDER}") from error
+
+
+def check_env(env: object, kind: type[Any] = gym.Env) -> None:
+    """Refuse what no wrapper can be put around.
+
+    Args:
+        env: what is to be wrapped.
+        kind: of env that it must be.
+
+    Raises:
+        TypeError: with what was given.
+    """
+    if not isinstance(env, kind):
+        raise TypeError(f"env must be a gymnasium.{kind.__name__}, got {shown(env)}")
 
 
 def wrapper_of(env: Any, *kinds: type[Any]) -> Any:

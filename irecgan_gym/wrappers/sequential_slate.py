@@ -14,8 +14,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from irecgan_gym.settings import shown
-from irecgan_gym.wrappers.order import in_order
+from irecgan_gym.wrappers.order import check_env, in_order
 from irecgan_gym.wrappers.slate_space import check_items, slate_shape
 from irecgan_gym.wrappers.vector_sessions import StepResult, autoreset_mode, rows_to_reset, with_final_observations
 
@@ -45,8 +44,7 @@ class SequentialSlate(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     """
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
-        if not isinstance(env, gym.Env):
-            raise TypeError(f"env must be a gymnasium.Env, got {shown(env)}")
+        check_env(env)
         RecordConstructorArgs.__init__(self)
         super().__init__(env)
         with in_order(self, env):

@@ -13,7 +13,7 @@ from gymnasium.vector import VectorActionWrapper, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from irecgan_gym.wrappers.order import in_order
+from irecgan_gym.wrappers.order import check_env, in_order
 from irecgan_gym.wrappers.slate_space import check_items, slate_shape
 
 ItemRanking = Sequence[int] | NDArray[np.integer[Any]]
@@ -35,6 +35,7 @@ class SingleItem(gym.ActionWrapper[Any, Any, Any], RecordConstructorArgs):
     """
 
     def __init__(self, env: gym.Env[Any, Any], ranking: ItemRanking | None = None) -> None:
+        check_env(env)
         RecordConstructorArgs.__init__(self, ranking=ranking)
         super().__init__(env)
         with in_order(self, env):

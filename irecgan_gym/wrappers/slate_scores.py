@@ -13,7 +13,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from irecgan_gym.settings import shown
-from irecgan_gym.wrappers.order import in_order
+from irecgan_gym.wrappers.order import check_env, in_order
 from irecgan_gym.wrappers.slate_space import slate_shape
 
 _LEAST, _MOST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
@@ -43,6 +43,7 @@ class SlateScores(gym.ActionWrapper[Any, Any, Any], RecordConstructorArgs):
     def __init__(
         self, env: gym.Env[Any, Any], *, item_embeddings: NDArray[Any] | None = None, bound: float = 1.0
     ) -> None:
+        check_env(env)
         RecordConstructorArgs.__init__(self, item_embeddings=item_embeddings, bound=bound)
         super().__init__(env)
         with in_order(self, env):
@@ -90,7 +91,12 @@ class Ranking:
         self._num_items, self._slate_size = slate_shape(slates)
         self._embeddings: NDArray[np.float32] | None = None
         if item_embeddings is not None:
-            embeddings = np.asarray(item_embeddings, dtype=np.float32)
+            try:
+                embeddings = np.asarray(item_embeddings, dtype=np.float32)
+            except (TypeError, ValueError, OverflowError) as error:
+                raise ValueError(
+                    f"item_embeddings must be an array of numbers, got {shown(item_embeddings)}"
+                ) from error
             if embeddings.ndim != 2 or len(embeddings) != self._num_items or embeddings.shape[1] == 0:
                 raise ValueError(
                     f"item_embeddings must have one row for each of the {self._num_items} items, got shape "
@@ -110,7 +116,7 @@ class Ranking:
         if not isinstance(bound, (int, float, np.integer, np.floating)) or not _LEAST <= bound <= _MOST:
             raise ValueError(f"bound must be positive and finite, got {shown(bound)}")
         size = self._num_items if self._embeddings is None else self._embeddings.shape[1]
-        return Box(-bound, bound, (size,), np.float32)
+        return Box(-float(bound), float(bound), (size,), np.float32)
 
     def slates(self, actions: NDArray[Any]) -> NDArray[np.int64]:
         """Slates [B, k] of actions, [B, n] or [B, d]."""

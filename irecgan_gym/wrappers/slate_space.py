@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium.spaces import MultiDiscrete
 from numpy.typing import NDArray
 
+from irecgan_gym.settings import shown
 from irecgan_gym.wrappers.order import UnfitSpaceError
 
 
@@ -51,7 +52,7 @@ def check_items(actions: NDArray[Any], count: int, num_items: int) -> NDArray[np
     if actions.shape != (count,) or actions.dtype.kind not in "iu":
         raise ValueError(
             f"an action must be one item id for each of {count} envs, got {actions.dtype} of shape {actions.shape}: "
-            f"{actions!r}"
+            f"{shown(actions)}"
         )
     if len(actions) and not 0 <= actions.min() <= actions.max() < num_items:
         wrong = actions[(actions < 0) | (actions >= num_items)][0]

@@ -147,7 +147,8 @@ WORLD = (
     "concentration",
     "epsilon",
 )
-WORLD += ("reward_scale", "observation", "duplicates", "mdp", "render_mode")
+# Without render_mode, which Gymnasium looks at first, and trips over what is no text.
+WORLD += ("reward_scale", "observation", "duplicates", "mdp")
 
 
 def environments(rng: np.random.Generator, folder: Path) -> Iterator[Case]:
@@ -162,7 +163,10 @@ def environments(rng: np.random.Generator, folder: Path) -> Iterator[Case]:
         "reset seed": lambda value, name: gym.make("RecSim-v0", **small).reset(seed=value),
         "reset options": lambda value, name: gym.make("RecSim-v0", **small).reset(seed=0, options=value),
         "ClickHistory": lambda value, name: ClickHistory(gym.make("RecSim-v0", **small), value).reset(seed=0),
-        "OneHotHistory": lambda value, name: OneHotHistory(gym.make("RecSim-v0", **small), value).reset(seed=0),
+        "ClickHistory of": lambda value, name: ClickHistory(value, 3),
+        "OneHotHistory of": lambda value, name: OneHotHistory(value),
+        "SlateScores of": lambda value, name: SlateScores(value),
+        "SingleItem of": lambda value, name: SingleItem(value, range(6)),
         "SlateScores bound": lambda value, name: SlateScores(gym.make("RecSim-v0", **small), bound=value).reset(seed=0),
         "SlateScores embeddings": lambda value, name: SlateScores(
             gym.make("RecSim-v0", **small), item_embeddings=value
