@@ -99,7 +99,7 @@ def choice_world(model: ChoiceModel, steps: LoggedSteps, least: float | None, ca
         return world
     weights = model.tables.weights.ravel()[flat]
     chances = weights / np.repeat(np.add.reduceat(weights, steps.slate_starts), np.diff(steps.shown.indptr))
-    clicks = np.bincount(groups * size + steps.clicks, minlength=number * size).reshape(number, size)
+    clicks = np.bincount(groups * size + steps.clicks, minlength=number * size).reshape(number, size).astype(np.float64)
     information = success_information(model.config.appeal, model.tables, clicks, sums(chances), sums(chances**2))
     deviations = success_deviations(model.config.appeal, information)
     return replace(world, cautious=cautious_chances(model.tables, deviations, caution, exposure, least))

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pandas import DataFrame
@@ -70,7 +70,7 @@ class Rerank(Experiment):
     """
 
     name = "rerank"
-    axes = ("agents", "seeds")
+    axes: ClassVar[Sequence[str]] = ("agents", "seeds")
     measures = tuple(
         Measure(f"{measure}/{deployment}", f"{heading} (%), {deployment}", scale=100, digits=1)
         for deployment in DEPLOYMENTS

@@ -158,9 +158,8 @@ class Prospects:
         known = after.reshape(self.candidates.shape)
         later = np.repeat(known.mean(axis=1, keepdims=True), self.weights.shape[1], axis=1)
         np.put_along_axis(later, self.candidates, known, axis=1)
-        if self.leaving is None:
-            return self.rewards * (1 + later)
-        return self.rewards + later
+        worth: FloatArray = self.rewards * (1 + later) if self.leaving is None else self.rewards + later
+        return worth
 
     def slates(self, values: FloatArray, slate_size: int) -> tuple[IntArray, FloatArray]:
         """Return the best slates by values of clicks [M, n], and what they are worth; [M, k] and [M]."""
