@@ -244,7 +244,7 @@ class Tune(OnlineTest):
                 values = (np.array(list(of_seed.values())), beside)
                 texts = [f"{mean:.3f} ({low:.3f} to {high:.3f})" for mean, low, high in map(mean_interval, values)]
                 rows.append((agent, f"{policy}({size})", rule, texts[0], "-" if rule == "likelihood" else texts[1]))
-        headings = ("agent", "log", "chosen by", "reward lost, random 0, belief 1", "more than by the likelihood, paired")
+        headings = ("agent", "log", "chosen by", "reward lost, random 0, belief 1", "more than by likelihood, paired")
         text_table("What is lost by choosing by a log, beside the best candidate", headings, rows).print(console)
 
     def _metrics(self) -> dict[str, str | None]:
