@@ -101,12 +101,12 @@ class AutoPlanner(Planner[AutoPlannerConfig]):
         return ensemble([trial.fitted.refit(steps, effort).world(steps, least) for trial in trials], shares)
 
     def _is_thorough(self, num_sessions: int) -> bool:
-        """Whether a log says enough of hidden states that the search for them pays."""
+        """Return whether a log says enough of hidden states that the search for them pays."""
         return num_sessions > self.config.fold_sessions and not self.sees
 
     def _chosen_models(
         self, training: Sessions, validation: Sessions, recorder: Recorder
-    ) -> tuple[list[Trial], NDArray[np.float64]]:
+    ) -> tuple[list[CandidateTrial], NDArray[np.float64]]:
         """Compare candidates by held-out sessions; return those that are averaged, best first, and their shares."""
         config = self.config
         log = concatenate([training, validation])
@@ -174,7 +174,7 @@ class AutoPlanner(Planner[AutoPlannerConfig]):
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class CandidateTrial:
     """Outcome of a candidate: the log-likelihood of all held-out steps, and its fit to the first fold."""
 
     candidate: UserCandidate
@@ -197,20 +197,20 @@ class _Search:
 
     def __init__(self, folds: Folds, seed: int) -> None:
         self._folds, self._seed = folds, seed
-        self._trials: dict[UserCandidate, Trial] = {}
+        self._trials: dict[UserCandidate, CandidateTrial] = {}
 
     @property
     def scores(self) -> dict[str, float]:
         """Scores of all candidates that were tried, by their names."""
         return {trial.name: trial.score for trial in self._trials.values()}
 
-    def tried(self, candidate: UserCandidate) -> Trial:
+    def tried(self, candidate: UserCandidate) -> CandidateTrial:
         """Try a candidate, if that is yet to be done."""
         if candidate not in self._trials:
             fits = [candidate.fit(fitted_to, self._seed) for fitted_to, _ in self._folds]
             pairs = zip(fits, self._folds, strict=True)
             score = sum(float(fitted.held_out(held_out).sum()) for fitted, (_, held_out) in pairs)
-            self._trials[candidate] = Trial(candidate, score, fits[0])
+            self._trials[candidate] = CandidateTrial(candidate, score, fits[0])
         return self._trials[candidate]
 
     def best(self, candidates: Sequence[CandidateT]) -> CandidateT:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import numpy as np
 
-from irecgan_gym.agents.auto_planner import AutoPlanner, AutoPlannerConfig, Trial
+from irecgan_gym.agents.auto_planner import AutoPlanner, AutoPlannerConfig, CandidateTrial
 from irecgan_gym.planning.learned_world import LearnedWorld, ensemble
 from irecgan_gym.planning.logged_steps import LoggedSteps
 from irecgan_gym.planning.point_values import KnownStateSlates
@@ -59,7 +59,7 @@ class CautiousPlanner(AutoPlanner):
         steps = LoggedSteps.of(log)
         return ensemble([trial.fitted.refit(steps).world(steps, least, self.caution) for trial in trials], shares)
 
-    def _chosen_caution(self, trial: Trial, log: Sessions, least: float | None) -> float:
+    def _chosen_caution(self, trial: CandidateTrial, log: Sessions, least: float | None) -> float:
         halves = [LoggedSteps.of(half) for half in log.split([0.5, 0.5], seed=self.seed)]
         fits = [trial.candidate.fit(steps, self.seed) for steps in halves]
         users = [fit.world(steps, least) for fit, steps in zip(fits, halves, strict=True)]

@@ -117,7 +117,7 @@ class Planner(Agent, Generic[ConfigT]):
 
     @property
     def _users_leave(self) -> bool:
-        """Whether the users learned may leave in place of a click, and else go on whatever a click earned."""
+        """Return whether the users learned may leave in place of a click, and else go on whatever a click earned."""
         return False
 
     @staticmethod

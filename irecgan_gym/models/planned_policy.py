@@ -134,7 +134,7 @@ class StateValue(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Prospects:
-    """What users in M states do with slates, and where clicks on C candidates lead.
+    """Behavior of users in M states on slates, and states to which clicks on C candidates lead.
 
     Attributes:
         weights: what clicks are proportional to, [M, n].

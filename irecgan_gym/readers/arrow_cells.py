@@ -292,7 +292,7 @@ def _has_space(texts: Any) -> bool:
 
 
 def _text_bytes(texts: Any) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
-    """Where each of some Arrow strings begins, and the last one ends, in the bytes of all."""
+    """Return the start of each of some Arrow strings, and the end of the last one, in the bytes of all."""
     _, offsets, data = texts.buffers()
     starts = np.frombuffer(offsets, dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1]
     return starts, np.frombuffer(data, dtype=np.uint8)

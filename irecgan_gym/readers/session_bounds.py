@@ -1,4 +1,4 @@
-"""Where sessions begin and end, and in which order their steps are, as options of readers of tables say."""
+"""Bounds of sessions, and the order of their steps, as options of readers of tables say."""
 
 from __future__ import annotations
 

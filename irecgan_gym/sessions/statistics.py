@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class LabelStatistics(NamedTuple):
-    """What one label says of the entries of lists; a list with several clicks counts once.
+    """Summary of one label of the entries of lists; a list with several clicks counts once.
 
     Attributes:
         name: of the label.
