@@ -233,15 +233,18 @@ class Tune(OnlineTest):
         return f"{'log-likelihood' if self.choose_by == 'likelihood' else f'estimate {self.choose_by}'} {judged}"
 
     def _print_losses(self, results: DataFrame, console: Console) -> None:
-        """Print what is lost by each rule of choosing, and by taking the default."""
+        """Print what is lost by each rule of choosing, and by taking the default; beside the likelihood's, by seed."""
         lost = {rule: losses_of_choosing(results, metric) for rule, metric in self._metrics().items()}
         rows = []
-        for cell in losses_of_choosing(results, None):
+        for cell, usual in lost["likelihood"].items():
             agent, policy, size = cell
             for rule, losses in lost.items():
-                mean, low, high = mean_interval(np.array(list(losses[cell].values())))
-                rows.append((agent, f"{policy}({size})", rule, f"{mean:.3f} ({low:.3f} to {high:.3f})"))
-        headings = ("agent", "log", "chosen by", "reward lost, random 0, belief 1")
+                of_seed = losses[cell]
+                beside = np.array([of_seed[seed] - usual[seed] for seed in sorted(of_seed)])
+                values = (np.array(list(of_seed.values())), beside)
+                texts = [f"{mean:.3f} ({low:.3f} to {high:.3f})" for mean, low, high in map(mean_interval, values)]
+                rows.append((agent, f"{policy}({size})", rule, texts[0], "-" if rule == "likelihood" else texts[1]))
+        headings = ("agent", "log", "chosen by", "reward lost, random 0, belief 1", "more than by likelihood, paired")
         text_table("What is lost by choosing by a log, beside the best candidate", headings, rows).print(console)
 
     def _metrics(self) -> dict[str, str | None]:

@@ -208,12 +208,24 @@ def test_what_cannot_be_exported_is_refused_before_anything_is_written(tmp_path,
     assert list(tmp_path.iterdir()) == []
 
 
+def test_packed_weights_give_the_same_slates(tmp_path):
+    export_onnx(agent_of("lstm"), tmp_path / "policy.onnx")
+    plain, packed = (ExportedPolicy(tmp_path / "policy.onnx", packed=packed) for packed in (False, True))
+    clicks = np.array([N, 0, 2])
+    for deterministic in (True, False):
+        first, second = (policy.recommend(clicks, deterministic=deterministic) for policy in (plain, packed))
+        np.testing.assert_array_equal(first.slates, second.slates)
+        np.testing.assert_allclose(first.log_probabilities, second.log_probabilities, atol=1e-6)
+
+
 def test_an_export_runs_without_torch(tmp_path):
     export_onnx(agent_of("gru"), tmp_path / "policy.onnx")
     program = (
         "import sys, numpy as np\n"
-        "from irecgan_gym.serving import ExportedPolicy\n"
-        f"slate, state = ExportedPolicy({str(tmp_path / 'policy.onnx')!r}).predict(np.array([{N}]))\n"
+        "from irecgan_gym.benchmarks.jobs.serve import load_served_policy\n"
+        "from pathlib import Path\n"
+        f"served = load_served_policy(Path({str(tmp_path / 'policy.onnx')!r}))\n"
+        f"slate, state = served.policy.predict(np.array([{N}]))\n"
         "assert slate.shape == (1, 3) and 'torch' not in sys.modules and 'onnx' not in sys.modules\n"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
