@@ -11,7 +11,7 @@ from irecgan_gym.evaluation.metrics import Interval
 from irecgan_gym.ope.difference import difference, live_test_sessions, logged_value
 from irecgan_gym.ope.estimate import OffPolicyEstimate
 from irecgan_gym.ope.policies import EvaluationPolicy
-from irecgan_gym.ope.recommendation import LoggedSlates, Recommendation, recommend
+from irecgan_gym.ope.recommendation import LoggedSlates, Recommendation, recommend, widened
 from irecgan_gym.sessions.slate_propensities import SlatePropensities
 
 Judgement = Literal["better", "worse", "not known"]
@@ -47,7 +47,8 @@ class Decision:
         current: estimated value of the current policy; None where none can be believed.
         new: the same of the new policy.
         gain: the new policy's value less the current one's, paired by session.
-        interval: of the gain, 95%; None where there is none to be believed.
+        interval: of the gain, 95%, wider by what few effective sessions at single steps may hide; None where there is
+            none to be believed.
         gains: the same by every estimator looked at, whether or not it is to be believed.
         values: values of both policies by these estimators, current first.
         deviation: standard deviation of what logged sessions earn.
@@ -142,7 +143,8 @@ def decide(
         return Decision("not known", (reason,), margin, *nothing)
     now, then = values[advice.estimator.estimator_name]
     gain = gains[advice.estimator.estimator_name]
-    interval = agreed_interval(gain)
+    hidden = advice.hidden + (0.0 if current_advice is None else current_advice.hidden)
+    interval = widened(agreed_interval(gain), hidden)
     verdict, reason = _judge(interval, margin)
     found = Decision(
         verdict,

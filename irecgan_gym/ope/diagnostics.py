@@ -28,7 +28,10 @@ mostly below 1 by chance, as they wait for a few large ones: with two, logs with
 """
 SMALLEST_SHARE = 0.1
 """Of effective sessions among all: with fewer, the largest weights have not been seen."""
-LARGEST_THIN_SHARE = 0.2
+THIN_ERROR = 0.5
+"""By what share what is earned at steps with fewer effective sessions may be estimated wrongly, beside the error that
+an interval states: nothing in the log tells, and this is as far off as it was in worlds whose truth is known."""
+LARGEST_THIN_SHARE = 0.5
 """Of what is earned that may come from steps with a smaller share of effective sessions than ``SMALLEST_SHARE``."""
 
 
@@ -135,6 +138,11 @@ class WeightsByStep:
     def is_thin(self) -> bool:
         """True if too much of what the policy is to be judged by comes from such steps."""
         return self.thin_share > LARGEST_THIN_SHARE
+
+    @property
+    def thin_error(self) -> float:
+        """Share of an estimate by which its interval is wider on both sides for what such steps may hide."""
+        return THIN_ERROR * self.thin_share
 
     @property
     def is_enough(self) -> bool:

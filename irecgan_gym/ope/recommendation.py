@@ -101,8 +101,13 @@ class Recommendation:
     conditions: tuple[Condition, ...] = ()
 
     def interval(self) -> Interval | None:
-        """95% bootstrap interval of the estimate; None with ``"refuse"``."""
-        return None if self.estimate is None else self.estimate.interval("bootstrap")
+        """95% bootstrap interval of the estimate, wider by what thin steps may hide; None with ``"refuse"``."""
+        return None if self.estimate is None else widened(self.estimate.interval("bootstrap"), self.hidden)
+
+    @property
+    def hidden(self) -> float:
+        """Reward by which the estimate may be off for steps at which few sessions have nearly all of the weight."""
+        return 0.0 if self.estimate is None else self.weights.thin_error * abs(self.estimate.estimate)
 
     def __str__(self) -> str:
         lines = [f"verdict: {self.verdict}"]
@@ -115,15 +120,21 @@ class Recommendation:
         return "\n".join([*lines, *(f"- {reason}" for reason in self.reasons)])
 
 
+def widened(interval: Interval, by: float) -> Interval:
+    """An interval that is wider by so much on both sides."""
+    return Interval(interval.mean, interval.low - by, interval.high + by)
+
+
 def recommend(log: LoggedSlates, policy: EvaluationPolicy | SlatePropensities, *, gamma: float = 1.0) -> Recommendation:
     """Say which estimator to use for a policy and a log, from what can be seen of them.
 
     Refused is a log whose propensities cannot be right (its slates are not as probable as they say), whose logger seems
     to have acted upon more than they know (confounding), which does not hold what the policy does (no overlap at first,
     or weights that vanish at later steps), or that leaves too few effective sessions, in all or at later steps that
-    earn much. Otherwise, the doubly robust estimator is taken, or the self-normalized one where there is no model; by
-    the items of a slate in any order where the log shows that users do not care about it. With too few effective
-    sessions for these, one that assumes more may do, under the condition that this holds.
+    earn more than half; where such steps earn less, the interval is wider. Otherwise, the doubly robust estimator is
+    taken, or the self-normalized one where there is no model; by the items of a slate in any order where the log shows
+    that users do not care about it. With too few effective sessions for these, one that assumes more may do, under the
+    condition that this holds.
 
     Args:
         log: the sessions and who made them.
@@ -193,6 +204,8 @@ def recommend(log: LoggedSlates, policy: EvaluationPolicy | SlatePropensities, *
     if chosen is not None:
         verdict: Verdict = "conditional" if conditions else "trust"
         of_chosen = weights_of(chosen[0])
+        if of_chosen.thin_share:
+            notes.append(f"{_thin(of_chosen)}: the interval is wider by half of it")
         return Recommendation(
             verdict, *chosen, (*notes, reason), there, of_chosen, candidates, conditions=tuple(conditions)
         )
@@ -246,7 +259,7 @@ def _missing(weights: WeightsByStep) -> str:
 def _thin(weights: WeightsByStep) -> str:
     step = weights.thinnest_step
     return (
-        "few sessions have nearly all of the weight at later steps: "
+        "few sessions have nearly all of the weight at some steps: "
         f"{weights.effective_sample_sizes[step]:,.0f} of {weights.num_sessions[step]:,} are effective at step "
         f"{step + 1}, and {weights.thin_share:.0%} of what sessions earn comes from such steps"
     )

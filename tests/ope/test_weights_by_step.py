@@ -17,7 +17,7 @@ from irecgan_gym.ope import (
     weights_by_step,
 )
 from irecgan_gym.ope.decision import agreed_interval
-from irecgan_gym.ope.diagnostics import COVERED, LARGEST_THIN_SHARE, SMALLEST_SHARE, SURE
+from irecgan_gym.ope.diagnostics import COVERED, LARGEST_THIN_SHARE, SMALLEST_SHARE, SURE, THIN_ERROR
 from irecgan_gym.ope.recommendation import ENOUGH, LARGEST_SHARE
 from irecgan_gym.sessions import Sessions
 
@@ -194,43 +194,61 @@ def test_effective_sessions_at_single_steps_by_hand():
     np.testing.assert_array_equal(found.are_thin, [False, True])
     assert found.thinnest_step == 1
     assert np.isclose(found.thin_share, 0.5)
-    assert found.is_thin
+    assert np.isclose(found.thin_error, 0.25)
     # A step at which nothing is earned does not matter.
     columns = sessions.to_columns() | {"rewards": np.tile([1, 0], 30)}
     without = Sessions.from_columns(**columns)
     found = weights_by_step(OffPolicyData.create(without, logged, wanted))
-    assert found.thin_share == 0
+    assert found.thin_share == found.thin_error == 0
     assert not found.is_thin
 
 
-def test_logs_with_a_handful_of_effective_sessions_at_later_steps_are_refused():
+def test_where_later_steps_have_a_handful_of_effective_sessions_intervals_are_wider():
     scores = prefers_the_best(2.2)
     truth = play(scores, 20_000, np.random.default_rng(9), staying=STAYS).rewards.sum() / 20_000
     for seed in (0, 4, 6):
-        sessions = random_log(seed)
-        decision = decide(LoggedSlates(sessions, UNIFORM), by_click(scores))
-        advice = decision.advice
-        # By means and by whole sessions all is well, and the interval is wrong.
-        estimate, weights = advice.candidates["sndr"], advice.weights
-        assert estimate.effective_sample_size > max(ENOUGH, SMALLEST_SHARE * 1500)
-        assert estimate.largest_share < LARGEST_SHARE
+        decision = decide(LoggedSlates(random_log(seed), UNIFORM), by_click(scores))
+        advice, weights = decision.advice, decision.advice.weights
+        # By means and by whole sessions all is well, and the interval that follows from them misses the truth.
+        assert advice.estimate.effective_sample_size > max(ENOUGH, SMALLEST_SHARE * 1500)
+        assert advice.estimate.largest_share < LARGEST_SHARE
         assert not weights.is_missing
-        interval = estimate.interval("bootstrap")
-        assert not interval.low <= truth <= interval.high
-        assert weights.thin_share > LARGEST_THIN_SHARE
-        assert (advice.verdict, decision.verdict) == ("refuse", "not known")
-        step = weights.thinnest_step
-        assert weights.effective_sample_sizes[step] < 0.1 * weights.num_sessions[step]
-        assert f"of {weights.num_sessions[step]:,} are effective at step {step + 1}" in advice.reasons[0]
-
-
-def test_a_policy_that_leaves_a_tenth_of_the_sessions_at_each_step_is_trusted():
-    scores = prefers_the_best(1.2)
-    for seed in (0, 4, 6):
-        advice = recommend(LoggedSlates(random_log(seed), UNIFORM), by_click(scores))
-        assert advice.weights.effective_sample_sizes[-1] < ENOUGH
-        assert advice.weights.thin_share < LARGEST_THIN_SHARE
+        plain, stated = advice.estimate.interval("bootstrap"), advice.interval()
+        assert not plain.low <= truth <= plain.high
+        assert stated.low <= truth <= stated.high
+        assert 0.2 < weights.thin_share < LARGEST_THIN_SHARE
+        hidden = THIN_ERROR * weights.thin_share * advice.estimate.estimate
+        np.testing.assert_allclose([plain.low - stated.low, stated.high - plain.high], hidden)
+        gain = agreed_interval(decision.gain)
+        np.testing.assert_allclose(
+            [decision.interval.low, decision.interval.high], [gain.low - hidden, gain.high + hidden]
+        )
         assert advice.verdict == "trust"
+        step = weights.thinnest_step
+        assert weights.effective_sample_sizes[step] < SMALLEST_SHARE * weights.num_sessions[step]
+        assert f"of {weights.num_sessions[step]:,} are effective at step {step + 1}" in " ".join(advice.reasons)
+
+
+def test_logs_are_refused_where_such_steps_earn_more_than_half():
+    scores = prefers_the_best(2.6)
+    for seed in (1, 2, 5):
+        decision = decide(LoggedSlates(random_log(seed), UNIFORM), by_click(scores))
+        weights = decision.advice.weights
+        assert decision.advice.candidates["sndr"].effective_sample_size > max(ENOUGH, SMALLEST_SHARE * 1500)
+        assert not weights.is_missing
+        assert weights.thin_share > LARGEST_THIN_SHARE
+        assert (decision.advice.verdict, decision.verdict) == ("refuse", "not known")
+        assert "are effective at step" in decision.reasons[0]
+
+
+def test_a_policy_that_leaves_a_tenth_of_the_sessions_at_each_step_is_trusted_as_it_is():
+    scores = prefers_the_best(1.2)
+    for seed in (0, 1, 3):
+        advice = recommend(LoggedSlates(random_log(seed), UNIFORM), by_click(scores))
+        assert advice.weights.effective_sample_sizes[-1] < 50
+        assert advice.weights.thin_share == 0
+        assert advice.verdict == "trust"
+        assert advice.interval() == advice.estimate.interval("bootstrap")
 
 
 def test_late_steps_at_which_hardly_anything_is_earned_do_not_matter():
