@@ -77,7 +77,7 @@ def test_doses_are_those_of_the_treatment(tmp_path: Path) -> None:
 
 
 def test_an_unknown_table_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"table: pie run: expected one of claims, cells, .*, got pie"):
+    with pytest.raises(SettingsError, match=r"table: pie run: expected one of claims, folds, cells, .*, got pie"):
         fill_tables(page("pie run"), tmp_path)
 
 
