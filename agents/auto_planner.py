@@ -30,6 +30,10 @@ from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions, concatenate
 from irecgan_gym.settings import NOT_EMPTY, Count, CountFrom0, Positive, Width
 
+# Large logs whose policy does not see the state are searched on so many times ``fold_sessions``, for hidden states are
+# found and compared by more sessions than contexts; models of states so far behind the best one, in log-likelihood of
+# what is held out there, are not fitted to the whole.
+_SEARCHED, _FAR = 2, 10.0
 # Models of less weight are left out.
 _LEAST_SHARE = 0.02
 
@@ -62,7 +66,7 @@ class AutoPlannerConfig(PlanningConfig):
     move_spreads: Annotated[tuple[Positive, ...], NOT_EMPTY] = (0.5, 1.5)
     max_context_items: CountFrom0 = 1000
     rank: Width = 8
-    num_starts: Count = 2
+    num_starts: Count = 4
     num_folds: Count = 4
     fold_sessions: Count = 1500
     num_members: Count = 4
@@ -114,7 +118,7 @@ class AutoPlanner(Planner[AutoPlannerConfig]):
         mixture = SlateMixture.fit(whole[0][0], NUM_KINDS, np.random.default_rng(self.seed))
         self.sees = config.least is not None and logger_sees(mixture, *whole[0])
         large = len(log) > config.fold_sessions
-        part = log.select(slice(0, config.fold_sessions))
+        part = log.select(slice(0, config.fold_sessions * (_SEARCHED if self._is_thorough(len(log)) else 1)))
         search = _Search(_folds(part, 1 if large or self.sees else config.num_folds, self.seed), self.seed)
         finalists = self._finalists(search, self._is_thorough(len(log)))
         if large:
@@ -151,6 +155,7 @@ class AutoPlanner(Planner[AutoPlannerConfig]):
             appeals = [AppealConfig(link=link, group_spread=spread, rank=rank) for spread in config.spreads]
             finalists.append(search.best([ChoiceCandidate(ChoiceModelConfig("last-click", one)) for one in appeals]))
         # Small logs like few states, and large ones as many as there are: each number is a family of its own.
+        hidden: list[LatentCandidate] = []
         for number in config.num_states[:1] if self.sees else config.num_states:
             first, *others = config.move_spreads
             models = [
@@ -163,8 +168,11 @@ class AutoPlanner(Planner[AutoPlannerConfig]):
             ]
             best = search.best(models)
             moved = [replace(best, config=replace(best.config, move_spread=spread)) for spread in others]
-            finalists.append(search.best([best, *moved]))
-        return finalists
+            hidden.append(search.best([best, *moved]))
+        if thorough:
+            best_score = max(search.tried(candidate).score for candidate in hidden)
+            hidden = [candidate for candidate in hidden if search.tried(candidate).score > best_score - _FAR]
+        return [*finalists, *hidden]
 
     def _starts(self, candidate: UserCandidate) -> list[UserCandidate]:
         """The candidate with each of its starts; where kinds of slates say where to start, there is one."""

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 from irecgan_gym.agents.ac import AC
 from irecgan_gym.agents.auto_planner import AutoPlanner
 from irecgan_gym.agents.base import Agent
+from irecgan_gym.agents.cautious_planner import CautiousPlanner
 from irecgan_gym.agents.choice_planner import ChoicePlanner
 from irecgan_gym.agents.irecgan import IRecGAN
 from irecgan_gym.agents.latent_planner import LatentPlanner
@@ -20,6 +21,7 @@ from irecgan_gym.agents.pgis import PGIS
 from irecgan_gym.agents.pgu import ACU, PGU
 from irecgan_gym.agents.policy_agent import PolicyAgent, UserModelSettings
 from irecgan_gym.agents.preset_file import PresetEntry, read_preset_file
+from irecgan_gym.agents.recurrent_planner import RecurrentPlanner
 from irecgan_gym.agents.tabular_pg import TabularPG
 
 _CLASSES: dict[str, type[PolicyAgent[Any]]] = {
@@ -28,7 +30,8 @@ _CLASSES: dict[str, type[PolicyAgent[Any]]] = {
 AGENT_NAMES = tuple(_CLASSES)
 """The agents of the paper and their controls."""
 _PLANNERS: dict[str, type[Agent]] = {
-    agent.kind: agent for agent in (AutoPlanner, ChoicePlanner, LatentPlanner, TabularPG)
+    agent.kind: agent
+    for agent in (AutoPlanner, CautiousPlanner, ChoicePlanner, LatentPlanner, RecurrentPlanner, TabularPG)
 }
 PLANNER_NAMES = tuple(_PLANNERS)
 """Agents that plan on a model of the user, and their control; they have no presets but their defaults."""

@@ -59,13 +59,13 @@ def learn_job(
         validation: held-out sessions, or None.
         recorder: receives the numbers of training.
     """
+    training = folder.training(job)
     irecgan = _stored(IRecGAN, agent, job, folder) if isinstance(agent, LSTMD) else None
     if isinstance(agent, LSTMD) and irecgan is not None and irecgan.config == agent.config.irecgan:
         agent.adopt(irecgan)
     else:
         if isinstance(agent, PolicyAgent):
             _start(agent, job, folder)
-        training = folder.training(job)
         agent.learn(sessions, validation, recorder=recorder, **checkpointed(agent, training))
     agent.save(folder.checkpoint(job))
     shutil.rmtree(training.folder, ignore_errors=True)

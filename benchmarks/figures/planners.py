@@ -10,7 +10,15 @@ from pandas import DataFrame
 from irecgan_gym.benchmarks.engine.summaries import summarize
 from irecgan_gym.benchmarks.engine.tables import agents_of
 from irecgan_gym.benchmarks.figures.run import Figures
-from irecgan_gym.benchmarks.figures.style import Look, legend_below, legend_entries, looks, plot_line, seeds_text
+from irecgan_gym.benchmarks.figures.style import (
+    REFERENCES,
+    Look,
+    legend_below,
+    legend_entries,
+    looks,
+    plot_line,
+    seeds_text,
+)
 
 _METRIC = "reward/top-k"
 _BETWEEN = 0.03  # Points of different agents stand so far apart, as a share of the range of sizes.
@@ -60,6 +68,9 @@ def _lines(axes: Axes, rows: DataFrame, look_of: dict[str, Look]) -> None:
         if not found:
             continue
         mean, low, high = np.array(list(found.values())).T
+        if agent in REFERENCES:  # Lines to read the others by.
+            plot_line(axes, list(found), mean, look, label=agent)
+            continue
         apart = np.array(list(found)) * (1 + _BETWEEN * (2 * place - len(look_of) + 1))
         plot_line(axes, list(apart), mean, look, label=agent)
         axes.errorbar(apart, mean, yerr=np.nan_to_num([mean - low, high - mean]), color=look.color, fmt="none", lw=0.8)

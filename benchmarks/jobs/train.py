@@ -23,8 +23,8 @@ class Train(Learning):
     """
 
     agent: str = "irecgan"
-    """Agent: irecgan, pg, pgis, ac, lstm, pgu, acu, pgc, lstmd, auto_planner, choice_planner, latent_planner,
-    tabular_pg, or module:Class."""
+    """Agent: irecgan, pg, pgis, ac, lstm, pgu, acu, pgc, lstmd, auto_planner, cautious_planner,
+    choice_planner, latent_planner, recurrent_planner, tabular_pg, or module:Class."""
 
     def execute(self, console: Console) -> None:
         """Read, train and save."""

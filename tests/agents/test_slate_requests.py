@@ -169,12 +169,13 @@ def test_policies_of_fixed_slates_say_that_they_take_neither():
 
 
 def log_of(number=40):
+    """Sessions of two clicks, of which the first succeed: those after which users go on."""
     rng = np.random.default_rng(0)
     slates = np.argsort(rng.random((2 * number, N)), axis=1)[:, :K]
     clicks = slates[:, 0]
-    return Sessions.from_columns(
-        num_items=N, lengths=[2] * number, slates=slates, clicks=clicks, rewards=(clicks < 4).astype(np.float32)
-    )
+    rewards = (clicks < 4).astype(np.float32)
+    rewards[::2] = 1
+    return Sessions.from_columns(num_items=N, lengths=[2] * number, slates=slates, clicks=clicks, rewards=rewards)
 
 
 def test_popular_items_are_ranked_without_those_excluded():

@@ -190,15 +190,15 @@ def test_lengths_at_their_borders():
 
 
 OF_ALL = ["--help", "--out", "--on-error", "--max-malformed", "--catalogue", "--extend"]
-OF_TABLES = ["--delimiter", "--sort", "--time-unit", "--max-gap"]
+OF_TABLES = ["--delimiter", "--sort", "--time-unit", "--max-gap", "--labels", "--categories"]
+OF_TABLES += ["--entries-features", "--steps-features", "--users-features"]
 OPTIONS = {
     "recsys-challenge-2019": ["--min-length", "--max-length", "--reward"],
     "cikm-cup-2016": ["--min-length", "--max-length", "--max-items"],
     "irecgan-text": ["--min-rows", "--max-rows", "--reward", "--num-items"],
     "table": ["--min-length", "--max-length", "--separator", "--padding", *OF_TABLES]
     + [f"--{name}-column" for name in ("session", "slate", "click", "reward", "propensity", "user", "time")]
-    + ["--slate_propensity-column", "--place_propensities-column"]
-    + ["--entries-features", "--steps-features", "--users-features", "--categories"],
+    + ["--slate_propensity-column", "--place_propensities-column"],
     "impressions": ["--min-length", "--max-length", "--step-column", "--item-column", "--position-column", *OF_TABLES]
     + [f"--{name}-column" for name in ("session", "click", "reward", "propensity", "user", "time")],
 }
