@@ -11,6 +11,7 @@ A page asks for a table by a comment, and gets it below, up to the next one that
 | ``metrics RUN METRIC[*SCALE]...`` | several metrics of every agent of the one cell of a run |
 | ``differences RUN A:B...`` | rewards of A less those of B, paired by seed, in both deployments, by cell |
 | ``variants RUN METRIC`` | a metric of ``agent+setting=value`` less that of ``agent`` (in brackets), by cell |
+| ``folds RUN DEPLOYMENT [METHOD...]`` | shares of all lists of a run of folds, and differences from other methods |
 | ``claims RUN...`` | verdicts on the claims of the paper by several runs |
 | ``planners RUN AGENT...`` | rewards by world and cell, and by how much and where the first agent leads the others |
 | ``doses RUN AGENT...`` | what the training of agents consisted of, and how far it moved them, by cell |
@@ -40,6 +41,8 @@ from irecgan_gym.benchmarks.engine.tables import agents_of, cells_of, read_resul
 from irecgan_gym.benchmarks.engine.text_table import text_table
 from irecgan_gym.benchmarks.online_test import DEPLOYMENTS, LOGGING_POLICY
 from irecgan_gym.benchmarks.planner_tables import planner_tables
+from irecgan_gym.benchmarks.rerank_folds import pooled_table
+from irecgan_gym.benchmarks.user_hits import read_user_hits
 from irecgan_gym.storage.files import write_atomically
 
 _REGION = re.compile(r"(<!-- table: (?P<words>[^>]*?) -->\n).*?(?P<end><!-- end of table -->)", re.DOTALL)
@@ -72,12 +75,15 @@ def fill_tables(page: str, runs: Path) -> str:
         kind, run, *options = region["words"].split()
         if kind == "claims":
             table = verdict_table(judge_all(Runs.read([runs / name for name in (run, *options)]))).markdown()
+        elif kind == "folds":
+            [deployment, *others] = options
+            table = pooled_table(read_user_hits([runs / run]), deployment, tuple(others)).markdown()
         elif kind in _TABLES:
             if run not in read:
                 read[run] = read_results(runs / run)
             table = _TABLES[kind](read[run], options)
         else:
-            raise SettingsError(f"table: {region['words']}: expected one of claims, {', '.join(_TABLES)}, got {kind}")
+            raise SettingsError(f"table: {region['words']}: expected one of claims, folds, {', '.join(_TABLES)}, got {kind}")
         return f"{region[1]}\n{table}\n{region['end']}"
 
     return _REGION.sub(filled, page)
