@@ -83,7 +83,9 @@ def fill_tables(page: str, runs: Path) -> str:
                 read[run] = read_results(runs / run)
             table = _TABLES[kind](read[run], options)
         else:
-            raise SettingsError(f"table: {region['words']}: expected one of claims, folds, {', '.join(_TABLES)}, got {kind}")
+            raise SettingsError(
+                f"table: {region['words']}: expected one of claims, folds, {', '.join(_TABLES)}, got {kind}"
+            )
         return f"{region[1]}\n{table}\n{region['end']}"
 
     return _REGION.sub(filled, page)
