@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from irecgan_gym.agents.generation import Generated, generate_sessions
 from irecgan_gym.agents.real_sessions import RealSessions
 from irecgan_gym.agents.treatment import user_model_shift
 from irecgan_gym.models.batches import SessionTensors
+from irecgan_gym.models.building import copy_of
 from irecgan_gym.models.discriminator import Discriminator
 from irecgan_gym.models.fitting import ClippedAdamW, EarlyStopping, mean_log_likelihood, user_model_epoch
 from irecgan_gym.models.health import TrainingWarning
@@ -61,7 +61,7 @@ class UserModelUpdates:
         config: IRecGANConfig,
         generator: np.random.Generator,
     ) -> None:
-        self._model, self._start = model, deepcopy(model)
+        self._model, self._start = model, copy_of(model)
         self._real, self._config, self._generator = real, config, generator
         self._held_out = SessionTensors(held_out, leave_option=model.leave_option, device=model.device)
         fit = replace(config.user_model_fit, learning_rate=config.user_model_learning_rate)

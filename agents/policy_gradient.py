@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from math import isfinite, nan
 from typing import Any, overload
@@ -18,6 +17,7 @@ from irecgan_gym.agents.selection import SelectionRule, criterion
 from irecgan_gym.agents.streamed_returns import returns_of
 from irecgan_gym.agents.treatment import Dose, policy_shift
 from irecgan_gym.kernels.low_precision import Precision, matrix_precision
+from irecgan_gym.models.building import copy_of
 from irecgan_gym.models.fitting import ClippedAdamW, EarlyStopping, FitConfig
 from irecgan_gym.models.ranks import current_ranks
 from irecgan_gym.models.slate_policy import SlatePolicy
@@ -295,7 +295,7 @@ class PolicyUpdates:
         pre_training: Dose,
         objective: Objective | None = None,
     ) -> None:
-        self._policy, self._start, self._held_out = policy, deepcopy(policy), held_out
+        self._policy, self._start, self._held_out = policy, copy_of(policy), held_out
         objective = Reinforce() if objective is None else objective
         fit = replace(config.fit, learning_rate=config.agent_learning_rate)
         self._training = PolicyTraining(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -54,3 +55,16 @@ def build(make: Callable[[], ModuleT], generator: torch.Generator, device: torch
                 for parameter in layer.parameters():
                     parameter.uniform_(-1 / math.sqrt(width), 1 / math.sqrt(width), generator=generator)
     return module.to(device)
+
+
+def copy_of(module: ModuleT) -> ModuleT:
+    """Return a copy of a module with parameters of its own.
+
+    Its recurrent layers lie in one piece of memory as those of a new module do; after a plain deep copy cuDNN would
+    bring them together at every call, and warn of it.
+    """
+    copy = deepcopy(module)
+    for layer in copy.modules():
+        if isinstance(layer, nn.RNNBase):
+            layer.flatten_parameters()
+    return copy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 
 import numpy as np
@@ -79,7 +79,7 @@ def current_ranks() -> Ranks:
 
 
 @contextmanager
-def data_parallel(backend: str = "gloo") -> Iterator[Ranks]:
+def data_parallel(backend: str | None = None) -> Iterator[Ranks]:
     """Fit user models and policies together with the other processes of a launcher, such as torchrun or Ray Train.
 
     Every process runs the same program with the same seeds, and ends up with the same network; one of them, such as
@@ -89,8 +89,12 @@ def data_parallel(backend: str = "gloo") -> Iterator[Ranks]:
     A process group that exists already is used and left alone; otherwise one is made from the environment variables
     ``RANK``, ``WORLD_SIZE``, ``MASTER_ADDR`` and ``MASTER_PORT``, and ended with the context.
 
+    On a machine with several GPUs, the one that the launcher's ``LOCAL_RANK`` counts off is PyTorch's current one
+    within the context, and so that of the devices ``"cuda"`` and ``"auto"``.
+
     Args:
-        backend: ``"gloo"`` for processors, ``"nccl"`` for GPUs.
+        backend: one of torch.distributed. By default gloo; and NCCL for tensors on GPUs where every process of this
+            machine (``LOCAL_WORLD_SIZE``) has one for itself, as NCCL asks for.
 
     Yields:
         The rank of this process and their number.
@@ -106,14 +110,30 @@ def data_parallel(backend: str = "gloo") -> Iterator[Ranks]:
                 f"data_parallel() needs the processes of a launcher: start the program by torchrun (the environment "
                 f"lacks {', '.join(missing)})"
             )
-        dist.init_process_group(backend)
-    token = _ranks.set(Ranks(dist.get_rank(), dist.get_world_size()))
-    try:
-        yield current_ranks()
-    finally:
-        _ranks.reset(token)
+    with _own_card():
         if is_ours:
-            dist.destroy_process_group()
+            dist.init_process_group(backend or _backend())
+        token = _ranks.set(Ranks(dist.get_rank(), dist.get_world_size()))
+        try:
+            yield current_ranks()
+        finally:
+            _ranks.reset(token)
+            if is_ours:
+                dist.destroy_process_group()
+
+
+def _own_card() -> AbstractContextManager[object]:
+    """Make the GPU of this process the current one; nothing without GPUs, or where no launcher counts processes."""
+    if "LOCAL_RANK" not in os.environ or not torch.cuda.is_available():
+        return nullcontext()
+    return torch.cuda.device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+
+
+def _backend() -> str:
+    """Return the backend for the devices of this machine; processes that share a GPU cannot talk over NCCL."""
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", os.environ["WORLD_SIZE"]))
+    has_cards = torch.cuda.is_available() and torch.cuda.device_count() >= local and dist.is_nccl_available()
+    return "cpu:gloo,cuda:nccl" if has_cards else "gloo"
 
 
 _LAUNCHER_VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")

@@ -32,7 +32,7 @@ def small(kind, items=7):
     if config is not None:
         fields = {"fit", "user_model_fit"} & set(vars(config))
         config = replace(config, **dict.fromkeys(fields, FIT))
-    return agent_class(kind)(items, 3, config)
+    return agent_class(kind)(items, 3, config, device="cpu")
 
 
 OTHER = named("gfedcba", seed=1)

@@ -367,11 +367,13 @@ def learned_into(out, sessions, place):
 def test_killed_at_random_moments_a_process_comes_to_the_same_end(log, tmp_path, rng):
     out, kills = tmp_path / "out", 0
     place = Checkpoints(tmp_path / "training", seconds=0)
+    # Not forks: PyTorch refuses gradients in those of a process that has taken some on a GPU.
+    context = multiprocessing.get_context("spawn")
     # As many as are needed on a busy machine, but an end: each start gets longer, and one that fails is no kill.
     for number in range(100):
-        process = multiprocessing.get_context("fork").Process(target=learned_into, args=(out, log, place))
+        process = context.Process(target=learned_into, args=(out, log, place))
         process.start()
-        process.join(rng.uniform(0.01, 0.1 * (1 + number)))
+        process.join(rng.uniform(0.01, 5.0 * (1 + number)))
         process.kill()
         process.join()
         if process.exitcode == 0:

@@ -1,11 +1,5 @@
 """Training by several processes: what single processes do with a batch, and that together they do what one does."""
 
-import os
-import socket
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -17,8 +11,6 @@ from irecgan_gym.models.batches import SessionTensors
 from irecgan_gym.models.ranks import ALONE, Ranks, current_ranks, data_parallel
 from tests.conftest import random_sessions
 from tests.models import train_in_parallel
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -98,16 +90,44 @@ def test_gradients_are_summed_and_unused_parameters_stay_without(monkeypatch):
     assert elsewhere.grad.tolist() == [[10, 10], [10, 10]]
 
 
+@pytest.mark.parametrize(
+    ("cards", "processes", "backend"), [(0, 2, "gloo"), (1, 2, "gloo"), (2, 2, "cpu:gloo,cuda:nccl"), (8, 1, "gloo")]
+)
+def test_only_processes_with_a_card_each_talk_over_nccl(monkeypatch, cards, processes, backend):
+    has_nccl = processes == 2
+    for name, value in {"RANK": "3", "WORLD_SIZE": "4", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cards > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: cards)
+    current, begun = [], []
+
+    class Current:
+        def __init__(self, card):
+            self.card = card
+
+        def __enter__(self):
+            current.append(self.card)
+
+        def __exit__(self, *error):
+            current.pop()
+
+    monkeypatch.setattr(torch.cuda, "device", Current)
+    monkeypatch.setattr(dist, "is_nccl_available", lambda: has_nccl)
+    monkeypatch.setattr(dist, "init_process_group", lambda backend: begun.append((backend, list(current))))
+    monkeypatch.setattr(dist, "get_rank", lambda: 3)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 4)
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: None)
+    with data_parallel() as ranks:
+        assert (ranks.rank, ranks.size) == (3, 4)
+    assert begun == [(backend, [1 % cards] if cards else [])]
+    assert not current
+
+
 def test_two_processes_learn_what_one_learns(tmp_path):
     """A user model, an actor with its critic, and IRecGAN, over gloo."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    # What torchrun says to its processes; it would load PyTorch once more.
-    group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
-    program = [sys.executable, "-m", "tests.models.train_in_parallel", str(tmp_path), "parallel"]
-    processes = [
-        subprocess.Popen(program, cwd=ROOT, env={**os.environ, **group, "RANK": str(rank)}) for rank in range(2)
-    ]
+    processes = train_in_parallel.start(tmp_path, processes=2)
     train_in_parallel.main(tmp_path, "alone")
     assert [process.wait(timeout=120) for process in processes] == [0, 0]
     names = ("parallel-0", "parallel-1", "alone-0")
