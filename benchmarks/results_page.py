@@ -14,6 +14,7 @@ A page asks for a table by a comment, and gets it below, up to the next one that
 | ``folds RUN DEPLOYMENT [METHOD...]`` | shares of all lists of a run of folds, and differences from other methods |
 | ``claims RUN...`` | verdicts on the claims of the paper by several runs |
 | ``planners RUN AGENT...`` | rewards by world and cell, and by how much and where the first agent leads the others |
+| ``biases RUN ROUND...`` | biases of a policy's value (§6) after some rounds, by cell |
 | ``doses RUN AGENT...`` | what the training of agents consisted of, and how far it moved them, by cell |
 
     python -m benchmarks.results_page benchmarks/RESULTS.md
@@ -43,6 +44,7 @@ from irecgan_gym.benchmarks.online_test import DEPLOYMENTS, LOGGING_POLICY
 from irecgan_gym.benchmarks.planner_tables import planner_tables
 from irecgan_gym.benchmarks.rerank_folds import pooled_table
 from irecgan_gym.benchmarks.user_hits import read_user_hits
+from irecgan_gym.benchmarks.value_bias import bias_tables
 from irecgan_gym.storage.files import write_atomically
 
 _REGION = re.compile(r"(<!-- table: (?P<words>[^>]*?) -->\n).*?(?P<end><!-- end of table -->)", re.DOTALL)
@@ -172,6 +174,12 @@ def _planners(rows: DataFrame, options: Sequence[str]) -> str:
     return "\n\n".join(table.markdown() for table in planner_tables(rows, options))
 
 
+def _biases(rows: DataFrame, options: Sequence[str]) -> str:
+    tables = bias_tables(rows, [int(option) for option in options])
+    lines = [(table.caption, *cells) for table in tables for cells in table.rows]
+    return _markdown(("cell", *tables[0].headings), lines)
+
+
 def _difference(cell: DataFrame, agent: str, other: str, metric: str) -> str:
     of = cell[cell["metric"] == metric].pivot(index="seed", columns="agent", values="value")
     if not {agent, other} <= set(of.columns) or of[[agent, other]].dropna().empty:
@@ -191,6 +199,7 @@ _TABLES: Mapping[str, Callable[[DataFrame, Sequence[str]], str]] = {
     "variants": _variants,
     "doses": _doses,
     "planners": _planners,
+    "biases": _biases,
 }
 
 

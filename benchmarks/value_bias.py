@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -26,6 +26,7 @@ from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.engine.run_folder import RunFolder
 from irecgan_gym.benchmarks.engine.tables import cells_of
 from irecgan_gym.benchmarks.engine.text_table import TextTable, text_table
+from irecgan_gym.benchmarks.figures.value_bias import bias_figures
 from irecgan_gym.benchmarks.log_grid import LogGrid, log_of, logged_env
 from irecgan_gym.benchmarks.online_test import Streams
 from irecgan_gym.benchmarks.true_likelihood import overlap_loss, true_log_likelihood
@@ -55,6 +56,7 @@ _COLUMNS = {
     "delta-2/first-step": "delta_2, first steps",
     "delta-2": "delta_2",
 }
+_SIGNED = {name for name in _COLUMNS if name.startswith("bias/")} | {"delta/mean"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +70,7 @@ class ValueBias(LogGrid):
     """
 
     name = "value_bias"
+    figures = staticmethod(bias_figures)
 
     env: tuple[str, ...] = ("RecSim-v0",)
     """Environments."""
@@ -241,25 +244,32 @@ def _against_log(agent: IRecGAN, log: Sessions, mdp: Any, logger: PoolMixture) -
     }
 
 
-def bias_tables(results: DataFrame) -> list[TextTable]:
-    """Return a table of biases by round for each cell."""
+def bias_tables(results: DataFrame, rounds: Sequence[int] | None = None) -> list[TextTable]:
+    """Return a table of biases by round for each cell.
+
+    Args:
+        results: measurements of a run.
+        rounds: those to show; all if left out.
+    """
     tables = []
     for (_, policy, size), rows in cells_of(results).items():
         split = rows["metric"].str.extract(r"^(?P<name>.*)/round-(?P<round>\d+)$")
         values = rows.assign(**split)
         lines = []
-        for number, of_round in values.groupby("round"):
-            by_name = {name: of["value"] for name, of in of_round.groupby("name")}
-            lines.append([str(int(number)), *(_text(by_name[name]) for name in _COLUMNS)])
+        for number, of_round in values.groupby(values["round"].astype(int)):
+            if rounds is None or number in rounds:
+                by_name = {name: of["value"] for name, of in of_round.groupby("name")}
+                lines.append([str(number), *(_text(name, by_name[name]) for name in _COLUMNS)])
         seeds = rows["seed"].nunique()
         note = f"{seeds} seeds; ± is half of a 95% t interval over seeds. Round 0: after pre-training."
         tables.append(text_table(f"{policy} ({size:,})", ["round", *_COLUMNS.values()], lines, note))
     return tables
 
 
-def _text(values: Any) -> str:
+def _text(name: str, values: Any) -> str:
     mean, low, high = mean_interval(values)
-    return f"{mean:+.2f}" if np.isnan(low) else f"{mean:+.2f} ± {(high - low) / 2:.2f}"
+    text = f"{mean:+.2f}" if name in _SIGNED else f"{mean:.2f}"
+    return text if np.isnan(low) else f"{text} ± {(high - low) / 2:.2f}"
 
 
 if __name__ == "__main__":

@@ -25,10 +25,7 @@ def rounds_figure(rows: DataFrame) -> Figure:
     Args:
         rows: measurements of one number of sessions a round.
     """
-    curves: dict[str, dict[int, str]] = {}
-    for metric in rows["metric"].unique():
-        if found := _ROUND.fullmatch(metric):
-            curves.setdefault(found["measure"], {})[int(found["number"])] = metric
+    curves = metrics_by_round(rows)
     figure = Figure(figsize=(3.4 * len(curves), 3.3), layout="constrained")
     panels = figure.subplots(1, len(curves), squeeze=False)[0]
     look_of, summary = looks(agents_of(rows)), summarize(rows)
@@ -49,3 +46,12 @@ def rounds_figure(rows: DataFrame) -> Figure:
     size = rows["num_sessions"].iloc[0]
     figure.suptitle(f"online learning, rounds of {size:,} sessions, {intervals}", fontsize=10)
     return figure
+
+
+def metrics_by_round(rows: DataFrame) -> dict[str, dict[int, str]]:
+    """Return the metrics that are measured in rounds: those of ``"reward"`` are ``{3: "reward/round-3", ...}``."""
+    found: dict[str, dict[int, str]] = {}
+    for metric in rows["metric"].unique():
+        if parts := _ROUND.fullmatch(metric):
+            found.setdefault(parts["measure"], {})[int(parts["number"])] = metric
+    return found

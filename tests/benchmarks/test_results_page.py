@@ -76,6 +76,23 @@ def test_doses_are_those_of_the_treatment(tmp_path: Path) -> None:
     assert "| pgc, max(1,000) | - | 200 | - | - | - | - |\n" in fill_tables(page("doses run pgc"), runs)
 
 
+def test_biases_are_shown_after_the_rounds_asked_for(tmp_path: Path) -> None:
+    names = ("value/true", "bias/model", "bias/rescaled", "bias/rescaled-mean", "bias/eq-12", "delta/mean")
+    names += ("delta/absolute", "delta-1", "delta-2/first-step", "delta-2")
+    lines = [
+        f"value_bias,irecgan,RecSim-v0/max,1000,{seed},{name}/round-{number:02},{value}\n"
+        for number in range(4)
+        for name in names
+        for seed, value in enumerate((1.0, 3.0))
+    ]
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "results.csv").write_text(HEADER + "".join(lines))
+    filled = fill_tables(page("biases run 0 3"), tmp_path)
+    rows = [line.split(" | ") for line in filled.splitlines() if line.startswith("| RecSim-v0/max (1,000) |")]
+    assert [row[1] for row in rows] == ["0", "3"]
+    assert rows[0][2:4] == ["2.00 ± 12.71", "+2.00 ± 12.71"]
+
+
 def test_an_unknown_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"table: pie run: expected one of claims, folds, cells, .*, got pie"):
         fill_tables(page("pie run"), tmp_path)

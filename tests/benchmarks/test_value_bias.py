@@ -9,6 +9,7 @@ import pytest
 import irecgan_gym  # noqa: F401
 from irecgan_gym.benchmarks.engine.command import command_line
 from irecgan_gym.benchmarks.engine.tables import read_results
+from irecgan_gym.benchmarks.figures.value_bias import bias_figure
 from irecgan_gym.benchmarks.true_likelihood import overlap_loss, true_log_likelihood
 from irecgan_gym.benchmarks.value_bias import ValueBias
 from irecgan_gym.logging_policies import make_logging_policy
@@ -65,3 +66,7 @@ def test_biases_are_measured_after_each_round(tmp_path, capsys):
     for name in ("delta/mean", "score/mean"):
         assert results[f"{name}/round-00"] != results[f"{name}/round-01"]
     assert "RecSim-v0/random (40)" in capsys.readouterr().out
+    [axes] = bias_figure(read_results(tmp_path / "run")).axes
+    lines = {line.get_label(): list(line.get_ydata()) for line in axes.lines}
+    assert lines["by the user model"] == [results["bias/model/round-00"], results["bias/model/round-01"]]
+    assert (tmp_path / "run" / "plots" / "value-bias.png").exists()
