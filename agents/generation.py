@@ -23,6 +23,7 @@ from irecgan_gym.models.health import TrainingWarning
 from irecgan_gym.models.predictor_policy import PolicyPredictor
 from irecgan_gym.models.sequence_score import SequenceScore
 from irecgan_gym.models.slate_policy import SlatePolicy
+from irecgan_gym.models.streams import StreamedLog
 from irecgan_gym.models.user_model import UserModel
 from irecgan_gym.sessions import Sessions, concatenate
 from irecgan_gym.sessions.dataset import SessionDataset, SessionLog, drawn_sessions, parts_of
@@ -248,7 +249,7 @@ def _streamed_returns_of_both(
 
     own = {_REWARD: generated.rewards * generated.scores, _RETURN: generated.returns(config.gamma, rescaling)}
     extra = bare(generated.sessions).with_features(steps=own)
-    return StreamedReturns(offline, with_returns, propensities_known=False, prepared=prepared, extra=extra)
+    return StreamedReturns(StreamedLog(offline, prepared, extra), with_returns, propensities_known=False)
 
 
 def replayed_returns(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from irecgan_gym.agents.returns import ReturnsData, ReturnSettings, known_propensities, offline_returns
 from irecgan_gym.models.batches import StepBatch
 from irecgan_gym.models.ranks import ALONE, Ranks
-from irecgan_gym.models.streams import PARTS_AT_ONCE, Window, windows
+from irecgan_gym.models.streams import StreamedLog, Window
 from irecgan_gym.sessions import Sessions
 from irecgan_gym.sessions.dataset import SessionDataset, SessionLog
 
@@ -23,48 +23,35 @@ class StreamedReturns:
     """Sessions on disk with the agent's rewards and returns: what ``ReturnsData`` is to those in memory.
 
     Args:
-        dataset: the sessions.
+        log: the sessions, and those in memory that join them.
         returns: gives sessions in memory their returns.
         propensities_known: whether the propensities of all clicks are.
-        parts_at_once: parts of the data set in memory.
-        prepared: changes sessions part by part; see :func:`~irecgan_gym.models.streams.windows`.
-        extra: sessions in memory that join those on disk.
     """
 
     def __init__(
-        self,
-        dataset: SessionDataset,
-        returns: Callable[[Sessions], ReturnsData],
-        *,
-        propensities_known: bool,
-        parts_at_once: int = PARTS_AT_ONCE,
-        prepared: Callable[[Sessions], Sessions] | None = None,
-        extra: Sessions | None = None,
+        self, log: StreamedLog, returns: Callable[[Sessions], ReturnsData], *, propensities_known: bool
     ) -> None:
-        self.dataset, self.propensities_known = dataset, propensities_known
-        self._returns, self._parts_at_once = returns, parts_at_once
-        self._prepared, self._extra = prepared, extra
+        self._log, self._returns, self.propensities_known = log, returns, propensities_known
+
+    @property
+    def dataset(self) -> SessionDataset:
+        """The sessions on disk."""
+        return self._log.dataset
 
     def with_extra(self, extra: Sessions) -> StreamedReturns:
         """Return these sessions and others in memory, of the same columns, mixed among them."""
-        return StreamedReturns(
-            self.dataset,
-            self._returns,
-            propensities_known=self.propensities_known,
-            parts_at_once=self._parts_at_once,
-            prepared=self._prepared,
-            extra=extra,
-        )
+        log = replace(self._log, extra=extra)
+        return StreamedReturns(log, self._returns, propensities_known=self.propensities_known)
 
     @property
     def num_sessions(self) -> int:
         """Number of sessions."""
-        return len(self.dataset) + (0 if self._extra is None else len(self._extra))
+        return len(self._log)
 
     @property
     def num_steps(self) -> int:
         """Steps of all sessions."""
-        return self.dataset.num_steps + (0 if self._extra is None else self._extra.num_steps)
+        return self.dataset.num_steps + (0 if self._log.extra is None else self._log.extra.num_steps)
 
     def mean_steps(self, batch_size: int) -> float:
         """See :meth:`irecgan_gym.models.batches.SessionTensors.mean_steps`."""
@@ -72,23 +59,13 @@ class StreamedReturns:
 
     def all(self, batch_size: int) -> Iterator[tuple[ReturnsData, StepBatch]]:
         """Yield every session once, in the order of the log, in batches, with the returns that they belong to."""
-        return self._batches(self._windows(batch_size, None, 1))
+        return self._batches(self._log.in_order(batch_size))
 
     def shuffled(
         self, batch_size: int, generator: np.random.Generator, ranks: Ranks = ALONE
     ) -> Iterator[tuple[ReturnsData, StepBatch]]:
         """Yield the same in the random order of :func:`irecgan_gym.models.streams.windows`."""
-        return self._batches(self._windows(batch_size, generator, self._parts_at_once), ranks)
-
-    def _windows(self, batch_size: int, generator: np.random.Generator | None, parts_at_once: int) -> Iterator[Window]:
-        return windows(
-            self.dataset,
-            batch_size,
-            generator,
-            parts_at_once=parts_at_once,
-            prepared=self._prepared,
-            extra=self._extra,
-        )
+        return self._batches(self._log.shuffled(batch_size, generator), ranks)
 
     def _batches(self, found: Iterator[Window], ranks: Ranks = ALONE) -> Iterator[tuple[ReturnsData, StepBatch]]:
         for window in found:
@@ -118,9 +95,8 @@ def returns_of(
 
     if not isinstance(sessions, SessionDataset):
         return with_returns(sessions)
-    return StreamedReturns(
-        sessions, with_returns, propensities_known=propensities is not None or propensities_are_known(sessions)
-    )
+    known = propensities is not None or propensities_are_known(sessions)
+    return StreamedReturns(StreamedLog(sessions), with_returns, propensities_known=known)
 
 
 def propensities_are_known(sessions: SessionLog) -> bool:

@@ -4,7 +4,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from irecgan_gym.readers.formats import PUBLIC_LOGS, LogFormat
+from irecgan_gym.readers.formats import PUBLIC_LOGS, LogColumn, LogFormat
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -38,5 +38,10 @@ def log_markdown(description: LogFormat) -> str:
         "| --- | --- | --- |",
     ]
     for column in description.columns:
-        lines.append(f"| `{column.name}` | {column.meaning} | {column.becomes or 'not read'} |")
+        lines.append(f"| `{column.name}` | {column.meaning} | {_becomes(column)} |")
     return "\n".join(lines)
+
+
+def _becomes(column: LogColumn) -> str:
+    label = f'where `labels=["{column.label}"]` asks for it, a label of the item' if column.label else ""
+    return "; ".join(part for part in (column.becomes, label) if part) or "not read"

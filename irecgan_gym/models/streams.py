@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -101,6 +101,42 @@ def windows(
         yield Window(sessions, [order[start : min(start + batch_size, full)] for start in range(0, full, batch_size)])
 
 
+@dataclass(frozen=True)
+class StreamedLog:
+    """Sessions on disk, those in memory that join them, and how many of them memory holds at a time.
+
+    Attributes:
+        dataset: sessions on disk.
+        prepared: changes the sessions of a part, without changing their number.
+        extra: sessions in memory that join those on disk.
+        parts_at_once: in memory, where the order is random.
+    """
+
+    dataset: SessionDataset
+    prepared: Callable[[Sessions], Sessions] | None = None
+    extra: Sessions | None = None
+    parts_at_once: int = PARTS_AT_ONCE
+
+    def __len__(self) -> int:
+        """Return the number of sessions."""
+        return len(self.dataset) + (0 if self.extra is None else len(self.extra))
+
+    def in_order(self, batch_size: int) -> Iterator[Window]:
+        """Yield :func:`windows` in the order of the log."""
+        return windows(self.dataset, batch_size, None, parts_at_once=1, prepared=self.prepared, extra=self.extra)
+
+    def shuffled(self, batch_size: int, generator: np.random.Generator) -> Iterator[Window]:
+        """Yield :func:`windows` in random order."""
+        return windows(
+            self.dataset,
+            batch_size,
+            generator,
+            parts_at_once=self.parts_at_once,
+            prepared=self.prepared,
+            extra=self.extra,
+        )
+
+
 def _itself(sessions: Sessions) -> Sessions:
     return sessions
 
@@ -144,9 +180,8 @@ class SessionStream:
         num_steps: int | None = None,
     ) -> None:
         self.dataset = dataset
-        self._leave_option, self._device, self._parts_at_once = leave_option, device, parts_at_once
-        self._prepared, self._extra = prepared, extra
-        self._num_sessions = len(dataset) + (0 if extra is None else len(extra))
+        self._leave_option, self._device = leave_option, device
+        self._log = StreamedLog(dataset, prepared, extra, parts_at_once)
         if num_steps is None:
             num_steps = dataset.num_steps if prepared is None else sum(prepared(part).num_steps for part in dataset)
         self.num_steps = num_steps
@@ -155,21 +190,11 @@ class SessionStream:
 
     def all(self, batch_size: int) -> Iterator[StepBatch]:
         """Yield every session once, in the order of the log."""
-        return self._batches(self._windows(batch_size, None, 1))
+        return self._batches(self._log.in_order(batch_size))
 
     def shuffled(self, batch_size: int, generator: np.random.Generator, ranks: Ranks = ALONE) -> Iterator[StepBatch]:
         """Yield every session once, in the random order of :func:`windows`; of each batch the part of a process."""
-        return self._batches(self._windows(batch_size, generator, self._parts_at_once), ranks)
-
-    def _windows(self, batch_size: int, generator: np.random.Generator | None, parts_at_once: int) -> Iterator[Window]:
-        return windows(
-            self.dataset,
-            batch_size,
-            generator,
-            parts_at_once=parts_at_once,
-            prepared=self._prepared,
-            extra=self._extra,
-        )
+        return self._batches(self._log.shuffled(batch_size, generator), ranks)
 
     def _batches(self, found: Iterator[Window], ranks: Ranks = ALONE) -> Iterator[StepBatch]:
         for window in found:
@@ -183,7 +208,7 @@ class SessionStream:
 
     def mean_steps(self, batch_size: int) -> float:
         """See :meth:`irecgan_gym.models.batches.SessionTensors.mean_steps`."""
-        return self.num_steps / self._num_sessions * min(batch_size, self._num_sessions)
+        return self.num_steps / len(self._log) * min(batch_size, len(self._log))
 
 
 def batches_of(

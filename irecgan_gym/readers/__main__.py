@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from irecgan_gym.readers import FORMATS, ImpressionColumns, TableColumns, read
+from irecgan_gym.readers import FORMATS, PUBLIC_LOGS, ImpressionColumns, TableColumns, read
 from irecgan_gym.readers.report import MAX_MALFORMED
 from irecgan_gym.readers.table_features import TableFeatures
 from irecgan_gym.sessions import Sessions
@@ -76,6 +76,9 @@ def _add_options(parser: argparse.ArgumentParser, name: str) -> None:
     if name == "irecgan-text":
         parser.add_argument("--reward", choices=("success", "purchase"), default=defaults["reward"])
         parser.add_argument("--num-items", type=int, help="size of the catalogue: items keep their ids")
+    if name in PUBLIC_LOGS and PUBLIC_LOGS[name].labels:
+        known = tuple(PUBLIC_LOGS[name].labels)
+        parser.add_argument("--labels", nargs="+", choices=known, default=(), help="feedback on the items shown")
     if name == "table":
         parser.add_argument("--separator", default=defaults["separator"], help="between the items of a slate")
         parser.add_argument("--padding", nargs="*", default=(), help="names that fill short slates up")

@@ -18,9 +18,9 @@ from irecgan_gym.readers.plain_steps import without_nulls
 from irecgan_gym.readers.report import MAX_MALFORMED, OnError, Place, ReaderError, ReadReport, ReadResult
 from irecgan_gym.readers.row_batch import RowBatch
 from irecgan_gym.readers.session_bounds import SECONDS, SessionBounds
-from irecgan_gym.readers.table import TableLog
 from irecgan_gym.readers.table_cells import NULL_VALUES, CellRules
 from irecgan_gym.readers.table_features import FeatureCells, TableFeatures, with_flags_as_numbers
+from irecgan_gym.readers.table_log import TableLog
 from irecgan_gym.sessions import Catalogue
 from irecgan_gym.settings import checked_value
 

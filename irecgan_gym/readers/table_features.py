@@ -81,13 +81,13 @@ class FeatureCells:
     """
 
     def __init__(self, features: TableFeatures, slate: str, separator: str, null_values: Sequence[str]) -> None:
-        self._features, self._slate, self._separator = features, slate, separator
+        self.features, self._slate, self._separator = features, slate, separator
         self._null_values = set(null_values)
         self._batches: list[_Batch] = []
 
     def add(self, batch: RowBatch, first_step: int) -> None:
         """Take in the rows of a batch; ``first_step`` is the number of steps before it."""
-        cells, wanted = batch.cells, self._features
+        cells, wanted = batch.cells, self.features
         single = dict.fromkeys((*wanted.steps, *wanted.users))
         slates = lists_of(cells.column(self._slate), self._separator)
         self._batches.append(
@@ -121,15 +121,15 @@ class FeatureCells:
         for number in np.unique(batch_of).tolist():
             chosen = batch_of == number
             row[chosen] = np.searchsorted(self._batches[number].numbers, lines[chosen])
-        values = {name: self._values(name, batch_of, row) for name in (*self._features.steps, *self._features.users)}
+        values = {name: self._values(name, batch_of, row) for name in (*self.features.steps, *self.features.users)}
         first = sessions.offsets[:-1]
-        listed = dict.fromkeys((*self._features.entries, *self._features.labels))
+        listed = dict.fromkeys((*self.features.entries, *self.features.labels))
         entries = {name: self._entries(name, sessions, batch_of, row, report) for name in listed}
         return sessions.with_features(
-            steps={name: self._column(name, values[name]) for name in self._features.steps},
-            users={name: self._column(name, values[name][first]) for name in self._features.users},
-            entries={name: self._column(name, entries[name]) for name in self._features.entries},
-        ).with_labels({name: self._label(name, entries[name], report) for name in self._features.labels})
+            steps={name: self._column(name, values[name]) for name in self.features.steps},
+            users={name: self._column(name, values[name][first]) for name in self.features.users},
+            entries={name: self._column(name, entries[name]) for name in self.features.entries},
+        ).with_labels({name: self._label(name, entries[name], report) for name in self.features.labels})
 
     def _values(self, name: str, batch_of: NDArray[np.int64], row: NDArray[np.int64]) -> NDArray[Any]:
         """Texts of single cells, None where empty; object [T]."""
@@ -176,9 +176,9 @@ class FeatureCells:
                 names = sessions.item_names or ()
                 for entry in range(first, end):
                     of_item = told_of[names[sessions.slate_items[entry]]]
-                    values[entry] = max(of_item, key=_size) if name in self._features.labels else of_item[0]
+                    values[entry] = max(of_item, key=_size) if name in self.features.labels else of_item[0]
         if missing:
-            kind = "label" if name in self._features.labels else "feature"
+            kind = "label" if name in self.features.labels else "feature"
             report.notes.append(f"{kind} {name!r}: {missing:,} lists have no value for each item, none is known")
         return values
 
@@ -186,7 +186,7 @@ class FeatureCells:
         return pa.array([None if value in self._null_values else value for value in values.tolist()], pa.string())
 
     def _column(self, name: str, values: NDArray[Any]) -> FeatureColumn:
-        return _as_feature(name, self._texts(values), name in self._features.categories)
+        return _as_feature(name, self._texts(values), name in self.features.categories)
 
     def _label(self, name: str, values: NDArray[Any], report: ReadReport) -> NDArray[np.float64]:
         found = numbers_of(with_flags_as_numbers(self._texts(values)))

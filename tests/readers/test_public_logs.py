@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from irecgan_gym.readers import FORMATS, PUBLIC_LOGS, ReaderError, read
+from irecgan_gym.readers.__main__ import main
+from irecgan_gym.sessions import Sessions
 
 WHEELS = Path(__file__).parents[2] / "build" / "wheels"
 
@@ -76,7 +78,7 @@ def test_kuairand(tmp_path):
     rows = [
         "0,3784,20220422,1400,1650606895123,1,0,0,0,0,0,1,100,100,0,0,0,1,1",
         "0,1094,20220422,1400,1650606800000,0,0,0,0,0,0,0,0,90,0,0,0,0,1",
-        "0,3784,20220422,1500,1650610000000,1,0,0,0,0,0,0,3,100,0,0,0,0,1",
+        "0,3784,20220422,1500,1650610000000,1,1,0,0,0,0,0,3,100,0,0,0,0,1",
         "1,1094,20220423,1500,1650700000000,0,0,0,0,0,0,0,3,100,0,0,0,1,1",
     ]
     (tmp_path / "log_random_4_22_to_5_08_pure.csv").write_text("\n".join([header, *rows]) + "\n")
@@ -91,6 +93,16 @@ def test_kuairand(tmp_path):
     assert sessions.user_names == ("0", "1")
     assert report.rows_used == 4
     assert "columns not used: hourmin, is_like" in str(report)
+    assert sessions.labels == {}
+    sessions, report = read(tmp_path, "kuairand", labels=["like", "play_time_ms"])
+    assert sessions.labels["like"].tolist() == [0, 0, 1, 0]
+    assert sessions.labels["play_time_ms"].tolist() == [0, 100, 3, 3]
+    assert "columns not used: hourmin, is_follow" in str(report)
+    out = tmp_path / "sessions.parquet"
+    assert main(["kuairand", str(tmp_path), "--labels", "like", "--out", str(out)]) == 0
+    assert Sessions.load(out).labels["like"].tolist() == [0, 0, 1, 0]
+    with pytest.raises(ValueError, match=r"labels: KuaiRand has no 'love'; it has like, follow, .*, play_time_ms"):
+        read(tmp_path, "kuairand", labels=["love"])
 
 
 def test_kuairec(tmp_path):
@@ -109,6 +121,10 @@ def test_kuairec(tmp_path):
     np.testing.assert_allclose(sessions.rewards, [1.90737, 0.722103])
     assert report.rows_left_out == {"views without a time": 1}
     assert report.first_places["views without a time"] == ("small_matrix.csv, line 4",)
+    assert read(path, "kuairec", labels=["play_duration"]).sessions.labels["play_duration"].tolist() == [
+        11635,
+        4381,
+    ]
 
 
 def test_rl4rs(tmp_path):
@@ -208,6 +224,7 @@ def test_eb_nerd(tmp_path):
             "article_id": pa.array([None, 9, None], pa.int32()),
             "impression_time": pa.array(moments, pa.timestamp("us")),
             "read_time": pa.array([1.0, 2.0, 3.0], pa.float32()),
+            "next_read_time": pa.array([5.0, 8.0, None], pa.float32()),
             "article_ids_inview": pa.array([[11, 12, 13], [12, 14], [11, 15]], pa.list_(pa.int32())),
             "article_ids_clicked": pa.array([[12, 11], [14], [15]], pa.list_(pa.int32())),
             "user_id": pa.array([100, 100, 200], pa.uint32()),
@@ -225,6 +242,9 @@ def test_eb_nerd(tmp_path):
     ]
     assert sessions.user_names == ("100", "200")
     assert report.rows_used == 3
+    read_time = read(tmp_path, "eb-nerd", labels=["read_time"]).sessions.labels["read_time"]
+    # Of the first list two articles were read, and nobody knows which one for five seconds.
+    np.testing.assert_array_equal(read_time, [*[np.nan] * 7, 8.0, np.nan, np.nan])
     with pytest.raises(ReaderError, match="column 'article_ids_clicked' is missing"):
         read(table.drop_columns("article_ids_clicked"), "eb-nerd")
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from irecgan_gym.readers import ReaderError, TableColumns, read, table, text_table
+from irecgan_gym.readers import ReaderError, TableColumns, read, table_log, text_table
 from irecgan_gym.sessions import Catalogue, SessionsError
 from tests.readers.plain_table import read_plainly
 
@@ -101,6 +101,6 @@ def test_no_row_of_a_clean_log_is_looked_at_alone(tmp_path, monkeypatch):
     ]
     path.write_text("\n".join([HEADER, *lines]) + "\n")
     expected = outcome(lambda: read_plainly(path, COLUMNS))
-    monkeypatch.setattr(table, "parse_step", None)
+    monkeypatch.setattr(table_log, "parse_step", None)
     monkeypatch.setattr(text_table.DelimitedTable, "_wrong_number", None)
     assert outcome(lambda: read(path, "table", columns=COLUMNS)) == expected

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from irecgan_gym.readers.formats.cells import joined, texts
@@ -22,6 +25,17 @@ def _steps(cells: Mapping[str, Any], file: str, rows: NDArray[Any]) -> StepCells
             "time": cells["impression_time"],
         }
     )
+
+
+def _of_what_was_read(column: Any, steps: Mapping[str, Any]) -> Any:
+    """Numbers of the next article, at the place of a list's only click; of several nobody knows whose they are."""
+    shown, clicked = steps["slate"], steps["click"]
+    lengths = pc.fill_null(pc.list_value_length(shown), 0).to_numpy(zero_copy_only=False)
+    only = texts(pc.list_element(pc.if_else(pc.equal(pc.list_value_length(clicked), 1), clicked, None), 0))
+    rows = pa.array(np.repeat(np.arange(len(lengths)), lengths))
+    is_it = pc.fill_null(pc.equal(texts(pc.list_flatten(shown)), only.take(rows)), False)
+    offsets = pa.array(np.append(0, np.cumsum(lengths)), pa.int32())
+    return pa.ListArray.from_arrays(offsets, pc.if_else(is_it, column.take(rows), None))
 
 
 EB_NERD = LogFormat(
@@ -43,10 +57,11 @@ EB_NERD = LogFormat(
         LogColumn("user_id", "the user", "user; with the session, session"),
         *(LogColumn(name, "of the user") for name in ("is_sso_user", "gender", "postcode", "age", "is_subscriber")),
         LogColumn("session_id", "number of the visit", "session"),
-        LogColumn("next_read_time", "seconds on the article that was clicked"),
-        LogColumn("next_scroll_percentage", "how far down that article"),
+        LogColumn("next_read_time", "seconds on the article that was clicked", label="read_time"),
+        LogColumn("next_scroll_percentage", "how far down that article", label="scroll_percentage"),
     ),
     steps=_steps,
+    label_cells=_of_what_was_read,
     notes=(
         "Several articles clicked in a list are as many steps with the same list.",
         "The test part has no clicks: its file lacks the column, and is refused.",

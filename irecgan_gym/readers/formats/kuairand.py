@@ -50,11 +50,11 @@ KUAIRAND = LogFormat(
         LogColumn("time_ms", "milliseconds since 1970", "time"),
         LogColumn("is_click", "1 where it was clicked", "click"),
         *(
-            LogColumn(name, f"1 where the user did so: {name.removeprefix('is_')}")
-            for name in ("is_like", "is_follow", "is_comment", "is_forward", "is_hate")
+            LogColumn(f"is_{name}", f"1 where the user did so: {name}", label=name)
+            for name in ("like", "follow", "comment", "forward", "hate")
         ),
-        LogColumn("long_view", "1 where it was watched long", "reward"),
-        LogColumn("play_time_ms", "how long it was played"),
+        LogColumn("long_view", "1 where it was watched long", "reward", label="long_view"),
+        LogColumn("play_time_ms", "how long it was played", label="play_time_ms"),
         LogColumn("duration_ms", "how long the video is"),
         LogColumn("profile_stay_time", "time on the author's page"),
         LogColumn("comment_stay_time", "time in the comments"),
