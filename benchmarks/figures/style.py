@@ -85,6 +85,8 @@ _PLANNERS = {
     "auto_planner": Look("#D55E00", "*"),
     "choice_planner": Look("#CC79A7", "P", "--"),
     "latent_planner": Look("#7F4F24", "X", "--"),
+    "latent-planner": Look("#7F4F24", "X", "--"),
+    "posterior-sampling": Look("#D55E00", "*", "--"),
     "tabular_pg": Look("#009E73", "v", "--"),
     "auto": Look("#D55E00", "*"),
     "tabular-pg": Look("#009E73", "v", "--"),
