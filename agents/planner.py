@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 
 from irecgan_gym.agents.base import Agent, Array, State
+from irecgan_gym.models.ascent import searches_kept_by
 from irecgan_gym.models.fitting import split_validation
 from irecgan_gym.models.stored_catalogue import catalogue_tensors, split_catalogue
 from irecgan_gym.ope.plackett_luce import prefix_log_probabilities, sample_slates
@@ -105,7 +106,8 @@ class Planner(Agent, Generic[ConfigT]):
             if part is not None and not self._users_leave:
                 _check_users(part)
         training, validation = split_validation(sessions, validation, _HELD_OUT, self.seed)
-        world = self._learn_world(training, validation, recorder)
+        with searches_kept_by(self._schedule):
+            world = self._learn_world(training, validation, recorder)
         held_out = self._steps(world, validation)
         points = points_along(world, held_out, max(self.config.num_points, 1), self._rng)
         self._plan(world, points)
@@ -114,6 +116,13 @@ class Planner(Agent, Generic[ConfigT]):
         self.temperature = choose_temperature(
             self._chooser.slates_for(beliefs), beliefs, loss=self.config.sampling_loss, rng=self._rng
         )
+
+    def _training(self, sessions: Sessions, validation: Sessions | None) -> dict[str, Any]:
+        return super()._training(sessions, validation) | {
+            "config": asdict(self.config),
+            "seed": self.seed,
+            "generator": self._rng.bit_generator.state,
+        }
 
     @property
     def _users_leave(self) -> bool:

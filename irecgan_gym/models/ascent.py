@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+
+from irecgan_gym.storage.schedule import Schedule
 
 FloatArray = NDArray[np.float64]
 Parameters = dict[str, FloatArray]
@@ -30,6 +35,30 @@ class Maximum:
     evaluations: int
 
 
+_Search = Callable[[], Maximum]
+_kept: ContextVar[Callable[[_Search], Maximum]] = ContextVar("irecgan_gym_searches", default=lambda search: search())
+
+
+@contextmanager
+def searches_kept_by(schedule: Schedule) -> Iterator[None]:
+    """Let each search within be a phase of a training, whose result is not searched for again once it is kept.
+
+    Args:
+        schedule: of the training, which must make the same searches in the same order whenever it is run.
+    """
+    numbers = count(1)
+
+    def kept(search: _Search) -> Maximum:
+        found = schedule.once(f"search-{next(numbers):04}", lambda: vars(search()))
+        return Maximum(**found)
+
+    token = _kept.set(kept)
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+
+
 def maximise(
     function: Callable[[Parameters], tuple[float, Parameters]],
     start: Parameters,
@@ -44,6 +73,9 @@ def maximise(
         start: parameters at which the search begins.
         max_iterations: after which it ends in any case.
         tolerance: relative; the search ends where an iteration gains less.
+
+    Returns:
+        What was found, or what is kept of the same search (:func:`searches_kept_by`).
     """
     shapes = {name: value.shape for name, value in start.items()}
     sizes = [int(np.prod(shape)) for shape in shapes.values()]
@@ -71,5 +103,9 @@ def maximise(
         "gtol": 0.0,
         "maxcor": memory,
     }
-    found = minimize(downhill, packed(start), jac=True, method="L-BFGS-B", options=options)
-    return Maximum(unpacked(found.x), -float(found.fun), int(found.nfev))
+
+    def search() -> Maximum:
+        found = minimize(downhill, packed(start), jac=True, method="L-BFGS-B", options=options)
+        return Maximum(unpacked(found.x), -float(found.fun), int(found.nfev))
+
+    return _kept.get()(search)
