@@ -74,9 +74,17 @@ class Judgement:
 
 
 def judge_all(runs: Runs, claims: Sequence[Claim] = CLAIMS) -> list[Judgement]:
-    """Return a judgement of each claim in each of its settings."""
+    """Return a judgement of each claim in each of its settings.
+
+    Where a claim was measured with some features, settings with features of which there is nothing are left out.
+    """
     doses = Doses(runs.results)
-    return [judge(claim, setting, runs, doses) for claim in claims for setting in claim.settings]
+    found = []
+    for claim in claims:
+        judgements = [judge(claim, setting, runs, doses) for setting in claim.settings]
+        known = {one.setting.features for one in judgements if one.verdict != Verdict.UNMEASURED}
+        found += [one for one in judgements if not known or one.setting.features in known]
+    return found
 
 
 def judge(claim: Claim, setting: Setting, runs: Runs, doses: Doses | None = None) -> Judgement:

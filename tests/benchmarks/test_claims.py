@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -203,6 +204,24 @@ def test_two_runs_of_the_same_jobs_are_refused(tmp_path, capsys):
         table(rows_of({("max", 200): 1.0})).to_csv(tmp_path / name / "results.csv", index=False)
     assert command_line(Claims, [str(tmp_path / "fast"), str(tmp_path / "paper")]) == 2
     assert "two runs hold measurements of a on max(200), seed 0" in " ".join(capsys.readouterr().err.split())
+
+
+def test_features_that_nothing_was_given_are_left_out_where_others_tell():
+    settings = (*(Setting(name, name) for name in ("top-k", "sampled")), Setting("top-k, all", "top-k", "all"))
+    claim = replace(CLAIM, settings=settings)
+
+    def shown(*agents):
+        results = [
+            Measurement(Job("simulated_online", agent, "max", 200, seed), "reward/top-k", float(seed))
+            for agent in agents
+            for seed in range(5)
+        ]
+        return [one.setting.name for one in judge_all(Runs(table(results)), [claim])]
+
+    assert shown("a", "b") == ["top-k", "sampled"]
+    assert shown("a+all", "b+all") == ["top-k, all"]
+    assert shown("a", "b", "a+all", "b+all") == ["top-k", "sampled", "top-k, all"]
+    assert shown("c") == ["top-k", "sampled", "top-k, all"]
 
 
 @pytest.mark.parametrize(
