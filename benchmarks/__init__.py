@@ -4,3 +4,7 @@ if __name__ == "benchmarks":  # `python -m benchmarks.NAME` in a checkout; insta
     from irecgan_gym.benchmarks.extras import require_or_exit
 
     require_or_exit("benchmarks")
+
+from irecgan_gym.benchmarks.engine.parent_watch import end_with_parent
+
+end_with_parent()

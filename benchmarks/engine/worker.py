@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import threading
 import time
@@ -11,12 +10,13 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
 
 from irecgan_gym.benchmarks.engine.job import Job
+from irecgan_gym.benchmarks.engine.parent_watch import named_as_parent
 from irecgan_gym.benchmarks.engine.processors import thread_limits
 from irecgan_gym.benchmarks.engine.recorder import JobRecorder, Record
 from irecgan_gym.recorder import Recorder
@@ -106,7 +106,7 @@ class Worker:
         self._asked = False
         # Daemon: a command that ends, however it does, leaves no worker behind.
         self._process = context.Process(target=_serve, args=(theirs, work, tensorboard, threads), daemon=True)
-        with thread_limits(threads), _interrupts_ignored():
+        with thread_limits(threads), _interrupts_ignored(), named_as_parent():
             self._process.start()
         theirs.close()
 
@@ -166,7 +166,6 @@ def _end_of_process(exit_code: int | None) -> str:
 
 def _serve(connection: Connection, work: Work, tensorboard: Path, threads: int) -> None:
     """Do jobs in a worker process until the pipe is closed."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     while True:
         try:
@@ -178,14 +177,6 @@ def _serve(connection: Connection, work: Work, tensorboard: Path, threads: int) 
         except TrainingStopped:
             return
         connection.send(outcome)
-
-
-def _end_with_parent() -> None:
-    """End this process when its parent is gone, even one that was killed in the middle of a long job."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(1)
 
 
 @contextmanager
