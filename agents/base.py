@@ -14,8 +14,8 @@ from irecgan_gym.agents.slate_probabilities import DEPLOYMENTS, Deployment, repl
 from irecgan_gym.ope.policies import EvaluationPolicy, PlaceTable, PointMassPolicy
 from irecgan_gym.recorder import ProgressRecorder, Recorder, Recorders, silent
 from irecgan_gym.sessions import Catalogue, Sessions
-from irecgan_gym.sessions.dataset import SessionDataset, SessionLog, in_memory
-from irecgan_gym.sessions.digest import digest_of_sessions
+from irecgan_gym.sessions.dataset import SessionLog, in_memory
+from irecgan_gym.sessions.digest import digest_of_log
 from irecgan_gym.slate_requests import Exclude, SlateChoice, SlateRequest
 from irecgan_gym.storage.checkpoints import Checkpoints, stored_schedule
 from irecgan_gym.storage.schedule import Schedule
@@ -92,8 +92,6 @@ class Agent(ABC):
         catalogue = self._checked_catalogue(sessions, validation)
         if not self.streams:
             sessions, validation = in_memory(sessions), None if validation is None else in_memory(validation)
-        if resume is not None and any(isinstance(part, SessionDataset) for part in (sessions, validation)):
-            raise ValueError("resume needs sessions in memory: load() those on disk")
         # Those on disk reach only agents that take both.
         log, held_out = cast(Sessions, sessions), cast("Sessions | None", validation)
         with ExitStack() as stack:
@@ -118,7 +116,7 @@ class Agent(ABC):
             "agent": type(self).__name__,
             "num_items": self.num_items,
             "slate_size": self.slate_size,
-            **{name: None if part is None else digest_of_sessions(part) for name, part in parts.items()},
+            **{name: None if part is None else digest_of_log(part) for name, part in parts.items()},
         }
 
     def _size(self) -> int:

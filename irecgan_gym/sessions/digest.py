@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from irecgan_gym.sessions.dataset import SessionLog
 from irecgan_gym.sessions.logged_sessions import Sessions
 
 _TOLD = ("provenance",)
@@ -24,6 +25,23 @@ def digest_of_sessions(sessions: Sessions) -> str:
     """
     digest = hashlib.sha256()
     _add(digest, sessions)
+    return digest.hexdigest()
+
+
+def digest_of_log(log: SessionLog) -> str:
+    """Return the digest of sessions in memory or on disk.
+
+    Sessions on disk have another one than in memory, and another one when they are cut into other parts: training takes
+    their parts in turn, so the order of its batches depends on them. They are read once, a part at a time.
+    """
+    if isinstance(log, Sessions):
+        return digest_of_sessions(log)
+    digest = hashlib.sha256()
+    _add(digest, {"names": log.catalogue.names, "items": log.features.items})
+    for part in log:
+        # The items are those of all parts.
+        own = replace(part, item_names=None, features=replace(part.features, items={}))
+        digest.update(f"|part:{digest_of_sessions(own)}".encode())
     return digest.hexdigest()
 
 

@@ -28,6 +28,8 @@ from irecgan_gym.models.fitting import FitConfig
 from irecgan_gym.models.streams import windows
 from irecgan_gym.sessions import CatalogueError, Sessions
 from irecgan_gym.sessions.dataset import SessionDataset
+from irecgan_gym.storage.checkpoints import CheckpointError, Checkpoints
+from tests.agents.stopped import Stopped
 from tests.conftest import random_sessions
 
 
@@ -56,8 +58,8 @@ ADVERSARIAL = {
 """Settings of agents with user models, and of those with a discriminator."""
 
 
-def learned(kind, log, validation=None, **options):
-    agent = kind(9, 3, settings_of(kind, **options), seed=4, device="cpu").learn(log, validation)
+def learned(kind, log, validation=None, resume=None, **options):
+    agent = kind(9, 3, settings_of(kind, **options), seed=4, device="cpu").learn(log, validation, resume=resume)
     return [value for network in agent.networks().values() for value in network.state_dict().values()]
 
 
@@ -191,5 +193,39 @@ def test_what_judges_whole_logs_is_refused_from_disk(tmp_path, sessions, kind):
     dataset = SessionDataset.write(tmp_path / "log", sessions, sessions_a_part=11)
     with pytest.raises(ValueError, match="judges by whole sessions in memory: load"):
         learned(kind, dataset, selection="sndr")
-    with pytest.raises(ValueError, match="resume needs sessions in memory"):
-        kind(9, 3, device="cpu").learn(dataset, resume=tmp_path / "checkpoints")
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [(PG, {}), (LSTM, {"ending": "leave"}), (IRecGAN, {"rounds": 2, "likelihood_epochs": 1, **ADVERSARIAL})],
+)
+def test_stopped_training_from_disk_goes_on_to_the_same_bits(tmp_path, sessions, kind, options, writes):
+    dataset = SessionDataset.write(tmp_path / "log", sessions, sessions_a_part=4)
+    unbroken = learned(kind, dataset, **options)
+    place = Checkpoints(tmp_path / "whole", seconds=0)
+    for one, other in zip(learned(kind, dataset, resume=place, **options), unbroken, strict=True):
+        assert torch.equal(one, other)
+    number = len(writes)
+    assert number >= 2
+    for allowed in range(1, number):
+        place = Checkpoints(tmp_path / str(allowed), seconds=0)
+        writes.clear()
+        writes.allowed = allowed
+        with pytest.raises(Stopped):
+            learned(kind, dataset, resume=place, **options)
+        writes.allowed = None
+        # The same folder opened again: what is meant is known by what it holds.
+        again = learned(kind, SessionDataset.open(tmp_path / "log"), resume=place, **options)
+        assert all(map(torch.equal, again, unbroken))
+        assert len(writes) == number, "no step was made twice"
+
+
+def test_checkpoints_are_of_these_sessions_in_these_parts(tmp_path, sessions):
+    dataset = SessionDataset.write(tmp_path / "log", sessions, sessions_a_part=4)
+    learned(PG, dataset, resume=tmp_path / "checkpoints")
+    learned(PG, dataset.select(np.ones(40, dtype=bool)), resume=tmp_path / "checkpoints")
+    coarser = SessionDataset.write(tmp_path / "coarser", sessions, sessions_a_part=5)
+    another = SessionDataset.write(tmp_path / "another", sessions.with_rewards(2 * sessions.rewards), sessions_a_part=4)
+    for log in (coarser, another, dataset.select(np.arange(39)), dataset.load()):
+        with pytest.raises(CheckpointError, match="another training: sessions is "):
+            learned(PG, log, resume=tmp_path / "checkpoints")
