@@ -4,42 +4,29 @@
 and reads it in a process of its own with each reader: the suite's, which checks every row and makes sessions, and
 pyarrow, polars and pandas, which make a table (``+ lists``: with the texts of slates split into lists). Rounds take
 turns, so that a machine that others use as well is as slow for all; the median and the range of the rounds are shown.
+Then an agent learns from sessions on disk, and from the same in memory.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
-import multiprocessing
-import resource
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+
+from irecgan_gym.benchmarks import streamed_training
+from irecgan_gym.benchmarks.measurement import Measurement, in_a_process, measured
 
 _NUM_ITEMS = 20_000
 _SLATE = 10
 _CHUNK = 50_000
 MOST_ROWS = 20_000_000
-
-
-class Measurement(NamedTuple):
-    """One file read once.
-
-    Attributes:
-        seconds: by the clock.
-        cpu_seconds: of processors.
-        peak_mb: most resident memory above that of the process before, in units of 10^6 bytes.
-    """
-
-    seconds: float
-    cpu_seconds: float
-    peak_mb: float
 
 
 def write_log(path: Path, rows: int, seed: int = 0) -> None:
@@ -145,17 +132,7 @@ def measure(name: str, path: str, warm_up: str) -> Measurement:
     """
     reader = READERS[name][0]
     reader(warm_up)
-    before = _peak_mb()
-    start, cpu = time.perf_counter(), time.process_time()
-    result = reader(path)
-    measured = Measurement(time.perf_counter() - start, time.process_time() - cpu, _peak_mb() - before)
-    del result
-    return measured
-
-
-def _peak_mb() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+    return measured(lambda: reader(path))[1]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -175,12 +152,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found: dict[str, list[Measurement]] = {name: [] for name in readers}
             for _ in range(options.rounds):
                 for name in readers:
-                    found[name].append(_in_a_process(name, str(path), str(warm_up)))
+                    found[name].append(in_a_process(measure, name, str(path), str(warm_up)))
             own = statistics.median(one.cpu_seconds for one in found["irecgan-gym"])
             size = f"{path.stat().st_size / 1e6:,.0f} MB"
             for name in readers:
                 print(_line(f"{suffix[1:]}, {size}", name, found[name], options.rows, own))
             path.unlink()
+    if options.training:
+        print()
+        streamed_training.show(options.training, options.folder)
     return 0
 
 
@@ -192,11 +172,6 @@ def _line(file: str, name: str, found: list[Measurement], rows: int, own: float)
     return f"| {file} | {name} | {middle} | {cpu:.2f} | {cpu / own:.2f} | {peak:,.0f} |"
 
 
-def _in_a_process(name: str, path: str, warm_up: str) -> Measurement:
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(measure, (name, path, warm_up))
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.reading",
@@ -205,6 +180,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--rows", type=_rows, default=200_000, help=f"up to {MOST_ROWS:,}")
     parser.add_argument("--rounds", type=int, default=3, help="how often each reader reads")
+    parser.add_argument(
+        "--training", type=int, nargs="*", default=[40_000], metavar="SESSIONS", help="logs that an agent learns from"
+    )
     parser.add_argument("--folder", help="where the files are written; some 130 bytes a row")
     return parser
 

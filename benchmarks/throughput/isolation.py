@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
-import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +10,8 @@ from multiprocessing.connection import Connection
 from typing import Any, Generic, TypeVar
 
 import torch
+
+from irecgan_gym.benchmarks.measurement import peak_mb
 
 TaskT = TypeVar("TaskT")
 ResultT = TypeVar("ResultT")
@@ -92,6 +92,4 @@ def _child(sender: Connection, function: Callable[[Any], Any], task: Any, thread
 def _peak_memory_mb() -> float:
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         return torch.cuda.max_memory_allocated() / 1e6
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Kilobytes on Linux, bytes on macOS.
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+    return peak_mb()

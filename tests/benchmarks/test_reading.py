@@ -19,11 +19,15 @@ def test_the_log_is_clean_and_the_same_in_both_files(tmp_path, suffix, monkeypat
 
 
 def test_every_reader_has_a_line(capsys, monkeypatch):
-    monkeypatch.setattr(reading, "_in_a_process", reading.measure)
-    assert reading.main(["--rows", "50", "--rounds", "1"]) == 0
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("| csv", "| parquet"))]
+    monkeypatch.setattr(reading, "in_a_process", lambda function, *arguments: function(*arguments))
+    assert reading.main(["--rows", "50", "--rounds", "1", "--training", "60"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    lines = [line for line in printed if line.startswith(("| csv", "| parquet"))]
     assert [line.split(" | ")[1] for line in lines].count("irecgan-gym") == 2
     assert len(lines) >= 5
+    trained = [line.split(" | ") for line in printed if line.startswith("| 60 ")]
+    assert [line[2] for line in trained] == ["disk", "memory"]
+    assert trained[0][-1] == trained[1][-1], "both give the same weights where all parts fit into memory"
 
 
 def test_no_more_rows_than_the_machine_may_hold(capsys):
