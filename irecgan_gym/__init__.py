@@ -86,7 +86,7 @@ if TYPE_CHECKING:
         UserModelConfig,
         fit_user_model,
     )
-    from irecgan_gym.readers import ImpressionColumns, ReadReport, TableColumns, read
+    from irecgan_gym.readers import ImpressionColumns, ReadReport, TableColumns, read, read_to_disk
     from irecgan_gym.recorder import (
         MLflowRecorder,
         ProgressRecorder,
@@ -116,7 +116,7 @@ else:
                 "Discriminator DiscriminatorConfig EncoderConfig FitConfig SequenceScore SlatePolicy UserModel "
                 "UserModelConfig fit_user_model"
             ),
-            "irecgan_gym.readers": "ImpressionColumns ReadReport TableColumns read",
+            "irecgan_gym.readers": "ImpressionColumns ReadReport TableColumns read read_to_disk",
             "irecgan_gym.recorder": (
                 "MLflowRecorder ProgressRecorder Recorder Recorders TensorBoardRecorder WandbRecorder"
             ),
@@ -208,6 +208,7 @@ __all__ = [
     "planning",
     "preset",
     "read",
+    "read_to_disk",
     "readers",
     "register_envs",
     "sb3",

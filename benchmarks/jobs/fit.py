@@ -14,8 +14,8 @@ from irecgan_gym.evaluation import fidelity
 from irecgan_gym.models.fitting import FitConfig, fit_user_model
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
 from irecgan_gym.recorder import Recorder
-from irecgan_gym.sessions import Sessions
-from irecgan_gym.sessions.digest import digest_of_sessions
+from irecgan_gym.sessions.dataset import SessionLog, in_memory
+from irecgan_gym.sessions.digest import digest_of_log
 from irecgan_gym.storage.checkpoints import Checkpoints, stored_schedule
 
 
@@ -45,15 +45,17 @@ class Fit(Learning):
             if ranks.rank == 0:
                 model.save(self.out)
                 shutil.rmtree(resume.folder, ignore_errors=True)
-                console.print(f"\n{fidelity(model, validation, seed=self.seed)}", highlight=False, markup=False)
+                console.print(
+                    f"\n{fidelity(model, in_memory(validation), seed=self.seed)}", highlight=False, markup=False
+                )
                 console.print("written:", self.out, soft_wrap=True)
 
     def _fit(
         self,
         model: UserModel,
         fit: FitConfig,
-        training: Sessions,
-        validation: Sessions,
+        training: SessionLog,
+        validation: SessionLog,
         recorder: Recorder,
         resume: Checkpoints,
     ) -> None:
@@ -62,8 +64,8 @@ class Fit(Learning):
             "model": asdict(model.config),
             "fit": asdict(fit),
             "seed": self.seed,
-            "sessions": digest_of_sessions(training),
-            "validation": digest_of_sessions(validation),
+            "sessions": digest_of_log(training),
+            "validation": digest_of_log(validation),
         }
         size = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
         with stored_schedule(resume, what, recorder, size) as schedule:

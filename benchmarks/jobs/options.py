@@ -14,8 +14,9 @@ from irecgan_gym.agents import AGENT_NAMES, PLANNER_NAMES, Agent
 from irecgan_gym.benchmarks.engine.command import SettingsError, check_at_least, check_known
 from irecgan_gym.benchmarks.engine.experiment import check_device
 from irecgan_gym.benchmarks.joining import agent_type
-from irecgan_gym.benchmarks.log_data import FORMATS, read_log
+from irecgan_gym.benchmarks.log_data import FORMATS, open_log
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions.dataset import SessionLog
 from irecgan_gym.storage.checkpoints import Checkpoints
 
 
@@ -24,7 +25,8 @@ class Learning:
     """Options of jobs that learn from logs."""
 
     data: Path
-    """The logs: a file, or a folder for formats of several files."""
+    """The logs: a file, or a folder for formats of several files, and for sessions on disk
+    (`irecgan-gym read --on-disk`), which are learned from part by part."""
     out: Path
     """File for what was learned (safetensors)."""
     format: str = "sessions"
@@ -59,8 +61,8 @@ class Learning:
         except ValueError as error:
             raise SettingsError(f"--checkpoint-seconds: {error}") from error
 
-    def read(self, console: Console) -> tuple[Sessions, Sessions]:
-        """Check the options, read the logs and return the sessions to learn from and those held out.
+    def read(self, console: Console) -> tuple[SessionLog, SessionLog]:
+        """Check the options, read or open the logs and return the sessions to learn from and those held out.
 
         Raises:
             SettingsError: with the option and what it takes.
@@ -70,13 +72,19 @@ class Learning:
         check_device(self.device)
         if not 0 < self.held_out < 1:
             raise SettingsError(f"--held-out must be between 0 and 1, got {self.held_out}")
-        sessions, report = read_log(self.data, self.format, self.on_error)
+        sessions, report = open_log(self.data, self.format, self.on_error)
         console.print(report, markup=False, highlight=False, soft_wrap=True)
-        by: Literal["session", "user"] = "session" if sessions.users is None else "user"
+        by: Literal["session", "user"] = "user" if knows_users(sessions) else "session"
         training, validation = sessions.split((1 - self.held_out, self.held_out), seed=self.seed, by=by)
         if not len(training) or not len(validation):
             raise SettingsError(f"--held-out {self.held_out} of {len(sessions)} sessions leaves a part empty")
         return training, validation
+
+
+def knows_users(log: SessionLog) -> bool:
+    """Tell whether the users of sessions are known."""
+    some = log if isinstance(log, Sessions) else log.first_part()
+    return some.users is not None
 
 
 def load_agent(path: Path, device: str = "auto", agent: str | None = None) -> Agent:

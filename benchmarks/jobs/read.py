@@ -34,5 +34,7 @@ class ReadWords:
     """The file, or the folder of a format of several files."""
     out: Path | None = None
     """Parquet file to save the sessions to."""
+    on_disk: Path | None = None
+    """Folder for the sessions of a log larger than memory (table, impressions), which is read part by part."""
     on_error: Literal["repair", "skip", "raise"] = "repair"
     """Effect of a quirk: it is put right, left out, or ends the reading; malformed rows are left out, or end it."""

@@ -9,6 +9,7 @@ from irecgan_gym.readers.cikm_cup_2016 import PAPER_SPLIT, read_cikm_cup_2016
 from irecgan_gym.readers.formats import PUBLIC_LOGS, LogColumn, LogFormat, StepCells
 from irecgan_gym.readers.impressions import ImpressionColumns, read_impressions
 from irecgan_gym.readers.irecgan_text import read_irecgan_text, write_irecgan_text
+from irecgan_gym.readers.on_disk import ReadDataset, read_to_disk
 from irecgan_gym.readers.recsys_challenge_2019 import read_recsys_challenge_2019
 from irecgan_gym.readers.report import OnError, ReaderError, ReadReport, ReadResult
 from irecgan_gym.readers.table import TableColumns, read_table_log
@@ -22,6 +23,7 @@ __all__ = [
     "LogColumn",
     "LogFormat",
     "OnError",
+    "ReadDataset",
     "ReadReport",
     "ReadResult",
     "ReaderError",
@@ -35,6 +37,7 @@ __all__ = [
     "read_item_features",
     "read_recsys_challenge_2019",
     "read_table_log",
+    "read_to_disk",
     "write_irecgan_text",
 ]
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from irecgan_gym.readers import FORMATS, PUBLIC_LOGS, ImpressionColumns, TableColumns, read
+from irecgan_gym.readers.on_disk import BUCKETS, read_to_disk
 from irecgan_gym.readers.report import MAX_MALFORMED
 from irecgan_gym.readers.table_features import TableFeatures
 from irecgan_gym.sessions import Sessions
@@ -19,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status: 0, or 2 for input that cannot be read."""
     options = vars(_parser().parse_args(arguments))
     path, out, format_name = options.pop("path"), options.pop("out"), options.pop("format")
+    on_disk = options.pop("on_disk", None)
     columns = {name.removesuffix("_column"): options.pop(name) for name in list(options) if name.endswith("_column")}
     if columns:
         kind = TableColumns if format_name == "table" else ImpressionColumns
@@ -30,10 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options["catalogue"] is not None:
             options["catalogue"] = Sessions.load(options["catalogue"]).catalogue
+        if on_disk is not None:
+            dataset, report = read_to_disk(path, format_name, on_disk, **options)
+            print(f"{report}\n\n{dataset.statistics()}\n\nwritten to {on_disk}")
+            return 0
+        options.pop("buckets", None)
         sessions, report = read(path, format_name, **options)
-        print(report)
-        print()
-        print(sessions.statistics())
+        print(f"{report}\n\n{sessions.statistics()}")
         if out is not None:
             sessions.save(out)
             print(f"\nsaved to {out}")
@@ -51,7 +56,15 @@ def _parser() -> argparse.ArgumentParser:
         summary = (reader.__doc__ or "").partition("\n")[0].replace("``", "")
         one = formats.add_parser(name, help=summary, description=summary)
         one.add_argument("path", help="the file, or the folder of a format of several files")
-        one.add_argument("--out", help="Parquet file to save the sessions to")
+        out = one.add_mutually_exclusive_group()
+        out.add_argument("--out", help="Parquet file to save the sessions to")
+        if name in ("table", "impressions"):
+            out.add_argument(
+                "--on-disk",
+                metavar="FOLDER",
+                help="folder for the sessions of a log larger than memory, which is read part by part",
+            )
+            one.add_argument("--buckets", type=int, default=BUCKETS, help="parts of a log that is read to disk")
         one.add_argument(
             "--on-error",
             choices=("repair", "skip", "raise"),

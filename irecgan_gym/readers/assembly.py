@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from irecgan_gym.readers.report import Place, ReadReport, length_reason
-from irecgan_gym.sessions import Catalogue, Sessions, SessionsError
+from irecgan_gym.readers.report import NoSessionsError, Place, ReadReport, length_reason
+from irecgan_gym.sessions import Catalogue, Sessions
 from irecgan_gym.sessions.checks import IntArray, check_offsets
 from irecgan_gym.sessions.ragged import gather
 
@@ -301,10 +301,10 @@ def assemble(
         truncated: numbers of the sessions that were cut, their end not being in the log; or all, or none.
 
     Raises:
-        SessionsError: no session is left.
+        NoSessionsError: no session is left.
     """
     if len(rows) == 0:
-        raise SessionsError(f"no session is left to read: {report.summary()}")
+        raise NoSessionsError(report)
     numbers, lengths = np.unique(np.asarray(steps.session)[rows], return_counts=True)
     slates, slate_lengths = _ragged(steps.slate, steps.slate_length, rows)
     events, event_lengths = _ragged(steps.event, steps.event_length, rows)

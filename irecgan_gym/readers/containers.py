@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -54,6 +54,7 @@ class TextOptions:
             raise ValueError(f"delimiter must be one character between cells, got {self.delimiter!r}")
 
 
+@runtime_checkable
 class Container(Protocol):
     """Rows under named columns."""
 
@@ -79,7 +80,8 @@ def open_containers(source: Any, text: TextOptions) -> Iterator[Container]:
     Args:
         source: a file (separated text, Parquet or Arrow's own format), a folder of files, a pattern such as
             ``"logs/*.csv"``, several of these; a pandas or Polars data frame or anything else that hands its rows out
-            as Arrow; an Arrow table, batch, reader or dataset; or the cursor of a database in which a query has run.
+            as Arrow; an Arrow table, batch, reader or dataset; the cursor of a database in which a query has run; or
+            a container itself.
         text: the way text files are written.
 
     Raises:
@@ -92,6 +94,8 @@ def open_containers(source: Any, text: TextOptions) -> Iterator[Container]:
     elif isinstance(source, (list, tuple)) and source and all(isinstance(part, (str, Path)) for part in source):
         for part in source:
             yield from _of_path(part, text)
+    elif isinstance(source, Container):
+        yield source
     else:
         yield from _of_object(source)
 

@@ -238,8 +238,7 @@ class _Rows:
         rows = rows[np.lexsort((rows, position[rows], first[lists[rows]]))]
         starts = np.flatnonzero(np.diff(first[lists[rows]], prepend=-1))
         unclicked = int((sound & (numbers.get("reward", np.zeros(1)) != 0) & ~(numbers["click"] > 0)).sum())
-        if unclicked:
-            self._report.notes.append(f"{unclicked:,} rows have a reward and no click: sessions earn by clicks alone")
+        self._report.note("", unclicked, " rows have a reward and no click: sessions earn by clicks alone")
         values = {meaning: column.to_pylist() for meaning, column in texts.items()}
         lists_by_file: list[tuple[int, list[NDArray[np.int64]]]] = []
         before = None

@@ -131,8 +131,7 @@ def read_recsys_challenge_2019(
     )
     rewards = np.full(result.num_steps, 1.0 if reward == "every" else 0.0, dtype=np.float32)
     rewards[result.offsets[1:][~result.truncated] - 1] = 1.0
-    if log.details.without_prices:
-        report.notes.append(f"{log.details.without_prices:,} lists do not have one price for each hotel: none is known")
+    report.note("", log.details.without_prices, " lists do not have one price for each hotel: none is known")
     return ReadResult(log.details.put_into(result.with_rewards(rewards), log.steps, rows), report)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.sessions.checks import SessionsError
 from irecgan_gym.settings import checked_value
 
 OnError = Literal["repair", "skip", "raise"]
@@ -79,7 +80,7 @@ class ReadReport:
         self._repaired: dict[str, _Count] = {}
         self.sessions_left_out: dict[str, int] = {}
         self.columns_not_used: tuple[str, ...] = ()
-        self.notes: list[str] = []
+        self._notes: dict[tuple[str, str], int | None] = {}
 
     def malformed(self, place: Place, reason: str, detail: str) -> None:
         """A row that is not what the format promises.
@@ -127,6 +128,45 @@ class ReadReport:
         """Whole sessions that a filter left out (their rows are counted apart)."""
         if sessions:
             self.sessions_left_out[reason] = self.sessions_left_out.get(reason, 0) + sessions
+
+    def note(self, text: str, number: int | None = None, after: str = "") -> None:
+        """Say something else of the log.
+
+        Args:
+            text: the whole of it, or what stands before a number.
+            number: of what is meant; the same text with another number adds to it, and 0 of them are not worth a note.
+            after: what stands behind the number.
+        """
+        if number is None:
+            self._notes[text, after] = None
+        elif number:
+            self._notes[text, after] = (self._notes.get((text, after)) or 0) + number
+
+    def forget(self, text: str) -> None:
+        """Take back a note that :meth:`note` made of this text alone, if it did."""
+        self._notes.pop((text, ""), None)
+
+    @property
+    def notes(self) -> list[str]:
+        """Other things worth saying, in the order in which they were found."""
+        return [text if number is None else f"{text}{number:,}{after}" for (text, after), number in self._notes.items()]
+
+    def add(self, other: ReadReport) -> None:
+        """Add the account of other rows of the same log."""
+        self.rows_read += other.rows_read
+        self.rows_used += other.rows_used
+        for mine, others in (
+            (self._malformed, other._malformed),
+            (self._left_out, other._left_out),
+            (self._repaired, other._repaired),
+        ):
+            for reason, count in others.items():
+                mine.setdefault(reason, _Count()).add(count.rows, count.examples)
+        for reason, sessions in other.sessions_left_out.items():
+            self.session_left_out(reason, sessions)
+        self.columns_not_used = other.columns_not_used or self.columns_not_used
+        for (text, after), number in other._notes.items():
+            self.note(text, number, after)
 
     @property
     def malformed_rows(self) -> dict[str, int]:
@@ -196,6 +236,14 @@ class ReadReport:
                 lines.append(f"{'':>14}first: {'; '.join(count.examples)}")
         lines += [f"{number:>12,}  sessions left out: {reason}" for reason, number in self.sessions_left_out.items()]
         return "\n".join([*lines, *self.notes])
+
+
+class NoSessionsError(SessionsError):
+    """A log of which no session is left; :attr:`report` has the account of its rows."""
+
+    def __init__(self, report: ReadReport) -> None:
+        super().__init__(f"no session is left to read: {report.summary()}")
+        self.report = report
 
 
 class ReadResult(NamedTuple):

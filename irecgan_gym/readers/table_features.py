@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from irecgan_gym.readers.arrow_cells import Lists, Names, is_list, lists_of, names_of, numbers_of
+from irecgan_gym.readers.arrow_cells import Lists, Names, is_list, lists_of, names_of, numbers_of, without_texts
 from irecgan_gym.readers.assembly import StepColumns
 from irecgan_gym.readers.containers import TextOptions, check_columns, open_containers, source_name
 from irecgan_gym.readers.report import ReaderError, ReadReport
@@ -96,10 +96,7 @@ class FeatureCells:
                 np.asarray(batch.numbers),
                 slates,
                 {name: names_of(cells.column(name)) for name in single},
-                {
-                    name: _one_each(cells.column(name), slates, self._separator)
-                    for name in (*wanted.entries, *wanted.labels)
-                },
+                {name: _one_each(cells.column(name), self._separator) for name in (*wanted.entries, *wanted.labels)},
             )
         )
 
@@ -177,9 +174,8 @@ class FeatureCells:
                 for entry in range(first, end):
                     of_item = told_of[names[sessions.slate_items[entry]]]
                     values[entry] = max(of_item, key=_size) if name in self.features.labels else of_item[0]
-        if missing:
-            kind = "label" if name in self.features.labels else "feature"
-            report.notes.append(f"{kind} {name!r}: {missing:,} lists have no value for each item, none is known")
+        kind = "label" if name in self.features.labels else "feature"
+        report.note(f"{kind} {name!r}: ", missing, " lists have no value for each item, none is known")
         return values
 
     def _texts(self, values: NDArray[Any]) -> Any:
@@ -193,9 +189,7 @@ class FeatureCells:
         wrong = np.flatnonzero(~found.plain)
         if len(wrong):
             first = values[wrong[0]]
-            report.notes.append(
-                f"label {name!r}: {len(wrong):,} values are no numbers, the first is {first!r}: unknown"
-            )
+            report.note(f"label {name!r}: ", len(wrong), f" values are no numbers, the first is {first!r}: unknown")
         return np.where(found.plain, found.values, np.nan)
 
 
@@ -216,7 +210,7 @@ def with_flags_as_numbers(texts: Any) -> Any:
     return texts
 
 
-def _one_each(column: Any, slates: Lists, separator: str) -> Lists:
+def _one_each(column: Any, separator: str) -> Lists:
     """Values of the entries; a single number is that of a slate of one item."""
     kind = column.type
     if not is_list(kind) and (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
@@ -231,6 +225,25 @@ def _as_feature(name: str, texts: Any, category: bool) -> FeatureColumn:
     if numbers.plain.all() and not category:
         return FeatureColumn.of(numbers.values, name)
     return FeatureColumn.of(texts.to_pylist(), name)
+
+
+def columns_of_texts(batch: RowBatch, features: TableFeatures, separator: str, null_values: Sequence[str]) -> set[str]:
+    """Return the columns of features in which a batch has something else than numbers: they are categories.
+
+    Args:
+        batch: the rows.
+        features: names of the columns.
+        separator: between the values of a text, of columns of a value for each item; "" where each has one.
+        null_values: texts that say that a value is not known.
+    """
+    found = set()
+    for name in dict.fromkeys((*features.entries, *features.steps, *features.users)):
+        column = batch.cells.column(name)
+        several = name in features.entries and (separator or is_list(column.type))
+        texts = _one_each(column, separator).items.names if several else names_of(column).names
+        if not numbers_of(without_texts(texts, tuple(null_values))).plain.all():
+            found.add(name)
+    return found
 
 
 def read_item_features(

@@ -28,6 +28,9 @@ _FEW = 16
 _TAKEN_APART = ("session", "slate", "click", "reward", "propensity", "user", "time")
 """Meanings of columns in which :func:`~irecgan_gym.readers.plain_steps.plain_steps` finds what is empty."""
 _DAY = 86_400.0
+_CUT, _GOES_BACK = "sessions in which {}: cut in two there", "time goes back"
+NO_REWARDS = "no reward column was named: all rewards are 0"
+"""Note on sessions that earn nothing."""
 
 
 class _Numbers(NamedTuple):
@@ -261,11 +264,11 @@ class TableLog:
         report = self._report
         report.check()
         if report.columns_not_used:
-            report.notes.append(f"columns not used: {', '.join(report.columns_not_used)}")
+            report.note(f"columns not used: {', '.join(report.columns_not_used)}")
         if "reward" not in self._names:
-            report.notes.append("no reward column was named: all rewards are 0")
+            report.note(NO_REWARDS)
         if not self._has_users:
-            report.notes.append("no user column was named: nothing is known of users")
+            report.note("no user column was named: nothing is known of users")
         users, user_names = self.named_users()
         sessions = assemble(
             self.steps,
@@ -312,20 +315,19 @@ class TableLog:
         goes_on = np.append(False, session[1:] == session[:-1])
         passed = np.diff(time, prepend=time[:1])
         back, gap = goes_on & (passed < 0), goes_on & (passed > (np.inf if max_gap is None else max_gap))
-        if self._report.too_many(int(back.sum())):
-            raise ReaderError(
-                f"time goes back at {back.sum():,} of {len(order):,} steps: sort=True puts them in the order of time"
-            )
+        _check_order(self._report, int(back.sum()), len(order))
         pauses = int((goes_on & (passed > _DAY)).sum())
-        if max_gap is None and pauses:
-            self._report.notes.append(
-                f"{pauses:,} steps come more than a day after the step before in their session; if ids of sessions are "
-                "used again, max_gap (in seconds) cuts them there"
+        if max_gap is None:
+            self._report.note(
+                "",
+                pauses,
+                " steps come more than a day after the step before in their session; if ids of sessions are "
+                "used again, max_gap (in seconds) cuts them there",
             )
         if back.any() or gap.any():
-            for where, reason in ((back, "time goes back"), (gap, f"there is a gap of more than {max_gap} s")):
+            for where, reason in ((back, _GOES_BACK), (gap, f"there is a gap of more than {max_gap} s")):
                 places = self.steps.places(order[where])
-                self._report.repaired(f"sessions in which {reason}: cut in two there", int(where.sum()), places)
+                self._report.repaired(_CUT.format(reason), int(where.sum()), places)
             self._cut_sessions(order, session, ~goes_on | back | gap)
         return order
 
@@ -352,3 +354,20 @@ class TableLog:
             return
         shared = [name for name, number in Counter(ids.to_pylist()).items() if number > 1]
         self._report.repaired("sessions of several users: each has one", len(shared), [f"session {n}" for n in shared])
+
+
+def check_times(report: ReadReport) -> None:
+    """Check that the steps of a log that was read part by part are in some order of time.
+
+    Args:
+        report: of all parts.
+
+    Raises:
+        ReaderError: time goes back so often that they are in none.
+    """
+    _check_order(report, report.repairs_made.get(_CUT.format(_GOES_BACK), 0), report.rows_used)
+
+
+def _check_order(report: ReadReport, back: int, steps: int) -> None:
+    if report.too_many(back):
+        raise ReaderError(f"time goes back at {back:,} of {steps:,} steps: sort=True puts them in the order of time")

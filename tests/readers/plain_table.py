@@ -101,11 +101,12 @@ def read_plainly(
         steps.session[one] == steps.session[two] and steps.time[two] - steps.time[one] > 86_400
         for one, two in pairwise(order)
     )
-    if pauses:
-        report.notes.append(
-            f"{pauses:,} steps come more than a day after the step before in their session; if ids of sessions are "
-            "used again, max_gap (in seconds) cuts them there"
-        )
+    report.note(
+        "",
+        pauses,
+        " steps come more than a day after the step before in their session; if ids of sessions are "
+        "used again, max_gap (in seconds) cuts them there",
+    )
     report.repaired("sessions in which time goes back: cut in two there", len(back), steps.places(back))
     if back:
         last_of = {old: new for new, old in enumerate(again)}

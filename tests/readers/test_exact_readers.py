@@ -158,7 +158,7 @@ def test_the_report_to_the_letter():
     report.session_left_out("sessions of fewer than 2 clicks")
     report.session_left_out("sessions of fewer than 2 clicks", 3)
     report.session_left_out("sessions of more", 0)
-    report.notes.append("a note")
+    report.note("a note")
     assert str(report).splitlines() == [
         "      12,345  rows read",
         "           3  rows in the sessions",
@@ -190,7 +190,7 @@ def test_lengths_at_their_borders():
 
 
 OF_ALL = ["--help", "--out", "--on-error", "--max-malformed", "--catalogue", "--extend"]
-OF_TABLES = ["--delimiter", "--sort", "--time-unit", "--max-gap", "--labels", "--categories"]
+OF_TABLES = ["--on-disk", "--buckets", "--delimiter", "--sort", "--time-unit", "--max-gap", "--labels", "--categories"]
 OF_TABLES += ["--entries-features", "--steps-features", "--users-features"]
 OPTIONS = {
     "recsys-challenge-2019": ["--min-length", "--max-length", "--reward"],

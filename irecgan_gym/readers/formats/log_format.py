@@ -19,7 +19,7 @@ from irecgan_gym.readers.row_batch import RowBatch
 from irecgan_gym.readers.session_bounds import SessionBounds
 from irecgan_gym.readers.table_cells import NULL_VALUES, CellRules
 from irecgan_gym.readers.table_features import FeatureCells, TableFeatures
-from irecgan_gym.readers.table_log import TableLog
+from irecgan_gym.readers.table_log import NO_REWARDS, TableLog
 from irecgan_gym.sessions import Catalogue
 
 
@@ -146,7 +146,7 @@ class LogFormat:
                 sessions = feedback.put_into(sessions, log.steps, order, report)
             if self.rewards == "clicks":
                 sessions = sessions.with_rewards((sessions.clicks < sessions.num_items).astype(np.float32))
-                report.notes = [note for note in report.notes if not note.startswith("no reward column")]
+                report.forget(NO_REWARDS)
             return ReadResult(sessions, report)
 
         read_log.__name__ = read_log.__qualname__ = f"read_{self.name.replace('-', '_')}"
