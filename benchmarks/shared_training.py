@@ -8,7 +8,7 @@ jobs.
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from irecgan_gym.agents.ac import AC
@@ -23,9 +23,13 @@ from irecgan_gym.agents.pre_training import DifferentStart, start_from
 from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.engine.run_folder import RunFolder
 from irecgan_gym.benchmarks.rerank_features import label, of_label
+from irecgan_gym.models.fitting import FitConfig, fit_user_model
+from irecgan_gym.models.user_model import UserModel
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
-from irecgan_gym.storage.checkpoints import Checkpoints
+from irecgan_gym.sessions.dataset import SessionLog
+from irecgan_gym.sessions.digest import digest_of_log
+from irecgan_gym.storage.checkpoints import Checkpoints, stored_schedule
 
 _STAGES = {PG.kind: 0, AC.kind: 0, LSTM.kind: 0, LSTMD.kind: 2}
 
@@ -80,6 +84,39 @@ def checkpointed(agent: Agent, checkpoints: Checkpoints) -> dict[str, Any]:
         checkpoints: where, and how often.
     """
     return {"resume": checkpoints} if isinstance(agent, (PolicyAgent, Planner)) else {}
+
+
+def fit_checkpointed(
+    model: UserModel,
+    fit: FitConfig,
+    training: SessionLog,
+    validation: SessionLog | None,
+    *,
+    seed: int,
+    recorder: Recorder,
+    resume: Checkpoints,
+) -> None:
+    """Fit a user model with checkpoints, from which the same call for the same model goes on.
+
+    Args:
+        model: fitted in place.
+        fit: how.
+        training: sessions to learn from.
+        validation: held-out sessions; a part of ``training`` when None.
+        seed: of the order of batches.
+        recorder: receives the numbers of training.
+        resume: where checkpoints are kept, and how often they are taken.
+    """
+    what = {
+        "model": asdict(model.config),
+        "fit": asdict(fit),
+        "seed": seed,
+        "sessions": digest_of_log(training),
+        "validation": None if validation is None else digest_of_log(validation),
+    }
+    size = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    with stored_schedule(resume, what, recorder, size) as schedule:
+        fit_user_model(training, validation, model, fit, seed=seed, recorder=schedule.recorder, schedule=schedule)
 
 
 def _start(agent: PolicyAgent[Any], job: Job, folder: RunFolder) -> None:

@@ -5,6 +5,7 @@ python -m benchmarks.simulators --sessions 200 1000 --seeds 5 --out runs/simulat
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -33,15 +34,16 @@ from irecgan_gym.benchmarks.engine.tables import cells_of
 from irecgan_gym.benchmarks.engine.text_table import TextTable, text_table
 from irecgan_gym.benchmarks.log_grid import LogGrid, env_of, log_of, logged_env
 from irecgan_gym.benchmarks.online_test import Streams
+from irecgan_gym.benchmarks.shared_training import fit_checkpointed
 from irecgan_gym.benchmarks.two_sample import two_sample_test
 from irecgan_gym.evaluation.online import evaluate_online
 from irecgan_gym.evaluation.user_model_fidelity import fidelity
 from irecgan_gym.models.belief_user_model import BeliefUserModel
 from irecgan_gym.models.choice_model import ChoiceModelConfig
-from irecgan_gym.models.fitting import fit_user_model
 from irecgan_gym.models.user_model import UserModel, UserModelConfig
 from irecgan_gym.recorder import Recorder
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.storage.checkpoints import Checkpoints
 
 PLANNERS: dict[str, tuple[type[Any], Any]] = {
     "choice": (ChoicePlanner, ChoicePlannerConfig(least=None)),
@@ -113,7 +115,8 @@ class Simulators(LogGrid):
         env, streams = env_of(job), Streams.of(job.seed)
         log = log_of(job)
         held_out = logged_env(job).get_wrapper_attr("collect")(_HELD_OUT, seed=streams.evaluation)
-        model = self._fitted(job.agent, log, streams.agent, recorder)
+        training = folder.training(job)
+        model = self._fitted(job.agent, log, streams.agent, recorder, training)
         truth = true_values(env, job.seed, self.eval_sessions)
         in_model = np.array(
             [
@@ -130,6 +133,7 @@ class Simulators(LogGrid):
             ]
         )
         test = two_sample_test(model, held_out, seed=streams.agent)
+        shutil.rmtree(training.folder, ignore_errors=True)
         return {
             **agreement(in_model, np.array(truth)),
             "two-sample/told-apart": test.told_apart,
@@ -137,18 +141,20 @@ class Simulators(LogGrid):
             **fidelity(model, held_out, seed=streams.agent).as_metrics(),
         }
 
-    def _fitted(self, name: str, log: Sessions, seed: int, recorder: Recorder) -> UserModel:
+    def _fitted(self, name: str, log: Sessions, seed: int, recorder: Recorder, resume: Checkpoints) -> UserModel:
         if name in PLANNERS:
             kind, config = PLANNERS[name]
-            planner = kind(log.num_items, log.slate_size, config, seed=seed).learn(log, recorder=recorder)
+            planner = kind(log.num_items, log.slate_size, config, seed=seed)
+            planner.learn(log, recorder=recorder, resume=resume)
             return BeliefUserModel(planner.world, log.slate_size)
         settings = preset("irecgan", self.preset)
         if name == "lstmd":
             agent = IRecGAN(log.num_items, log.slate_size, settings, seed=seed, device="cpu")
-            return agent.learn(log, recorder=recorder).user_model
+            return agent.learn(log, recorder=recorder, resume=resume).user_model
         shape = UserModelConfig(log.num_items, log.slate_size, "reward", settings.encoder)
-        fit = settings.user_model_fit
-        return fit_user_model(log, None, shape, fit, seed=seed, device="cpu", recorder=recorder)
+        model = UserModel.create(shape, seed=seed, device="cpu")
+        fit_checkpointed(model, settings.user_model_fit, log, None, seed=seed, recorder=recorder, resume=resume)
+        return model
 
     def conclude(self, folder: RunFolder, results: DataFrame, console: Console) -> None:
         """Print which model is best by each measure, cell by cell."""

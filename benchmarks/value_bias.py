@@ -5,11 +5,11 @@ python -m benchmarks.value_bias --sessions 1000 --seeds 5 --out runs/value-bias
 
 from __future__ import annotations
 
+import shutil
 import sys
-from collections import deque
-from collections.abc import Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -118,8 +118,9 @@ class ValueBias(LogGrid):
         env, policy = job.logging_policy.split("/")
         streams, log = Streams.of(job.seed), log_of(job)
         agent = IRecGAN(log.num_items, log.slate_size, self._settings, seed=streams.agent, device="cpu")
-        snapshots = Snapshots(agent)
-        agent.learn(log, recorder=Recorders(recorder, snapshots))
+        training = folder.training(job)
+        snapshots = Snapshots(agent, training.folder.with_suffix(".snapshots"))
+        agent.learn(log, recorder=Recorders(recorder, snapshots), resume=training)
         logger = make_logging_policy(policy, logged_env(job).get_wrapper_attr("mdp"), log.slate_size).mixture
         found: dict[str, float] = {}
         for number, one in enumerate(snapshots.by_round):
@@ -127,6 +128,8 @@ class ValueBias(LogGrid):
                 one, log, env, mdp_seed=job.seed, logger=logger, number=self.simulated, seed=streams.evaluation
             )
             found |= {f"{name}/round-{number:02}": value for name, value in measured.items()}
+        for kept in (training.folder, snapshots.folder):
+            shutil.rmtree(kept, ignore_errors=True)
         return found
 
     def conclude(self, folder: RunFolder, results: DataFrame, console: Console) -> None:
@@ -136,30 +139,49 @@ class ValueBias(LogGrid):
 
 
 class Snapshots:
-    """Recorder that keeps a copy of the agent as it is after pre-training and after each round.
+    """Recorder that keeps the agent as it is after pre-training and after each round, in a folder.
+
+    A training that goes on tells again what it has told before, when the agent is further than that: what is kept
+    already stays.
 
     Args:
         agent: learns.
+        folder: for the copies.
     """
 
-    def __init__(self, agent: IRecGAN) -> None:
-        self._agent = agent
-        # Pre-training of the discriminator may end at any update; the first round's updates come before the round is
-        # known to have begun.
-        self._before: deque[IRecGAN] = deque(maxlen=agent.config.d_steps + 1)
-        self._rounds: list[IRecGAN] = []
+    def __init__(self, agent: IRecGAN, folder: Path) -> None:
+        self._agent, self.folder = agent, folder
+        self._judged = self._rounds = 0
+        folder.mkdir(parents=True, exist_ok=True)
 
     def record(self, values: Mapping[str, float], step: int) -> None:
-        """Copy the agent where a round ends, and wherever pre-training may end."""
+        """Keep the agent where a round ends, and wherever pre-training may end."""
         if "adversarial/mean_q" in values:
-            self._rounds.append(deepcopy(self._agent))
+            self._rounds += 1
+            self._keep(self._after_round(self._rounds))
         elif "disc/held_out_accuracy" in values and not self._rounds:
-            self._before.append(deepcopy(self._agent))
+            # Pre-training of the discriminator may end at any update; the first round's updates come before the round
+            # is known to have begun.
+            self._judged += 1
+            self._keep(self._after_update(self._judged))
+            self._after_update(self._judged - self._agent.config.d_steps - 1).unlink(missing_ok=True)
+
+    def _after_update(self, number: int) -> Path:
+        return self.folder / f"update-{number}.safetensors"
+
+    def _after_round(self, number: int) -> Path:
+        return self.folder / f"round-{number}.safetensors"
+
+    def _keep(self, path: Path) -> None:
+        if not path.exists():
+            self._agent.save(path)
 
     @property
-    def by_round(self) -> list[IRecGAN]:
-        """The copies, from round 0 on."""
-        return [self._before[0], *self._rounds]
+    def by_round(self) -> Iterator[IRecGAN]:
+        """The agent after each round, from round 0 on."""
+        before = self._after_update(self._judged - self._agent.config.d_steps)
+        paths = [before, *map(self._after_round, range(1, self._rounds + 1))]
+        return (IRecGAN.load(path, device="cpu") for path in paths)
 
 
 def biases(

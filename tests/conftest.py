@@ -9,6 +9,8 @@ import torch
 from hypothesis import settings
 
 from irecgan_gym.sessions import Sessions
+from irecgan_gym.storage.checkpoints import StoredSchedule
+from tests.stopped import Stopped
 
 # No deadlines: a busy machine is not a bug. The same examples every time: a change is what makes a test fail.
 settings.register_profile("suite", deadline=None, derandomize=True)
@@ -97,3 +99,22 @@ def random_sessions(rng, *, num_items=7, slate_size=3, num_sessions=12, max_leng
         rewards=rewards,
         truncated=truncated,
     )
+
+
+@pytest.fixture
+def writes(monkeypatch):
+    """Checkpoints that were written; training stops after as many as ``writes.allowed``."""
+
+    class Writes(list):
+        allowed = None
+
+    writes, write = Writes(), StoredSchedule._write
+
+    def counted(self, kept):
+        write(self, kept)
+        writes.append((kept.phase, kept.position, kept.over))
+        if len(writes) == writes.allowed:
+            raise Stopped
+
+    monkeypatch.setattr(StoredSchedule, "_write", counted)
+    return writes

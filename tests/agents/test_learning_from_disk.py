@@ -29,8 +29,8 @@ from irecgan_gym.models.streams import windows
 from irecgan_gym.sessions import CatalogueError, Sessions
 from irecgan_gym.sessions.dataset import SessionDataset
 from irecgan_gym.storage.checkpoints import CheckpointError, Checkpoints
-from tests.agents.stopped import Stopped
 from tests.conftest import random_sessions
+from tests.stopped import Stopped
 
 
 @pytest.fixture

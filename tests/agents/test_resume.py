@@ -22,10 +22,10 @@ from irecgan_gym.storage.checkpoints import (
     stored_schedule,
 )
 from irecgan_gym.storage.interruption import TrainingStopped
-from tests.agents.stopped import Stopped
 from tests.agents.test_online import learner_of
 from tests.agents.test_training_loops import agent_of
 from tests.golden.runs import Tape
+from tests.stopped import Stopped
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from irecgan_gym.agents.choice_planner import ChoicePlanner, ChoicePlannerConfig
 from irecgan_gym.agents.latent_planner import LatentPlanner, LatentPlannerConfig
 from irecgan_gym.agents.posterior_planner import PosteriorPlanner, PosteriorPlannerConfig
 from irecgan_gym.storage.checkpoints import CheckpointError, Checkpoints
-from tests.agents.stopped import Stopped
 from tests.golden.runs import Tape
+from tests.stopped import Stopped
 
 
 @pytest.fixture(scope="module")
