@@ -207,7 +207,7 @@ def test_stopped_training_from_disk_goes_on_to_the_same_bits(tmp_path, sessions,
         assert torch.equal(one, other)
     number = len(writes)
     assert number >= 2
-    for allowed in range(1, number):
+    for allowed in {1, number // 2, number - 1}:
         place = Checkpoints(tmp_path / str(allowed), seconds=0)
         writes.clear()
         writes.allowed = allowed

@@ -12,7 +12,7 @@ from tests.stopped import Stopped
 
 def measured(experiment, agent, path):
     folder = RunFolder(path, {}, checkpoint_seconds=0)
-    job = Job(experiment.name, agent, "RecSim-v0/random", 40, 0)
+    job = Job(experiment.name, agent, "RecSim-v0/random", 20, 0)
     found = experiment.measure(job, silent, folder)
     assert not any(folder.checkpoints.iterdir()), "checkpoints of a job that is over are gone"
     return found
@@ -21,13 +21,13 @@ def measured(experiment, agent, path):
 @pytest.mark.parametrize(
     ("kind", "agent", "options", "stops"),
     [
-        (ValueBias, "irecgan", {"rounds": 2, "simulated": 20}, 4),
-        (Simulators, "lstm", {"eval_sessions": 10}, 3),
+        (ValueBias, "irecgan", {"rounds": 1, "simulated": 5}, 2),
+        (Simulators, "lstm", {"eval_sessions": 10}, 1),
         (Simulators, "choice", {"eval_sessions": 10}, 1),
     ],
 )
 def test_a_stopped_job_goes_on(kind, agent, options, stops, tmp_path, writes):
-    experiment = kind(out=tmp_path, env=("RecSim-v0",), logging_policy=("random",), sessions=(40,), seeds=1, **options)
+    experiment = kind(out=tmp_path, env=("RecSim-v0",), logging_policy=("random",), sessions=(20,), seeds=1, **options)
     unbroken = measured(experiment, agent, tmp_path / "unbroken")
     number = len(writes)
     assert number >= 2
