@@ -1,33 +1,49 @@
-"""An append-only log on the disk: what it has acknowledged is read again after a crash."""
+"""An append-only log on the disk: what it has acknowledged is read again after a crash.
+
+Each file begins with the sessions that are open, so that a start reads the last file, however long the log is.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from irecgan_gym.serving.events import Event, Header, LogError, encode, read_events, read_events_with_ends
+from irecgan_gym.serving.events import (
+    AllCarried,
+    Carried,
+    Event,
+    Header,
+    LogError,
+    encode,
+    read_records,
+    read_records_with_ends,
+)
 
 Durability = Literal["fsync", "write"]
 """When an event counts as kept: ``"fsync"``, when the disk has it: it survives the machine's failure; ``"write"``, when
 the operating system has it: it survives the server's own failure, whatever kills it, and not the machine's."""
 
 _PATTERN = "events-*.log"
+_PIECE = 2**20
+_SHARE = 10
+"""Events of a file take so many times the room of the sessions that it begins with: writing these keeps all waiting."""
 
 
 class EventLog:
     """A folder of files of events, of which one process at a time writes the last.
 
-    Opening it cuts off what a crash has left unfinished at the end of the last file, which was never acknowledged, and
-    begins a new file. A write that fails is undone; where that fails too, nothing is accepted any more.
+    Opening it cuts off what a crash has left unfinished at the end of the last file, which was never acknowledged. A
+    new file is begun by the first events, and when the present one is full. A write that fails is undone; where that
+    fails too, nothing is accepted any more.
 
     Args:
         folder: made where it is missing.
-        header: first record of the new file.
+        header: first record of the new files.
         durability: see :data:`Durability`.
-        file_bytes: size from which on a new file is begun.
+        file_bytes: size of the events of a file from which on a new one is begun.
 
     Raises:
         LogError: another process writes to the folder, or a file of it is damaged.
@@ -55,13 +71,18 @@ class EventLog:
             if files:
                 _cut_unfinished(files[-1])
             self._number = int(files[-1].stem.partition("-")[2]) if files else 0
-            self._begin_file()
+            self._file: int | None = None
+            self._size = self._first_event = 0
         except BaseException:
             os.close(self._lock)
             raise
 
-    def append(self, events: Sequence[Event]) -> None:
+    def append(self, events: Sequence[Event], carried: Callable[[], Iterable[Carried]] = tuple) -> None:
         """Write events; when this returns they are kept.
+
+        Args:
+            events: in their order.
+            carried: gives the sessions as they are before the events, for a file that begins with them.
 
         Raises:
             OSError: they could not be written, and none of them is in the log.
@@ -71,38 +92,63 @@ class EventLog:
             raise LogError(f"{self.folder}: the log takes nothing since a write has failed: {self.failure}")
         if not events:
             return
-        if self._size >= self._file_bytes:
-            os.close(self._file)
-            self._begin_file()
-        self._write(b"".join(map(encode, events)))
+        if self._file is None or self._size - self._first_event >= max(self._file_bytes, _SHARE * self._first_event):
+            self._begin_file(carried())
+        self._write(map(encode, events))
 
     def close(self) -> None:
         """Close the files and let another process write."""
-        os.close(self._file)
+        if self._file is not None:
+            os.close(self._file)
         os.close(self._lock)
 
-    def _begin_file(self) -> None:
+    def _begin_file(self, carried: Iterable[Carried]) -> None:
+        """Begin a file; where that fails, the one before goes on."""
         self._number += 1
         path = self.folder / f"events-{self._number:08d}.log"
+        before = self._file, self._size, self._first_event
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o666)
         self._size = 0
-        self._write(encode(self._header))
-        if self._durability == "fsync":
-            _sync_folder(self.folder)
-
-    def _write(self, data: bytes) -> None:
-        view = memoryview(data)
         try:
-            while view:
-                view = view[os.write(self._file, view) :]
+            self._write(self._beginning(carried))
+            self._first_event = self._size
+            if self._durability == "fsync":
+                _sync_folder(self.folder)
+        except BaseException:
+            os.close(self._file)
+            self._file, self._size, self._first_event = before
+            path.unlink()
+            raise
+        if before[0] is not None:
+            os.close(before[0])
+
+    def _beginning(self, carried: Iterable[Carried]) -> Iterator[bytes]:
+        yield encode(self._header)
+        number = 0
+        for record in carried:
+            yield encode(record)
+            number += 1
+        yield encode(AllCarried(number))
+
+    def _write(self, lines: Iterable[bytes]) -> None:
+        """Write lines as one piece: all of them are there, or none."""
+        assert self._file is not None
+        written = 0
+        try:
+            for data in _joined(lines):
+                view = memoryview(data)
+                while view:
+                    view = view[os.write(self._file, view) :]
+                written += len(data)
             if self._durability == "fsync":
                 self._sync()
         except OSError as error:
             self._undo(error)
             raise
-        self._size += len(data)
+        self._size += written
 
     def _sync(self) -> None:
+        assert self._file is not None
         try:
             os.fdatasync(self._file)
         except OSError as error:
@@ -111,10 +157,22 @@ class EventLog:
             raise
 
     def _undo(self, error: OSError) -> None:
+        assert self._file is not None
         try:
             os.ftruncate(self._file, self._size)
         except OSError:
             self.failure = str(error)
+
+
+def _joined(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Lines in pieces of some size."""
+    piece = bytearray()
+    for line in lines:
+        piece += line
+        if len(piece) >= _PIECE:
+            yield bytes(piece)
+            piece.clear()
+    yield bytes(piece)
 
 
 def log_files(folder: Path) -> list[Path]:
@@ -123,7 +181,7 @@ def log_files(folder: Path) -> list[Path]:
 
 
 def read_log_events(folder: str | Path) -> Iterator[Header | Event]:
-    """Records of a whole log, in their order; it may be written to meanwhile.
+    """Headers and events of a whole log, in their order; it may be written to meanwhile.
 
     Raises:
         FileNotFoundError: there is no such log.
@@ -133,12 +191,44 @@ def read_log_events(folder: str | Path) -> Iterator[Header | Event]:
     if not files:
         raise FileNotFoundError(f"no log of a server in {folder}")
     for path in files:
-        yield from read_events(path)
+        for record in read_records(path):
+            if isinstance(record, (Header, Event)):
+                yield record
+
+
+def read_open_sessions(folder: str | Path) -> Iterator[Header | Event | Carried]:
+    """What one must know of a log to go on with it: the sessions that a file begins with, and all events from there on.
+
+    The file is the last one that carries sessions over. A log of before there were such files is read as a whole.
+
+    Raises:
+        LogError: a damaged file among those that are read.
+    """
+    files = log_files(Path(folder))
+    first = next((number for number in reversed(range(len(files))) if _carries_all(files[number])), 0)
+    for number, path in enumerate(files[first:], first):
+        for record in read_records(path):
+            # A file that was not begun to its end carries some: they are told by the files before.
+            if not isinstance(record, (Carried, AllCarried)) or (isinstance(record, Carried) and number == first):
+                yield record
+
+
+def _carries_all(path: Path) -> bool:
+    """Tell whether a file begins with all sessions that were open."""
+    number = 0
+    for record in read_records(path):
+        if isinstance(record, AllCarried):
+            return record.number == number
+        if isinstance(record, Carried):
+            number += 1
+        elif isinstance(record, Event):
+            return False
+    return False
 
 
 def _cut_unfinished(path: Path) -> None:
     """Cut off what follows the last whole line."""
-    end = max((end for _, end in read_events_with_ends(path)), default=0)
+    end = max((end for _, end in read_records_with_ends(path)), default=0)
     if end < path.stat().st_size:
         with path.open("r+b") as file:
             file.truncate(end)

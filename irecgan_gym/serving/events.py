@@ -6,7 +6,7 @@ import json
 import math
 import zlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +14,10 @@ Ended = Literal["left", "closed", "limit", "expired"]
 """Why a session ended: its user left without a click, or was said to have gone after one; it was cut at the longest
 length; or nothing was heard of it for too long."""
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Version 2 has sessions that are carried over; files of version 1 are read as well."""
+_CARRIED, _ALL_CARRIED = "carried", "all_carried"
+_JSON = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False)
 ENDINGS: tuple[str, ...] = ("left", "closed", "limit", "expired")
 
 
@@ -83,16 +86,62 @@ class Event:
     ended: Ended | None = None
 
 
-def encode(record: Header | Event) -> bytes:
+@dataclass(frozen=True)
+class Carried:
+    """A session as it was when a file began: enough to go on with it without the files before.
+
+    Attributes:
+        session: the session's name.
+        step: number of its slate; where it has ended, of its last step.
+        time: seconds since 1970 when it was last heard of.
+        user: name of the user.
+        clicks: of an open session, one after the other from its start, ``num_items`` where there was none; the first
+            is that of the start.
+        shown: slate of an open session.
+        click: item clicked before, None without a click.
+        ended: why it ended; None where it goes on.
+    """
+
+    session: str
+    step: int
+    time: float
+    user: str | None = None
+    clicks: tuple[int, ...] = ()
+    shown: Shown | None = None
+    click: int | None = None
+    ended: Ended | None = None
+
+
+@dataclass(frozen=True)
+class AllCarried:
+    """Line behind the sessions that a file carries over: it says that they are all there.
+
+    Attributes:
+        number: of them.
+    """
+
+    number: int
+
+
+Record = Header | Event | Carried | AllCarried
+
+
+def encode(record: Record) -> bytes:
     """Return a record as a line: its CRC-32, and the record as JSON."""
-    values = {name: value for name, value in asdict(record).items() if value is not None}
+    values = {name: value for name, value in vars(record).items() if value is not None}
+    if "shown" in values:
+        values["shown"] = vars(values["shown"])
     if isinstance(record, Header):
         values["format_version"] = FORMAT_VERSION
-    text = json.dumps(values, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
+    elif isinstance(record, Carried):
+        values = {_CARRIED: values}
+    elif isinstance(record, AllCarried):
+        values = {_ALL_CARRIED: record.number}
+    text = _JSON.encode(values).encode()
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
-def decode(line: bytes, place: str) -> Header | Event:
+def decode(line: bytes, place: str) -> Record:
     """Return the record of a line without its line feed.
 
     Raises:
@@ -105,9 +154,15 @@ def decode(line: bytes, place: str) -> Header | Event:
         values = json.loads(text)
         if "format_version" in values:
             version = values.pop("format_version")
-            if version != FORMAT_VERSION:
-                raise LogError(f"{place}: format version {version!r}, expected {FORMAT_VERSION}")
+            if version not in range(1, FORMAT_VERSION + 1):
+                raise LogError(f"{place}: format version {version!r}, expected 1 to {FORMAT_VERSION}")
             return Header(**{"catalogue": None, **values})
+        if _ALL_CARRIED in values:
+            return AllCarried(values[_ALL_CARRIED])
+        if _CARRIED in values:
+            carried = values[_CARRIED]
+            shown, clicks = carried.pop("shown", None), tuple(carried.pop("clicks"))
+            return Carried(**carried, clicks=clicks, shown=None if shown is None else _shown(shown))
         shown = values.pop("shown", None)
         return Event(**values, shown=None if shown is None else _shown(shown))
     except (TypeError, ValueError, KeyError, AttributeError) as error:
@@ -127,17 +182,17 @@ def known(log_probabilities: Iterator[float] | list[float]) -> tuple[float, ...]
     return logs if all(map(math.isfinite, logs)) else None
 
 
-def read_events(path: Path) -> Iterator[Header | Event]:
+def read_records(path: Path) -> Iterator[Record]:
     """Records of one file, up to and without a last line that was not finished.
 
     Raises:
         LogError: a damaged line before the last.
     """
-    for record, _ in read_events_with_ends(path):
+    for record, _ in read_records_with_ends(path):
         yield record
 
 
-def read_events_with_ends(path: Path) -> Iterator[tuple[Header | Event, int]]:
+def read_records_with_ends(path: Path) -> Iterator[tuple[Record, int]]:
     """Records of one file, each with the place in the file where its line ends.
 
     Writing may have stopped in the middle of the last lines: whatever follows the last whole line is left out if no

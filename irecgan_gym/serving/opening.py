@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from irecgan_gym.serving.catalogue_file import catalogue_digest, keep_catalogue
-from irecgan_gym.serving.event_log import Durability, EventLog, read_log_events
+from irecgan_gym.serving.event_log import Durability, EventLog, read_open_sessions
 from irecgan_gym.serving.events import Header
 from irecgan_gym.serving.named_policy import Recommends
 from irecgan_gym.serving.service import Limits, RecommendationService
@@ -49,7 +49,7 @@ def open_service(
     log = EventLog(folder, header, durability=durability)
     try:
         service = RecommendationService(policy, log, sampled=sampled, limits=limits)
-        service.restore(read_log_events(folder))
+        service.restore(read_open_sessions(folder))
     except BaseException:
         log.close()
         raise

@@ -6,15 +6,15 @@ import math
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from irecgan_gym.serving.event_log import EventLog
-from irecgan_gym.serving.events import Event, Header, LogError, Shown, known
+from irecgan_gym.serving.events import Carried, Event, Header, LogError, Shown, known
 from irecgan_gym.serving.named_policy import Recommends
 
 _SESSION_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
@@ -120,14 +120,14 @@ class Limits:
 
 @dataclass
 class _Open:
-    """An open session: its slate, and its state or the clicks from which that follows."""
+    """An open session: its slate, its clicks, and the state that follows from them once it was asked for."""
 
     step: int
     shown: Shown
     heard: float
     last: Request | None
     state: tuple[NDArray[Any], ...] | None
-    clicks: list[int] = field(default_factory=list)
+    clicks: list[int]
 
 
 class RecommendationService:
@@ -171,21 +171,47 @@ class RecommendationService:
         """Sessions that are open."""
         return len(self._open)
 
-    def restore(self, events: Iterable[Header | Event]) -> None:
+    def restore(self, records: Iterable[Header | Event | Carried]) -> None:
         """Take up the sessions of a log, in place of none.
+
+        Args:
+            records: of :func:`~irecgan_gym.serving.event_log.read_open_sessions`.
 
         Raises:
             LogError: events that do not follow each other, or over another catalogue.
         """
-        for event in events:
-            if isinstance(event, Header):
-                if event.num_items != self.policy.num_items:
+        for record in records:
+            if isinstance(record, Header):
+                if record.num_items != self.policy.num_items:
                     raise LogError(
-                        f"{self.log.folder}: the log is of {event.num_items} items, the policy of "
+                        f"{self.log.folder}: the log is of {record.num_items} items, the policy of "
                         f"{self.policy.num_items}: serve it with a log of its own"
                     )
-                continue
-            self._replay(event)
+            elif isinstance(record, Carried):
+                self._take_up(record)
+            else:
+                self._replay(record)
+
+    def _take_up(self, carried: Carried) -> None:
+        """Take up a session that a file carries over."""
+        session, step, ended = carried.session, carried.step, carried.ended
+        asked: Request | None = Click(session, step - (ended is None), carried.click)
+        if ended is None and step == 0:
+            asked = Start(session, carried.user)
+        if carried.shown is not None:
+            self._open[session] = _Open(step, carried.shown, carried.time, asked, None, list(carried.clicks))
+        else:
+            self._remember(session, None if ended == "expired" else asked, Answer(session, step, None, ended))
+
+    def _carried(self) -> Iterator[Carried]:
+        """Yield the sessions as they are, those that have ended first: what :meth:`_take_up` takes up."""
+        for session, (last, answer) in self._ended.items():
+            click = last.click if isinstance(last, Click) else None
+            yield Carried(session, answer.step, 0.0, click=click, ended=answer.ended)
+        for session, found in self._open.items():
+            user = found.last.user if isinstance(found.last, Start) else None
+            click = found.last.click if isinstance(found.last, Click) else None
+            yield Carried(session, found.step, found.heard, user, tuple(found.clicks), found.shown, click)
 
     def _replay(self, event: Event) -> None:
         found = self._open.get(event.session)
@@ -383,13 +409,11 @@ class RecommendationService:
             for row, found in enumerate(going_on):
                 found.state = _row(choice.state, row)
             step += 1
-        for found in behind:
-            found.clicks = []
 
     def _kept(self, events: list[Event]) -> ServiceError | None:
         """Write events to the log; the error for their requests where that fails."""
         try:
-            self.log.append(events)
+            self.log.append(events, self._carried)
         except (OSError, LogError) as error:
             return ServiceError(503, f"the log cannot be written: {error}")
         return None
@@ -401,7 +425,10 @@ class RecommendationService:
         shown = _slim(event.shown)
         # What must not be shown may be much, and is not asked for again.
         asked = replace(request, exclude=())
-        self._open[event.session] = _Open(event.step + 1, shown, event.time, asked, state)
+        before = self._open.get(event.session)
+        clicks = [] if before is None else before.clicks
+        clicks.append(self._clicked(event))
+        self._open[event.session] = _Open(event.step + 1, shown, event.time, asked, state, clicks)
         self._open.move_to_end(event.session)
         return Answer(event.session, event.step + 1, shown)
 
