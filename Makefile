@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-gpu coverage minimal lowest mutants fuzz processes hashes hashed audit sbom lint types docs format clean
+.PHONY: demo test test-gpu coverage minimal lowest mutants fuzz processes rllib hashes hashed audit sbom lint types docs format clean
 
 demo: $(READY)
 	$(BIN)/python -m benchmarks.simulated_online --agents auto_planner irecgan pg --logging-policy max --sessions 1000 --seeds 2 \
@@ -50,6 +50,12 @@ fuzz: $(READY)
 # Every env and wrapper in processes of Gymnasium's and Stable-Baselines3's vector envs, by every start method: minutes.
 processes: $(READY)
 	$(BIN)/python -m tests.start_methods --out build/processes.md
+
+# The same under RLlib's env runners. Its release pins another Gymnasium, so that its own needs are put aside, without theirs.
+rllib: $(READY)
+	$(BIN)/python -m pip install --quiet --no-deps --target build/rllib \
+		absl-py attrs dm-tree lz4 ormsgpack tensorboardX wrapt
+	PYTHONPATH=build/rllib $(BIN)/python -m tests.rllib_workers
 
 # The hashes of every file of every version in constraints.txt; after a change to it or to setup.cfg.
 UV := build/tools/bin/uv
