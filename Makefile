@@ -22,7 +22,7 @@ coverage: $(READY)
 minimal:
 	$(PYTHON) -m venv build/minimal
 	build/minimal/bin/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)"
-	build/minimal/bin/python -m pip install --quiet --constraint constraints.txt --editable . pytest hypothesis
+	build/minimal/bin/python -m pip install --quiet --constraint constraints.txt --editable . pytest hypothesis "setuptools>=77"
 	build/minimal/bin/python -m pytest --ignore tests/benchmarks
 
 # The same with the lowest versions that setup.cfg declares.
@@ -30,7 +30,7 @@ lowest:
 	$(PYTHON) -m venv build/lowest
 	$(PYTHON) -c "import configparser; setup = configparser.ConfigParser(); setup.read('setup.cfg'); \
 		print(setup['options']['install_requires'].replace('>=', '=='))" > build/lowest/constraints.txt
-	build/lowest/bin/python -m pip install --quiet --constraint build/lowest/constraints.txt --editable . pytest hypothesis
+	build/lowest/bin/python -m pip install --quiet --constraint build/lowest/constraints.txt --editable . pytest hypothesis "setuptools>=77"
 	build/lowest/bin/python -m pytest --ignore tests/benchmarks
 
 # On a machine with a CUDA device and a torch that was built for it; devices choose themselves there.

@@ -47,6 +47,8 @@ def write_files(page, tmp_path, monkeypatch):
 def test_a_pages_programs_run_one_after_the_other(page, tmp_path, monkeypatch):
     if "bring-your-own" in page and importlib.util.find_spec("sb3_contrib") is None:
         pytest.skip("sb3-contrib is not installed")
+    if "warehouse" in page:
+        pytest.importorskip("tyro")
     in_checkout(tmp_path, monkeypatch)
     write_files(page, tmp_path, monkeypatch)
     names: dict[str, object] = {"__name__": "program"}

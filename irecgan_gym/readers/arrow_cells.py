@@ -76,7 +76,7 @@ def _named(codes: NDArray[np.int64], dictionary: Any, null_values: Sequence[str]
     texts = texts_of(dictionary)
     if null_values and pa.types.is_string(dictionary.type):
         says_null = pc.is_in(texts, value_set=pa.array(null_values, pa.string()))
-        texts = pc.if_else(says_null, None, texts) if pc.any(says_null).as_py() else texts
+        texts = replaced(texts, says_null, None)
     if texts is not dictionary or texts.null_count:
         # Texts that differed by white space or type alone are one now.
         again = pc.dictionary_encode(texts)
@@ -104,10 +104,9 @@ def texts_of(values: Any) -> Any:
         else:
             values = values.cast(pa.string())
     if not _has_space(values):
-        empty = pc.equal(values, "")
-        return pc.if_else(empty, None, values) if pc.any(empty).as_py() else values
+        return replaced(values, pc.equal(values, ""), None)
     stripped = pc.utf8_trim_whitespace(values)
-    return pc.if_else(pc.equal(stripped, ""), None, stripped)
+    return replaced(stripped, pc.equal(stripped, ""), None)
 
 
 def lists_of(column: Any, separator: str) -> Lists:
@@ -181,12 +180,11 @@ def numbers_of(column: Any, null_values: Sequence[str] = ()) -> NumberCells:
     if pa.types.is_string(column.type):
         if not any(map(_says_number, null_values)) and (found := _only_numbers(column)) is not None:
             return found
-        column = without_texts(column, null_values)
+        column = without_texts(column, ("", *null_values))
     empty = column.is_null().to_numpy(zero_copy_only=False)
     if pa.types.is_string(column.type):
         plain = _filled(pc.match_substring_regex(column, NUMBER), True)
-        column = column if plain.all() else pc.if_else(pa.array(plain), column, None)
-        values = pc.cast(column, pa.float64())
+        values = pc.cast(replaced(column, pa.array(~plain), None), pa.float64())
     else:
         plain = np.ones(len(column), dtype=bool)
         try:
@@ -220,7 +218,20 @@ def _says_number(text: str) -> bool:
 def without_texts(column: Any, null_values: Sequence[str]) -> Any:
     """Arrow strings with null in place of some texts, whatever white space is around them."""
     says_null = pc.is_in(pc.utf8_trim_whitespace(column), value_set=pa.array(null_values, column.type))
-    return pc.if_else(says_null, None, column) if pc.any(says_null).as_py() else column
+    return replaced(column, says_null, None)
+
+
+def replaced(texts: Any, where: Any, value: str | None) -> Any:
+    """Arrow strings with one value in some places, the array itself if there are none; a null where ``where`` is one.
+
+    Not by ``if_else``: with a null, releases of Arrow before 24 make other texts of a slice of an array.
+
+    Args:
+        texts: Arrow strings.
+        where: Arrow flags.
+        value: text, or None for a null.
+    """
+    return pc.replace_with_mask(texts, where, pa.scalar(value, texts.type)) if pc.any(where).as_py() else texts
 
 
 def times_of(column: Any, scale: float = 1.0, null_values: Sequence[str] = ()) -> NumberCells:
@@ -239,7 +250,7 @@ def times_of(column: Any, scale: float = 1.0, null_values: Sequence[str] = ()) -
         return numbers
     dates = _filled(pc.match_substring_regex(column, _DATE_AND_TIME), False)
     try:
-        moments = pc.if_else(pa.array(dates), column, None).cast(pa.timestamp("us"))
+        moments = replaced(column, pa.array(~dates), None).cast(pa.timestamp("us"))
     except pa.ArrowException:
         return numbers  # One of them is no date that exists: which, is found row by row.
     seconds = _filled(moments.cast(pa.int64()), 0) / 1e6

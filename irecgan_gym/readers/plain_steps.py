@@ -196,7 +196,7 @@ def row_cells(
 
 
 def _is_empty(value: Any, null_values: tuple[str, ...]) -> bool:
-    return value == "" or value != value or (isinstance(value, str) and value.strip() in null_values)
+    return value != value or (isinstance(value, str) and value.strip() in ("", *null_values))
 
 
 def _single_clicks(column: Any) -> tuple[Names, NDArray[np.bool_]]:

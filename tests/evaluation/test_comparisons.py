@@ -59,7 +59,7 @@ def test_the_interval_covers_where_the_bootstrap_does_not():
         covered_by_ten += more.low <= 0.1 <= more.high
     for _ in range(200):
         values = rng.normal(0.1, 1.0, 5)
-        ends = stats.bootstrap((values,), np.mean, n_resamples=499, rng=rng).confidence_interval
+        ends = stats.bootstrap((values,), np.mean, n_resamples=499, random_state=rng).confidence_interval
         bootstrapped += ends.low <= 0.1 <= ends.high
     assert 0.93 <= covered / 1000 <= 0.97
     assert 0.93 <= covered_by_ten / 1000 <= 0.97

@@ -357,3 +357,24 @@ def test_csv_that_arrow_writes_is_read(tmp_path, expected):
     (tmp_path / "log.csv").write_text(csv_text().splitlines()[0] + "\n")
     with pytest.raises(SessionsError, match="no session is left to read: 0 rows read"):
         read(tmp_path / "log.csv", "table", columns=COLUMNS)
+
+
+def test_slices_of_a_table_are_read_as_they_are(expected):
+    """Cells that are none, or no numbers, lie before and within the slice; Arrow keeps those before in its memory."""
+    before = pa.table(
+        {
+            "session": ["nobody"] * 3,
+            "user": ["", " ", "somebody else"],
+            "time": ["2026-01-31T08:00:00Z", "", "none"],
+            "slate": ["a long list|of others"] * 3,
+            "click": ["", "NULL", "of others"],
+            "reward": ["many", "", "inf"],
+            "propensity": ["", "2e-2", "nan"],
+        }
+    )
+    texts = {name: [None if cell is None else str(cell) for cell in cells] for name, cells in LOG.items()}
+    texts["reward"][-1], texts["user"][2], texts["propensity"][1] = " ", "", "nan"
+    both = pa.concat_tables([before, pa.table(texts)]).combine_chunks()
+    assert columns_of(read(both.slice(3), "table", columns=COLUMNS).sessions) == expected
+    batch = both.to_batches()[0].slice(3)
+    assert columns_of(read(batch, "table", columns=COLUMNS).sessions) == expected

@@ -181,7 +181,7 @@ def test_items_of_a_known_catalogue_keep_their_numbers(shop, tmp_path):
 def broken(shop, share):
     """Give a part rows that are malformed."""
     path = shop / "day=5" / "part.parquet"
-    table = pq.read_table(path)
+    table = pq.ParquetFile(path).read()
     clicks = table["click"].to_pylist()
     clicks[: int(share * 600)] = ["nothing that was shown"] * int(share * 600)
     pq.write_table(table.set_column(2, "click", pa.array(clicks)), path)

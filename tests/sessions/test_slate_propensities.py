@@ -159,6 +159,7 @@ def test_damaged_files_are_refused(tmp_path, change, message):
 
 
 def test_the_command_writes_them(tmp_path):
+    pytest.importorskip("tyro")
     path = tmp_path / "log.parquet"
     small = ["--sessions", "10", "--env-kwargs", '{"num_items": 12, "slate_size": 3}', "--slate-propensities"]
     assert main(["simulate", "--out", str(path), "--policy", "mix", *small]) == 0
