@@ -267,13 +267,27 @@ def _plain(column: Any) -> Any:
         return dictionary.take(column.indices)
     if pa.types.is_timestamp(kind):
         return column.cast(pa.int64())  # Python's own times have no nanoseconds.
-    if pa.types.is_large_string(kind) or str(kind) == "string_view":
-        return column.cast(pa.string())
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or str(kind) == "binary_view":
+    if pa.types.is_large_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or _is_view(kind):
         return column.cast(pa.string())
     if pa.types.is_null(kind):
         return column.cast(pa.string())
     return column
+
+
+def without_views(column: Any) -> Any:
+    """The same values without views of texts, from which Arrow takes no rows."""
+    kind = column.type
+    if _is_view(kind):
+        return column.cast(pa.string())
+    if pa.types.is_dictionary(kind) and _is_view(kind.value_type):
+        return pa.DictionaryArray.from_arrays(column.indices, column.dictionary.cast(pa.string()))
+    if is_list(kind) and _is_view(kind.value_type):
+        return column.cast(pa.large_list(pa.string()))
+    return column
+
+
+def _is_view(kind: Any) -> bool:
+    return str(kind) in ("string_view", "binary_view")
 
 
 def is_list(kind: Any) -> bool:

@@ -22,7 +22,7 @@ from irecgan_gym.sessions import Sessions
 from irecgan_gym.sessions.dataset import SESSIONS_A_PART, SessionDataset
 from irecgan_gym.settings import checked_value
 
-BUCKETS = 64
+BUCKETS, MOST_BUCKETS = 64, 512
 
 
 class ReadDataset(NamedTuple):
@@ -60,7 +60,7 @@ def read_to_disk(
         source: anything that the reader of the format takes.
         format: ``"table"`` or ``"impressions"``.
         folder: for the sessions; new or empty.
-        buckets: memory holds one of so many parts of the log.
+        buckets: memory holds one of so many parts of the log; up to 512.
         sessions_a_part: see :meth:`~irecgan_gym.sessions.dataset.SessionDataset.write`.
         on_error: see :func:`irecgan_gym.readers.read`.
         max_malformed: share of all rows that may be malformed.
@@ -74,9 +74,10 @@ def read_to_disk(
     """
     checked_value("format", format, Literal["table", "impressions"])
     checked_value("buckets", buckets, int)
-    for name, value in (("buckets", buckets), ("sessions_a_part", sessions_a_part)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+    if not 1 <= buckets <= MOST_BUCKETS:
+        raise ValueError(f"buckets must be from 1 to {MOST_BUCKETS}, files that are open at a time, got {buckets}")
+    if sessions_a_part < 1:
+        raise ValueError(f"sessions_a_part must be at least 1, got {sessions_a_part}")
     reader, kind = (read_table_log, TableColumns) if format == "table" else (read_impressions, ImpressionColumns)
     columns, features = options.get("columns") or kind(), options.get("features") or TableFeatures()
     checked_value("columns", columns, kind)

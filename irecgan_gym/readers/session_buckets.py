@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.ipc as ipc
 from numpy.typing import NDArray
 
-from irecgan_gym.readers.arrow_cells import names_of
+from irecgan_gym.readers.arrow_cells import names_of, without_views
 from irecgan_gym.readers.row_batch import RowBatch
 
 _ROWS = 65_536
@@ -125,7 +125,7 @@ class SessionBuckets:
         file = self._files.setdefault(batch.file, len(self._files))
         last = np.zeros(len(batch), dtype=np.int64) if batch.last is None else batch.last
         told = {_FILE: np.full(len(batch), file), _NUMBER: batch.numbers, _LAST: last}
-        columns = dict(zip(self._names, batch.cells.columns, strict=True))
+        columns = dict(zip(self._names, map(without_views, batch.cells.columns), strict=True))
         columns |= {name: pa.array(values, pa.int64()) for name, values in told.items()}
         order = np.argsort(bucket, kind="stable")
         sorted_rows = pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns)).take(pa.array(order))

@@ -226,7 +226,7 @@ def read_parts(folder):
     ("options", "message"),
     [
         ({"format": "mind"}, "format must be 'table' or 'impressions', got 'mind'"),
-        ({"buckets": 0}, "buckets must be at least 1, got 0"),
+        ({"buckets": 0}, "buckets must be from 1 to 512, files that are open at a time, got 0"),
         ({"buckets": 1.5}, "buckets must be"),
         ({"sessions_a_part": 0}, "sessions_a_part must be at least 1, got 0"),
         ({"max_malformed": 2}, "max_malformed must be a share from 0 to 1, got 2"),
@@ -262,3 +262,36 @@ def test_the_command_reads_to_disk(shop, tmp_path, capsys):
     assert "is no empty folder" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main([*arguments, "--on-disk", str(tmp_path / "more"), "--out", str(tmp_path / "sessions.parquet")])
+
+
+@pytest.mark.parametrize("kind", ["polars", "categories", "pandas", "views", "texts"])
+def test_data_frames_and_arrow_of_any_text_type_are_read_to_disk(kind, tmp_path):
+    table = pa.table(
+        {
+            "session": ["a", "a", "b", "c"],
+            "slate": [["x", "y"], ["y", "z"], ["x", "z"], ["z", "x"]],
+            "click": ["x", None, "z", "x"],
+            "reward": [1.0, None, 2.0, 0.5],
+        }
+    )
+    log = table
+    if kind in ("polars", "categories"):
+        polars = pytest.importorskip("polars")
+        log = polars.from_arrow(table)
+        if kind == "categories":
+            log = log.with_columns(polars.col("click", "session").cast(polars.Categorical))
+    elif kind == "pandas":
+        pytest.importorskip("pandas")
+        log = table.to_pandas()
+    elif kind == "views":
+        if not hasattr(pa, "string_view") or tuple(map(int, pa.__version__.split(".")[:2])) < (18, 0):
+            pytest.skip("this Arrow casts no views")
+        views = pa.string_view()
+        types = {"session": views, "slate": pa.list_(views), "click": views, "reward": pa.float64()}
+        log = table.cast(pa.schema(types.items()))
+    elif kind == "texts":
+        log = table.set_column(1, "slate", pa.array(["x|y", "y|z", "x|z", "z|x"], pa.large_string()))
+    options = {"columns": TableColumns(reward="reward")}
+    dataset, report = read_to_disk(log, "table", tmp_path / "disk", buckets=2, **options)
+    assert report.rows_used == 4
+    assert stories(dataset.load()) == stories(read(table, "table", **options).sessions)
