@@ -24,11 +24,13 @@ from irecgan_gym.readers.report import ReaderError
 from irecgan_gym.readers.row_batch import RowBatch
 from irecgan_gym.readers.text_table import DelimitedTable
 from irecgan_gym.sessions.parquet import OWN_KEY
-from irecgan_gym.settings import checked_value
+from irecgan_gym.settings import checked_value, shown
 
 _ROWS = 65_536
 _PARQUET = (".parquet", ".pq", ".parq")
 _IPC = (".arrow", ".feather", ".ipc")
+_LONGEST = 1000
+"""Characters of a list of names in a message."""
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -51,7 +53,7 @@ class TextOptions:
     def __post_init__(self) -> None:
         checked_value("delimiter", self.delimiter, str)
         if len(self.delimiter) != 1 or self.delimiter in '\r\n"':
-            raise ValueError(f"delimiter must be one character between cells, got {self.delimiter!r}")
+            raise ValueError(f"delimiter must be one character between cells, got {shown(self.delimiter)}")
 
 
 @runtime_checkable
@@ -118,10 +120,10 @@ def check_columns(container: Container, columns: Sequence[str]) -> None:
     for name in columns:
         if container.names.count(name) != 1:
             state = "missing" if name not in container.names else "there more than once"
+            there = repr(container.names)
+            there = there if len(there) <= _LONGEST else f"{there[: _LONGEST - 3]}..."
             holder = "header" if container.unit == "line" else "file"
-            raise ReaderError(
-                f"{container.header_place}: column {name!r} is {state}, the {holder} has {container.names}"
-            )
+            raise ReaderError(f"{container.header_place}: column {name!r} is {state}, the {holder} has {there}")
 
 
 def _of_path(source: str | Path, text: TextOptions) -> Iterator[Container]:

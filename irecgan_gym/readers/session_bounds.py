@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from irecgan_gym.readers.assembly import StepColumns, keep_lengths
 from irecgan_gym.readers.report import ReadReport, check_lengths
+from irecgan_gym.settings import checked_value
 
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 """Seconds in each unit of times that are numbers."""
@@ -42,6 +43,7 @@ class SessionBounds:
 
     def __post_init__(self) -> None:
         check_lengths(self.min_length, self.max_length)
+        checked_value("max_gap", self.max_gap, float | None)
 
     def check_time(self, column: str | None, unit: str) -> None:
         """Refuse options that need times where there are none.

@@ -14,7 +14,7 @@ from irecgan_gym.readers.table_cells import NULL_VALUES, CellRules
 from irecgan_gym.readers.table_features import FeatureCells, TableFeatures
 from irecgan_gym.readers.table_log import TableLog
 from irecgan_gym.sessions import Catalogue
-from irecgan_gym.settings import checked_value
+from irecgan_gym.settings import checked_value, shown
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,9 @@ def read_table_log(
         checked_value(name, value, str)
     checked_value("sort", sort, bool)
     if not separator or len(delimiter) != 1:
-        raise ValueError(f"separator must not be empty and delimiter one character, got {separator!r}, {delimiter!r}")
+        raise ValueError(
+            f"separator must not be empty and delimiter one character, got {shown(separator)}, {shown(delimiter)}"
+        )
     if columns.place_propensities is not None and columns.slate_propensity is None:
         raise ValueError("a column of place_propensities needs one of slate_propensity: of whole slates")
     bounds = SessionBounds(min_length, max_length, sort, max_gap)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.fuzz import arguments, logs, stored_files
+from tests.fuzz import arguments, logs, on_disk, stored_files
 from tests.fuzz.endings import Case, Outcome, outcome_of
 
 Cases = Callable[[np.random.Generator, Path], Iterator[Case]]
@@ -26,6 +26,8 @@ TARGETS: dict[str, Cases] = {
     "logs, damaged": logs.logs,
     "options of readers": logs.reader_options,
     "command lines": logs.command_lines,
+    "logs to disk": on_disk.logs_to_disk,
+    "served logs, damaged": on_disk.served_logs,
 }
 
 
