@@ -197,7 +197,7 @@ def read_log_events(folder: str | Path) -> Iterator[Header | Event]:
 
 
 def read_open_sessions(folder: str | Path) -> Iterator[Header | Event | Carried]:
-    """What one must know of a log to go on with it: the sessions that a file begins with, and all events from there on.
+    """All that is needed of a log to go on with it: the sessions that a file begins with, and all events from there on.
 
     The file is the last one that carries sessions over. A log of before there were such files is read as a whole.
 
