@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irecgan_gym.serving.event_log import EventLog
-from irecgan_gym.serving.events import Carried, Event, Header, LogError, Shown, known
+from irecgan_gym.serving.events import Carried, Ended, Event, Header, LogError, Shown, known
 from irecgan_gym.serving.named_policy import Recommends
 
 _SESSION_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
@@ -88,7 +88,7 @@ class Answer:
     session: str
     step: int
     shown: Shown | None
-    ended: str | None = None
+    ended: Ended | None = None
 
 
 Request = Start | Click
