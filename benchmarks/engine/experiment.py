@@ -31,6 +31,9 @@ from irecgan_gym.benchmarks.extras import missing
 from irecgan_gym.benchmarks.figures.run import draw
 from irecgan_gym.recorder import Recorder
 
+MOST_SEEDS = 10_000
+"""Every job of a grid is made before the first is run."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment(ABC):
@@ -136,6 +139,9 @@ class Experiment(ABC):
         check_positive(threads=self.threads, jobs=1 if self.jobs is None else self.jobs)
         check_not_negative(checkpoint_seconds=self.checkpoint_seconds)
         self._check_launcher()
+        seeds: int = getattr(self, "seeds", 1)
+        if seeds > MOST_SEEDS:
+            raise SettingsError(f"--seeds must be at most {MOST_SEEDS:,}, got {seeds:,}")
         self.check()
         torch.set_num_threads(self.threads)
         if self.dry_run:

@@ -11,13 +11,16 @@ from rich.console import Console
 
 from irecgan_gym.agents import Agent
 from irecgan_gym.agents.references.simple import RandomPolicy
-from irecgan_gym.benchmarks.engine.command import check_at_least, check_positive
+from irecgan_gym.benchmarks.engine.command import SettingsError, check_at_least, check_positive
 from irecgan_gym.benchmarks.engine.experiment import check_device
 from irecgan_gym.benchmarks.jobs.options import load_agent
 from irecgan_gym.benchmarks.joining import check_env, read_env_kwargs
 from irecgan_gym.collection import collect
 from irecgan_gym.models.user_model import UserModel
 from irecgan_gym.sessions import Sessions
+
+MOST_SESSIONS = 50_000_000
+"""They are in memory all at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +66,11 @@ class Simulate:
             SettingsError: with the option and what it takes.
         """
         check_positive(sessions=self.sessions, max_session_steps=self.max_session_steps)
+        if self.sessions > MOST_SESSIONS:
+            raise SettingsError(
+                f"--sessions must be at most {MOST_SESSIONS:,}, which memory holds, got {self.sessions:,}: "
+                "irecgan-gym simulate-many plays any number, part by part"
+            )
         check_at_least(0, seed=self.seed)
         check_device(self.device)
         env, kwargs = self.env, read_env_kwargs(self.env_kwargs)

@@ -16,6 +16,7 @@ from irecgan_gym.benchmarks.engine.command import SettingsError, carry_out, comm
 from irecgan_gym.benchmarks.engine.job import Job
 from irecgan_gym.benchmarks.engine.processors import Processes
 from irecgan_gym.benchmarks.engine.run_folder import RunFolder
+from irecgan_gym.benchmarks.main import main
 from irecgan_gym.benchmarks.rerank import Rerank
 from irecgan_gym.benchmarks.rerank_features import Features, agent_config
 from irecgan_gym.benchmarks.simulated_online import SimulatedOnline
@@ -159,6 +160,16 @@ def test_senseless_settings_of_simulated_online(tmp_path, changes, message):
     with pytest.raises(SettingsError, match=message):
         SimulatedOnline(out=tmp_path, **changes).check()
     assert not list(tmp_path.iterdir())
+
+
+def test_more_seeds_than_make_sense_are_refused_at_once(tmp_path, capsys):
+    assert main(["online", "--dry-run", "--out", str(tmp_path / "run"), "--seeds", "99999999999"]) == 2
+    assert "--seeds must be at most 10,000, got 99,999,999,999" in capsys.readouterr().err
+
+
+def test_more_sessions_than_memory_holds_are_refused_at_once(tmp_path, capsys):
+    assert main(["simulate", "--out", str(tmp_path / "log.parquet"), "--sessions", "99999999999"]) == 2
+    assert "irecgan-gym simulate-many plays any number" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
