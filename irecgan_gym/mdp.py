@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -182,7 +183,9 @@ def check_count(name: str, value: Any, minimum: int) -> int:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float, np.integer, np.floating)) and bool(np.isfinite(value))
+    if isinstance(value, int):
+        return abs(value) <= sys.float_info.max  # NumPy knows no larger ones.
+    return isinstance(value, (float, np.integer, np.floating)) and bool(np.isfinite(value))
 
 
 def _state_factors(num_states: int, reward_scale: float) -> FloatTable:

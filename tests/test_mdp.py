@@ -181,3 +181,9 @@ def test_envs_take_tables_of_ones_own():
 def test_tables_of_ones_own_are_checked(tables, message):
     with pytest.raises(ValueError, match=message):
         gym.make("RecSim-v0", mdp=tables, slate_size=1)
+
+
+@pytest.mark.parametrize("name", ["epsilon", "concentration", "reward_scale"])
+def test_numbers_larger_than_any_of_numpy_are_refused_by_name(name):
+    with pytest.raises(ValueError, match=f"{name} must be "):
+        draw_mdp(**{name: 10**400})

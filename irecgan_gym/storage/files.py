@@ -105,6 +105,8 @@ def _named(path: Path) -> Iterator[None]:
             raise
         reason = "a pipe that nobody reads from" if error.errno == errno.ENXIO else error.strerror
         raise OSError(error.errno, reason, str(path)) from error
+    except ValueError as error:  # A NUL is in the name.
+        raise OSError(errno.EINVAL, f"no name of a file ({error})", repr(str(path))) from error
 
 
 ConfigT = TypeVar("ConfigT")

@@ -168,3 +168,8 @@ def test_what_a_killed_write_leaves_over_can_be_told_by_its_name(tmp_path):
     (left,) = (file.name for file in tmp_path.iterdir() if file != path)
     assert is_unfinished(left)
     assert not any(map(is_unfinished, ("results.csv", ".hidden", ".git", "a.0123456789abcdef", "..0123456789abcde")))
+
+
+def test_a_name_that_no_file_can_have_is_refused():
+    with pytest.raises(OSError, match=r"no name of a file .*null byte"):
+        write_atomically(Path("a\0b"), b"")
