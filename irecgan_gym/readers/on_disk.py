@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from irecgan_gym.readers.containers import TextOptions, check_columns, open_containers, source_name
 from irecgan_gym.readers.impressions import ImpressionColumns, read_impressions
-from irecgan_gym.readers.report import MAX_MALFORMED, NoSessionsError, OnError, ReaderError, ReadReport
+from irecgan_gym.readers.report import MAX_MALFORMED, NoSessionsError, OnError, ReaderError, ReadReport, ReadResult
+from irecgan_gym.readers.row_batch import RowBatch
 from irecgan_gym.readers.session_buckets import Bucket, SessionBuckets
 from irecgan_gym.readers.table import TableColumns, read_table_log
 from irecgan_gym.readers.table_cells import NULL_VALUES
@@ -90,47 +92,57 @@ def read_to_disk(
     total = ReadReport(on_error, max_malformed)
     with suppress(ReaderError, NoSessionsError):  # Nothing is read; what options are wrong is said before all rows are.
         reader(Bucket("", "line", list(wanted), [], []), on_error=on_error, **options)
-    path, texts, not_used = Path(folder), set(features.categories), tuple[str, ...]()
+    path = Path(folder)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise FileExistsError(f"{path} is there already, and is no empty folder")
     was_there = path.exists()
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as place:
+        texts: set[str] = set(features.categories)
         with SessionBuckets(Path(place), buckets, source_name(source)) as filled:
-            for container in open_containers(source, text):
-                check_columns(container, wanted)
-                not_used = tuple(name for name in container.names if name not in wanted)
-                for batch in container.batches(wanted):
-                    texts |= columns_of_texts(batch, features, separator, null_values)
-                    filled.add(batch, used["session"], null_values)
-                    for wrong in batch.malformed:
-                        total.rows_read += 1
-                        total.malformed(*wrong)
+            for batch in _batches(source, text, wanted, total):
+                texts |= columns_of_texts(batch, features, separator, null_values)
+                filled.add(batch, used["session"], null_values)
         options |= {"columns": columns, "features": replace(features, categories=tuple(sorted(texts)))}
-
-        def logs() -> Iterator[Sessions]:
-            for bucket in filled:
-                try:
-                    # What is too much is a share of all rows.
-                    sessions, report = reader(bucket, on_error=on_error, max_malformed=1.0, **options)
-                except NoSessionsError as error:
-                    total.add(error.report)
-                    continue
-                total.add(report)
-                yield sessions
-            total.check()
-            check_times(total)
-            if not total.rows_used:
-                raise NoSessionsError(total)
-
+        # What is too much is a share of all rows.
+        read_bucket = partial(reader, on_error=on_error, max_malformed=1.0, **options)
         try:
-            dataset = SessionDataset.write(path, logs(), sessions_a_part=sessions_a_part)
+            dataset = SessionDataset.write(path, _logs(filled, read_bucket, total), sessions_a_part=sessions_a_part)
         except BaseException:
             shutil.rmtree(path, ignore_errors=True)
             if was_there:
                 path.mkdir()
             raise
-    if not_used:
-        total.note(f"columns not used: {', '.join(not_used)}")
-    total.columns_not_used = not_used
+    if total.columns_not_used:
+        total.note(f"columns not used: {', '.join(total.columns_not_used)}")
     return ReadDataset(dataset, total)
+
+
+def _batches(source: Any, text: TextOptions, wanted: Sequence[str], total: ReadReport) -> Iterator[RowBatch]:
+    """Yield all rows of a source that can be taken apart into cells; count the others."""
+    for container in open_containers(source, text):
+        check_columns(container, wanted)
+        total.columns_not_used = tuple(name for name in container.names if name not in wanted)
+        for batch in container.batches(wanted):
+            for wrong in batch.malformed:
+                total.rows_read += 1
+                total.malformed(*wrong)
+            yield batch
+
+
+def _logs(
+    buckets: SessionBuckets, read_bucket: Callable[[Bucket], ReadResult], total: ReadReport
+) -> Iterator[Sessions]:
+    """Yield the sessions of each bucket, and add up its account; check that of all before the last one is written."""
+    for bucket in buckets:
+        try:
+            sessions, report = read_bucket(bucket)
+        except NoSessionsError as error:
+            total.add(error.report)
+            continue
+        total.add(report)
+        yield sessions
+    total.check()
+    check_times(total)
+    if not total.rows_used:
+        raise NoSessionsError(total)
