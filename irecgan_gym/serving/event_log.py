@@ -142,7 +142,7 @@ class EventLog:
                 written += len(data)
             if self._durability == "fsync":
                 self._sync()
-        except OSError as error:
+        except BaseException as error:  # Of whatever kind: what was written is no whole piece.
             self._undo(error)
             raise
         self._size += written
@@ -156,7 +156,7 @@ class EventLog:
             self.failure = str(error)
             raise
 
-    def _undo(self, error: OSError) -> None:
+    def _undo(self, error: BaseException) -> None:
         assert self._file is not None
         try:
             os.ftruncate(self._file, self._size)

@@ -382,6 +382,16 @@ class TestLog:
         log.close()
         assert [record.session for record in read_log_events(tmp_path) if isinstance(record, Event)] == ["c", "b"]
 
+    def test_an_event_that_is_no_line_leaves_nothing_of_those_before(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(event_log, "_PIECE", 1)
+        log = EventLog(tmp_path, HEADER)
+        log.append([Event("a", -1, 1.0)])
+        with pytest.raises(ValueError, match="Out of range float values"):
+            log.append([Event("b", -1, 1.0), Event("c", -1, float("nan"))])
+        log.append([Event("d", -1, 1.0)])
+        log.close()
+        assert [record.session for record in read_log_events(tmp_path) if isinstance(record, Event)] == ["a", "d"]
+
     def test_where_no_new_file_can_be_begun_the_one_before_goes_on(self, tmp_path, monkeypatch):
         log = EventLog(tmp_path, HEADER, file_bytes=1)
         log.append([Event("a", -1, 1.0)])
