@@ -1,15 +1,18 @@
 """Measure how fast, and in how much memory, tables are read into sessions, beside readers that only parse them.
 
 ``python -m benchmarks.reading`` writes a log of the size asked for (string ids, lists of ten, users, times, rewards),
-and reads it in a process of its own with each reader: the suite's, which checks every row and makes sessions, and
-pyarrow, polars and pandas, which make a table (``+ lists``: with the texts of slates split into lists). Rounds take
-turns, so that a machine that others use as well is as slow for all; the median and the range of the rounds are shown.
-Then an agent learns from sessions on disk, and from the same in memory.
+and reads it in a process of its own with each reader: the suite's, which checks every row and makes sessions, in memory
+or on disk (``read_to_disk``), and pyarrow, polars and pandas, which make a table (``+ lists``: with the texts of slates
+split into lists). Rounds take turns, so that a machine that others use as well is as slow for all; the median and the
+range of the rounds are shown. Then an agent learns from sessions on disk, and from the same in memory. ``--challenge
+train.csv.gz`` reads the log of the RecSys Challenge 2019 instead, or a part of it, over and over under new names, until
+it has as many rows as the whole.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import importlib.util
 import statistics
 import sys
@@ -27,6 +30,8 @@ _NUM_ITEMS = 20_000
 _SLATE = 10
 _CHUNK = 50_000
 MOST_ROWS = 20_000_000
+CHALLENGE_ROWS = 15_932_992
+"""Rows of the training file of the RecSys Challenge 2019."""
 
 
 def write_log(path: Path, rows: int, seed: int = 0) -> None:
@@ -73,10 +78,56 @@ def write_log(path: Path, rows: int, seed: int = 0) -> None:
     writer.close()
 
 
+def write_challenge(part: Path, path: Path, rows: int) -> None:
+    """Write a part of the challenge's log over and over, with users and sessions of other names each time.
+
+    Args:
+        part: in the challenge's layout; compressed or not.
+        path: for the log.
+        rows: how many.
+    """
+    with gzip.open(part, "rt") if part.suffix == ".gz" else part.open() as file:
+        header, *lines = file
+    split = [line.split(",", 2) for line in lines]
+    with path.open("w") as out:
+        out.write(header)
+        for number in range(-(-rows // len(split))):
+            left = split[: rows - number * len(split)]
+            out.writelines(f"{user}-{number},{session}-{number},{rest}" for user, session, rest in left)
+
+
+def read_challenge(path: str, warm_up: str) -> tuple[int, Measurement]:
+    """Read a log of the challenge, and return its steps and what that took, after another one that does not count."""
+    from irecgan_gym.readers import read
+
+    read(warm_up, "recsys-challenge-2019")
+    result, taken = measured(lambda: read(path, "recsys-challenge-2019"))
+    return result.sessions.num_steps, taken
+
+
+def _challenge(part: Path, folder: str | None) -> None:
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        path = Path(place) / "train.csv"
+        write_challenge(part, path, CHALLENGE_ROWS)
+        steps, taken = in_a_process(read_challenge, str(path), str(part))
+    print(
+        f"{CHALLENGE_ROWS:,} rows, {steps:,} steps: {taken.seconds:,.1f} s, {taken.cpu_seconds:,.1f} s of processors, "
+        f"{taken.peak_mb:,.0f} MB"
+    )
+
+
 def _sessions(path: str) -> Any:
     from irecgan_gym.readers import TableColumns, read
 
     return read(path, "table", columns=TableColumns(reward="reward", user="user", time="time"))
+
+
+def _to_disk(path: str) -> Any:
+    from irecgan_gym.readers import TableColumns, read_to_disk
+
+    with tempfile.TemporaryDirectory(dir=Path(path).parent) as folder:
+        columns = TableColumns(reward="reward", user="user", time="time")
+        return len(read_to_disk(path, "table", Path(folder) / "sessions", columns=columns).dataset)
 
 
 def _pyarrow(path: str) -> Any:
@@ -113,6 +164,7 @@ def _pandas(path: str) -> Any:
 
 READERS: dict[str, tuple[Callable[[str], Any], str, tuple[str, ...]]] = {
     "irecgan-gym": (_sessions, "pyarrow", (".csv", ".parquet")),
+    "irecgan-gym, to disk": (_to_disk, "pyarrow", (".csv", ".parquet")),
     "pyarrow": (_pyarrow, "pyarrow", (".csv", ".parquet")),
     "pyarrow + lists": (_pyarrow_lists, "pyarrow", (".csv",)),
     "polars": (_polars, "polars", (".csv", ".parquet")),
@@ -138,6 +190,9 @@ def measure(name: str, path: str, warm_up: str) -> Measurement:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
     options = _parser().parse_args(arguments)
+    if options.challenge is not None:
+        _challenge(options.challenge, options.folder)
+        return 0
     names = [name for name, (_, package, _) in READERS.items() if importlib.util.find_spec(package) is not None]
     print(f"{options.rows:,} rows, {options.rounds} rounds")
     print()
@@ -183,6 +238,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--training", type=int, nargs="*", default=[40_000], metavar="SESSIONS", help="logs that an agent learns from"
     )
+    parser.add_argument("--challenge", type=Path, metavar="FILE", help="a log of the RecSys Challenge 2019")
     parser.add_argument("--folder", help="where the files are written; some 130 bytes a row")
     return parser
 
