@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from irecgan_gym.serving.onnx_export import export_onnx
     from irecgan_gym.serving.opening import open_service
     from irecgan_gym.serving.policy_step import PolicyStep
+    from irecgan_gym.serving.requests import Answer, Click, ServiceError, Start
     from irecgan_gym.serving.served_log import ServedLog, read_served_log, write_table
-    from irecgan_gym.serving.service import Answer, Click, Limits, RecommendationService, ServiceError, Start
+    from irecgan_gym.serving.service import Limits, RecommendationService
 else:
     __getattr__, __dir__ = lazily(
         __name__,
@@ -30,7 +31,8 @@ else:
             "irecgan_gym.serving.opening": "open_service",
             "irecgan_gym.serving.policy_step": "PolicyStep",
             "irecgan_gym.serving.served_log": "ServedLog read_served_log write_table",
-            "irecgan_gym.serving.service": "Answer Click Limits RecommendationService ServiceError Start",
+            "irecgan_gym.serving.requests": "Answer Click ServiceError Start",
+            "irecgan_gym.serving.service": "Limits RecommendationService",
         },
     )
 

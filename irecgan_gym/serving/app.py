@@ -16,7 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from irecgan_gym._version import __version__
 from irecgan_gym.serving.batching import Batches
-from irecgan_gym.serving.service import Answer, Click, RecommendationService, ServiceError, Start
+from irecgan_gym.serving.requests import Answer, Click, ServiceError, Start
+from irecgan_gym.serving.service import RecommendationService
 
 _LARGEST_BODY = 2**20
 _MOST_EXCLUDED = 100_000

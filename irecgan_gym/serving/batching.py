@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-from irecgan_gym.serving.service import Answer, Request, ServiceError
+from irecgan_gym.serving.requests import Answer, Request, ServiceError
 
 
 class Answers(Protocol):

@@ -14,84 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irecgan_gym.serving.event_log import EventLog
-from irecgan_gym.serving.events import Carried, Ended, Event, Header, LogError, Shown, known
+from irecgan_gym.serving.events import Carried, Event, Header, LogError, Shown, known
 from irecgan_gym.serving.named_policy import Recommends
+from irecgan_gym.serving.requests import Answer, Click, Request, ServiceError, Start, is_same
 
 _SESSION_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _LONGEST_USER = 256
-
-
-class ServiceError(Exception):
-    """A request that is not met.
-
-    Args:
-        status: of HTTP: 404 no such session, 409 not the session's present step, 422 wrong values, 503 not now.
-        message: what is wrong, and what was expected.
-    """
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-@dataclass(frozen=True)
-class Start:
-    """A request to start a session.
-
-    Attributes:
-        session: its name; the same again gives the same answer while the session is at its first slate.
-        user: name of the user, or None.
-        k: items to show; the policy's own number when None.
-        exclude: ids that must not be shown.
-    """
-
-    session: str
-    user: str | None = None
-    k: int | None = None
-    exclude: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Click:
-    """A request that tells of a click, or of a user who left, and asks for the next slate.
-
-    Attributes:
-        session: name of the session.
-        step: number of the slate that was clicked, from 0; the same again gives the same answer.
-        click: id of the item, one of that slate; None where the user left without a click.
-        reward: what the step earned; 1 for a click and 0 without one when None.
-        last: whether the session ends with this click.
-        k: items to show next; the policy's own number when None.
-        exclude: ids that must not be shown next.
-    """
-
-    session: str
-    step: int
-    click: int | None
-    reward: float | None = None
-    last: bool = False
-    k: int | None = None
-    exclude: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Answer:
-    """State of a session after a request, as its client is told.
-
-    Attributes:
-        session: its name.
-        step: number of the slate.
-        shown: the slate; None where the session has ended.
-        ended: why it ended; None where it goes on.
-    """
-
-    session: str
-    step: int
-    shown: Shown | None
-    ended: Ended | None = None
-
-
-Request = Start | Click
 
 
 @dataclass(frozen=True)
@@ -285,7 +213,7 @@ class RecommendationService:
         """The answer to a request that was met before, or None."""
         found = self._open.get(request.session)
         if found is not None:
-            if _same(request, found.last):
+            if is_same(request, found.last):
                 return Answer(request.session, found.step, found.shown)
             if isinstance(request, Start):
                 raise ServiceError(409, f"session {request.session!r} has started already")
@@ -294,7 +222,7 @@ class RecommendationService:
             return None
         if request.session in self._ended:
             last, answer = self._ended[request.session]
-            if _same(request, last):
+            if is_same(request, last):
                 return answer
             raise ServiceError(409, f"session {request.session!r} has ended ({answer.ended})")
         if isinstance(request, Click):
@@ -442,13 +370,6 @@ class RecommendationService:
         self._ended[session] = (None if request is None else replace(request, exclude=()), answer)
         while len(self._ended) > self.limits.remembered:
             self._ended.popitem(last=False)
-
-
-def _same(request: Request, last: Request | None) -> bool:
-    """Tell whether a request repeats the one that was answered last: what it told counts, not what it asked for."""
-    if isinstance(request, Start) or isinstance(last, Start):
-        return isinstance(request, Start) and isinstance(last, Start) and request.user == last.user
-    return last is not None and (request.step, request.click) == (last.step, last.click)
 
 
 def _slim(shown: Shown) -> Shown:

@@ -1,9 +1,13 @@
 """A policy whose slates tell the whole history of their session, and services of it."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from irecgan_gym.ope.plackett_luce import prefix_log_probabilities, sample_slates
-from irecgan_gym.serving import open_service
+from irecgan_gym.serving import ServiceError, open_service
+from irecgan_gym.serving.event_log import read_log_events
+from irecgan_gym.serving.events import Event
 from irecgan_gym.slate_requests import SlateChoice, SlateRequest
 
 N, K = 6, 3
@@ -53,3 +57,15 @@ def opened(folder, *, sampled=False, limits=None, **arguments):
 def killed(service):
     """Leave a service as kill -9 does: nothing is written any more, and the system closes its files."""
     service.log.close()
+
+
+def one(service, request):
+    (answer,) = service.answer([request])
+    if isinstance(answer, ServiceError):
+        raise answer
+    return answer
+
+
+def told(folder):
+    """Everything in a log but times."""
+    return [replace(record, time=0.0) for record in read_log_events(folder) if isinstance(record, Event)]
